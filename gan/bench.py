@@ -1,0 +1,6 @@
+def app(rounds):
+    raise NotImplementedError
+
+
+def describe(r):
+    raise NotImplementedError

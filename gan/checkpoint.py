@@ -1,0 +1,117 @@
+"""The door to weight files: written whole or not at all, read strictly, never unpickled.
+
+Everything is safetensors with one JSON text under the metadata key ``gan``: what the file is
+(``kind``), the configuration its tensors belong to, and where they come from. Two promises are
+kept apart: a *model* is what others look at (the generator's weights in half precision); a
+*checkpoint* is all a training run needs to go on (see `gan.trainer`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialise
+from torch import Tensor, nn
+
+from gan.errors import CheckpointError
+
+_KEY = "gan"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes beside ``path``, syncs, and renames: a reader or a crash never meets half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} could not be written ({error}); the file that was there before is unharmed. "
+            "Free some space or choose another folder"
+        ) from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def write_json(path: Path, content: Any) -> None:
+    write_atomically(path, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """The parsed file, or a CheckpointError that names it and ends in ``remedy``."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing; {remedy}") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); {remedy}") from error
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of the file. FileNotFoundError and other OSErrors pass through."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_tensors(path: Path, kind: str, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
+    """tensors and info under ``kind`` -> one safetensors file, atomically."""
+    content = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    text = json.dumps({"kind": kind, **info}, sort_keys=True)
+    write_atomically(path, serialise(content, metadata={_KEY: text}))
+
+
+def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `save_tensors` wrote, on the CPU. CheckpointError if it is missing, damaged, or not ``kind``."""
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            info = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing; restore it from the repository") from error
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or not a safetensors file ({error}); restore or rebuild it"
+        ) from error
+    if info.get("kind") != kind:
+        raise CheckpointError(f"{path} holds {info.get('kind')!r}, not {kind!r}; name another file")
+    return tensors, info
+
+
+def load_strictly(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Fills ``module`` with exactly these tensors (cast to its types), or raises CheckpointError."""
+    target = module.state_dict()
+    if set(target) != set(tensors):
+        missing, extra = set(target) - set(tensors), set(tensors) - set(target)
+        raise CheckpointError(
+            f"{path} belongs to another network: missing {sorted(missing)}, unexpected {sorted(extra)}"
+        )
+    for name, tensor in tensors.items():
+        if tensor.shape != target[name].shape:
+            raise CheckpointError(
+                f"{path} belongs to another network: {name} is {tuple(tensor.shape)}, "
+                f"expected {tuple(target[name].shape)}"
+            )
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(f"{path} holds values in {name} that are not finite; rebuild it")
+    module.load_state_dict({name: t.to(target[name].dtype) for name, t in tensors.items()})
+
+
+def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors named ``prefix.*``, with the prefix taken off."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}

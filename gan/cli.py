@@ -1,0 +1,322 @@
+"""The command line: ``python -m gan train | evaluate | judge | zoo | bench``.
+
+Results go to standard output (as one JSON value with ``--json``), progress and errors to standard
+error. Exit code 0: done; 1: a `GanError`, told in one line; 130: interrupted, nothing lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from gan import bench, data, evaluation, judge, run, trainer, zoo
+from gan.collapse import diagnose
+from gan.config import BUDGETS, RECIPES, recipe_config
+from gan.errors import GanError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    torch.set_flush_denormal(True)  # denormal numbers make a collapsed run many times slower
+    if getattr(options, "threads", None):
+        torch.set_num_threads(options.threads)
+    try:
+        result, text = options.action(options)
+    except GanError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    print(json.dumps(_without_nan(result)) if options.json else text)
+    return int(bool(isinstance(result, dict) and result.get("failed")))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gan", description="How much data does a GAN need?"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(
+        name: str, action: Callable[[argparse.Namespace], tuple[Any, str]], text: str
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(action=action)
+        sub.add_argument("--json", action="store_true", help="print the result as JSON")
+        return sub
+
+    train = command("train", _train, "Train one GAN, or go on with an interrupted run.")
+    train.add_argument("--source", default="mnist", help="mnist, drawn or folder:PATH")
+    train.add_argument("--size", type=_size, default=600, help="images: 600, or a share: 1%%")
+    train.add_argument("--budget", choices=BUDGETS, default="updates")
+    train.add_argument("--epochs", type=int, help="passes over the data (default 20)")
+    train.add_argument("--updates", type=int, help="optimizer steps (default 6000)")
+    train.add_argument("--recipe", choices=sorted(RECIPES), default="plain")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--data-seed", type=int, default=0, help="which images make up the subset")
+    train.add_argument("--out", type=Path, help="folder (default runs/<name of the run>)")
+    _device_options(train)
+
+    score = command("evaluate", _evaluate, "Score a model of the zoo, or a model file.")
+    score.add_argument("model", help="a name from `zoo list`, or a .safetensors file")
+    score.add_argument("--samples", type=int, default=evaluation.SAMPLES)
+    score.add_argument("--draws", type=int, default=evaluation.DRAWS)
+    score.add_argument("--copies", action="store_true", help="also the copy check; needs the data")
+    score.add_argument("--threads", type=int, help="CPU threads")
+
+    teach = command("judge", _judge, "Train the digit classifier that scores; needs MNIST.")
+    teach.add_argument("--name", choices=sorted(judge.JUDGES), default="judge")
+    teach.add_argument("--epochs", type=int, default=judge.EPOCHS)
+    teach.add_argument("--out", type=Path, default=judge.PRETRAINED, help="folder")
+    teach.add_argument("--threads", type=int, help="CPU threads")
+
+    zoo_parser = command("zoo", _zoo, "List, check or rebuild the pretrained models.")
+    zoo_parser.add_argument("verb", choices=("list", "verify", "build"))
+    zoo_parser.add_argument("--source", default="mnist")
+    zoo_parser.add_argument("--sizes", type=_size, nargs="+", default=list(zoo.ZOO_SIZES))
+    zoo_parser.add_argument("--budgets", choices=BUDGETS, nargs="+", default=list(BUDGETS))
+    zoo_parser.add_argument("--recipes", choices=sorted(RECIPES), nargs="+", default=["plain"])
+    zoo_parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    zoo_parser.add_argument("--updates", type=int, help="for the updates budget (default 6000)")
+    zoo_parser.add_argument("--work", type=Path, default=Path("runs/zoo"), help="where runs lie")
+    zoo_parser.add_argument("--out", type=Path, default=judge.PRETRAINED, help="the zoo's folder")
+    zoo_parser.add_argument("--workers", type=int, default=1, help="runs side by side")
+    _device_options(zoo_parser)
+
+    timing = command("bench", _bench, "Measure how fast the app answers in a real browser.")
+    timing.add_argument("what", choices=("app",))
+    timing.add_argument("--rounds", type=int, default=5, help="starts and size changes to time")
+    return parser
+
+
+def _device_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads a run (default 1)")
+
+
+def _size(text: str) -> int:
+    try:
+        return data.parse_size(text)
+    except GanError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: None stands for "not measured"."""
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# --- train ---------------------------------------------------------------------------------
+
+
+def _train(options: argparse.Namespace) -> tuple[Any, str]:
+    changes = {
+        name: getattr(options, name)
+        for name in ("source", "size", "budget", "epochs", "updates", "seed", "data_seed")
+        if getattr(options, name) is not None
+    }
+    config = recipe_config(options.recipe, **changes)
+    device = trainer.choose_device(options.device)
+    folder = options.out or zoo.run_folder(config, zoo.RUNS)
+    with tqdm(total=config.total_updates, unit="update", disable=None) as bar:
+        for progress in run.run(config, folder, device, command=run.this_command()):
+            report = progress.report
+            bar.update(report.step - bar.n)
+            bar.set_postfix(
+                G=f"{float(report.g_loss[-1]):.2f}",
+                D=f"{float(report.d_loss[-1]):.2f}",
+                img_s=f"{progress.images_per_second:.0f}",
+            )
+    cards = zoo.read_manifest(folder)
+    lines = [f"{folder}: {config.total_updates:,} updates on {config.size:,} images"]
+    for card in cards:
+        lines += [f"{card.snapshot} (update {card.step:,}):", *_score_lines(card.metrics)]
+    result = {
+        "folder": str(folder),
+        "models": [
+            {"name": c.name, "snapshot": c.snapshot, "evaluation": c.metrics.to_dict()}
+            for c in cards
+        ],
+        "provenance": cards[0].provenance,
+    }
+    return result, "\n".join(lines)
+
+
+# --- evaluate ------------------------------------------------------------------------------
+
+
+def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
+    path = Path(options.model)
+    if path.suffix == ".safetensors":
+        config = run.model_config(path)
+        generator, _ = run.load_model(path)
+    else:
+        card = zoo.find(options.model, zoo.list_models())
+        config, generator = card.config, zoo.open_model(card).generator
+    training = held_out = None
+    if options.copies:
+        training = data.load(config.source, config.size, config.data_seed).images
+        held_out = data.load_held_out(config.source, config.size, config.data_seed).images
+    with tqdm(total=options.draws, unit="draw", disable=None) as bar:
+        scored = evaluation.evaluate(
+            generator,
+            config.model.latent_dim,
+            judge.load(),
+            judge.reference(test_images=run.reference_images(config)),
+            samples=options.samples,
+            draws=options.draws,
+            training_images=training,
+            held_out_images=held_out,
+            progress=lambda done, total: bar.update(done - bar.n),
+        )
+    result = scored.to_dict() | {"verdicts": [v.kind for v in scored.verdicts()]}
+    return result, "\n".join([options.model, *_score_lines(scored)])
+
+
+def _score_lines(scored: evaluation.Evaluation) -> list[str]:
+    """For people: each figure with its spread, then the verdicts in words."""
+    figure = scored.figures["legible"]
+    lines = [
+        f"  judge {scored.judge!r} against {scored.reference}, {figure.draws} draws of {figure.n:,}",
+        *(f"  {name:10} {f.value:8.3f} +- {f.spread:.3f}" for name, f in scored.figures.items()),
+        "  digits 0-9 " + " ".join(f"{c / scored.samples:.1%}" for c in scored.counts),
+    ]
+    if scored.copies is not None:
+        lines.append(
+            f"  copies     {scored.copies.copied_share:.1%} of {scored.copies.n:,} (expected 1 %)"
+        )
+    for verdict in diagnose(scored.measures()):
+        words = verdict.words()
+        lines += [f"  => {words.title}: {words.seen} {words.measured} {words.meaning}"]
+    return lines
+
+
+# --- judge ---------------------------------------------------------------------------------
+
+
+def _judge(options: argparse.Namespace) -> tuple[Any, str]:
+    width, seed = judge.JUDGES[options.name]
+    training, test = data.load("mnist"), data.load_held_out("mnist")
+    lent = data.load_held_out("mnist", data.FULL_SIZE + 1)  # the half that is never trained on
+    assert training.labels is not None and test.labels is not None
+    started = time.monotonic()
+    classifier = judge.make(width, seed)
+    accuracy = 0.0
+    with tqdm(total=options.epochs, unit="epoch", disable=None) as bar:
+        for progress in judge.train(
+            classifier,
+            training.images,
+            training.labels,
+            test.images,
+            test.labels,
+            epochs=options.epochs,
+            seed=seed,
+        ):
+            accuracy = progress.accuracy
+            bar.update(1)
+            bar.set_postfix(loss=f"{progress.loss:.3f}", accuracy=f"{accuracy:.2%}")
+    references = [
+        judge.make_reference(classifier, images, training.images)
+        for images in (test.images, lent.images)
+    ]
+    info = {
+        "accuracy": accuracy,
+        "legible_real": sum(references[0].counts) / references[0].n,
+        "legible_junk": judge.legible_junk(classifier, test.images, test.labels),
+        "seed": seed,
+        "epochs": options.epochs,
+        "seconds": round(time.monotonic() - started, 1),
+        "device": trainer.describe_device(torch.device("cpu")),
+        "command": " ".join(run.this_command()),
+        "torch": torch.__version__,
+    }
+    judge.save(classifier, references, info, options.name, options.out)
+    path = options.out / f"{options.name}.safetensors"
+    result = info | {"file": str(path), "bytes": path.stat().st_size}
+    text = (
+        f"{path}: {accuracy:.2%} of 10,000 test digits right; read with 0.9 confidence: "
+        f"{info['legible_real']:.1%} of them, {info['legible_junk']:.1%} of junk"
+    )
+    return result, text
+
+
+# --- zoo -----------------------------------------------------------------------------------
+
+
+def _zoo(options: argparse.Namespace) -> tuple[Any, str]:
+    if options.verb == "list":
+        cards = zoo.list_models(options.out)
+        return [_card_row(c) for c in cards], "\n".join(_card_line(c) for c in cards)
+    if options.verb == "verify":
+        complaints = zoo.verify(options.out)
+        return {"failed": len(complaints), "complaints": complaints}, (
+            "\n".join(complaints) or "every model is what the manifest says"
+        )
+    configs = zoo.plan(
+        options.sizes,
+        options.budgets,
+        options.recipes,
+        options.seeds,
+        options.source,
+        options.updates,
+    )
+    failed = []
+    with tqdm(total=len(configs), unit="run", disable=None) as bar:
+        for built in zoo.build(
+            configs, options.work, options.out, options.workers, options.threads, options.device
+        ):
+            bar.update(built.done - bar.n)
+            bar.set_postfix_str(f"{built.name} {built.seconds:.0f}s")
+            if built.error:
+                failed.append(f"{built.name}: {built.error}")
+                tqdm.write(failed[-1], file=sys.stderr)
+    done = len(configs) - len(failed)
+    text = f"{done} of {len(configs)} runs are in {options.out}"
+    return {"done": done, "total": len(configs), "failed": failed}, "\n".join([text, *failed])
+
+
+def _card_row(card: zoo.ModelCard) -> dict[str, Any]:
+    figures = {name: figure.value for name, figure in card.metrics.figures.items()}
+    return {
+        "name": card.name,
+        "size": card.size,
+        "budget": card.budget,
+        "recipe": card.recipe,
+        "snapshot": card.snapshot,
+        "step": card.step,
+        "seed": card.seed,
+        "seeds": card.seeds,
+        "verdicts": [v.kind for v in card.metrics.verdicts()],
+        **figures,
+    }
+
+
+def _card_line(card: zoo.ModelCard) -> str:
+    row = _card_row(card)
+    return (
+        f"{card.name:38} update {card.step:6,}  {card.seeds} seed(s)  FD {row['fd']:7.2f}  "
+        f"legible {row['legible']:6.1%}  coverage {row['coverage']:.2f}  {', '.join(row['verdicts'])}"
+    )
+
+
+# --- bench ---------------------------------------------------------------------------------
+
+
+def _bench(options: argparse.Namespace) -> tuple[Any, str]:
+    result = bench.app(options.rounds)
+    return result, bench.describe(result)

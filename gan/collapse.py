@@ -1,0 +1,216 @@
+"""Four ways for a GAN to fail, told apart and named in words.
+
+    one picture   total collapse: every latent gives nearly the same picture
+    noise         failed training: what is drawn is no digit at all
+    few kinds     mode collapse: digits are drawn, but some of the ten are missing or rare
+    copies        memorisation: samples lie closer to the training images than unseen real ones do
+
+and two that are no failure of these kinds: ``rough`` (all digits, many of them unclear) and
+``healthy``. ``unsure`` says that there are too few samples to tell. One model can show several.
+This module decides from measured numbers only; `gan.evaluation` measures. Each verdict carries
+its numbers, and says three things: what is seen, what was measured, what it may mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gan.metrics import wilson_interval
+
+Kind = Literal["one_picture", "noise", "few_kinds", "copies", "rough", "healthy", "unsure"]
+
+MIN_SAMPLES = (
+    300  # below, a digit that is really there at 1 % is unseen once in 20 times (0.99^300)
+)
+ONE_PICTURE_SPREAD = 0.35  # of the spread of real digits
+NOISE_LEGIBLE = 0.25  # share of samples read as a digit
+ROUGH_LEGIBLE = 0.75
+MISSING_SHARE = 0.01  # of the legible samples; a digit whose 95 % interval ends below is missing
+FEW_KINDS_EFFECTIVE = 7.0  # exp(entropy) of the digits; real test digits: 9.98
+COPIED_SHARE = 0.10  # of the samples nearer to training images than 99 % of unseen reals are
+
+
+@dataclass(frozen=True)
+class CopyFigures:
+    """How near the samples lie to the training images, against real images that were never seen.
+
+    For every sample: r = distance to the nearest of ``m`` training images / distance to the nearest
+    of ``m`` held-out images. ``closer_share``: share with r < 1; 1/2 for a generator that knows no
+    training image from any other digit. ``copied_share``: share with r below the value that only 1 %
+    of ``baseline_n`` other unseen real images fall below; so 1 % is expected of non-copies.
+    """
+
+    closer_share: float
+    copied_share: float
+    n: int
+    m: int
+    baseline_n: int
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What a verdict is decided on. ``counts``: samples of n read as 0..9 with confidence 0.9;
+    ``spread``: root mean squared distance of two samples over that of two real test digits."""
+
+    n: int
+    counts: tuple[int, ...]
+    spread: float
+    copies: CopyFigures | None = None  # None where the training images were not at hand
+
+    @property
+    def legible(self) -> float:
+        return sum(self.counts) / self.n if self.n else 0.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A named finding with the numbers behind it; ``words()`` puts it into sentences."""
+
+    kind: Kind
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def words(self, templates: Mapping[str, Words] | None = None) -> Words:
+        """The sentences of this verdict. ``templates`` of another language have the keys of `ENGLISH`."""
+        template = (templates or ENGLISH)[self.kind]
+        return Words(*(text.format(**self.facts) for text in template))
+
+
+class Words(tuple[str, str, str, str]):
+    """title, seen, measured, meaning."""
+
+    def __new__(cls, title: str, seen: str, measured: str, meaning: str) -> Words:
+        return super().__new__(cls, (title, seen, measured, meaning))
+
+    @property
+    def title(self) -> str:
+        return self[0]
+
+    @property
+    def seen(self) -> str:
+        return self[1]
+
+    @property
+    def measured(self) -> str:
+        return self[2]
+
+    @property
+    def meaning(self) -> str:
+        return self[3]
+
+
+def effective_kinds(counts: tuple[int, ...]) -> float:
+    """exp of the entropy of the counts: 10 when all ten are equally frequent, 1 when only one occurs."""
+    total = sum(counts)
+    if total == 0:
+        return 0.0
+    shares = [c / total for c in counts if c]
+    return math.exp(-sum(s * math.log(s) for s in shares))
+
+
+def missing_digits(counts: tuple[int, ...]) -> list[int]:
+    """Digits whose share of the legible samples is below `MISSING_SHARE` with 95 % confidence."""
+    legible = sum(counts)
+    return [
+        digit
+        for digit, count in enumerate(counts)
+        if legible and wilson_interval(count, legible)[1] < MISSING_SHARE
+    ]
+
+
+def diagnose(measures: Measures) -> list[Verdict]:
+    """The findings, the gravest first; never empty. ``unsure`` alone where n < `MIN_SAMPLES`."""
+    legible = measures.legible
+    facts: dict[str, Any] = {
+        "n": measures.n,
+        "legible": legible,
+        "spread": measures.spread,
+        "present": 10,
+        "missing": "",
+        "effective": effective_kinds(measures.counts),
+        "needed": MIN_SAMPLES,
+    }
+    if measures.n < MIN_SAMPLES:
+        return [Verdict("unsure", facts)]
+    if measures.spread < ONE_PICTURE_SPREAD:
+        return [Verdict("one_picture", facts)]
+    if legible < NOISE_LEGIBLE:
+        return [Verdict("noise", facts)]
+    verdicts: list[Verdict] = []
+    missing = missing_digits(measures.counts)
+    rare = facts["effective"] < FEW_KINDS_EFFECTIVE
+    if missing or rare:
+        shown = [d for d in range(10) if d not in missing]
+        named = missing or sorted(sorted(shown, key=lambda d: measures.counts[d])[:3])
+        facts |= {"present": len(shown), "missing": ", ".join(map(str, named))}
+        verdicts.append(Verdict("few_kinds", facts))
+    copies = measures.copies
+    if copies is not None:
+        facts = facts | {
+            "copied": copies.copied_share,
+            "closer": copies.closer_share,
+            "copies_n": copies.n,
+            "m": copies.m,
+        }
+        # the baseline is 1 % by construction; ask that the excess is no accident of the sample
+        sure = wilson_interval(copies.copied_share * copies.n, copies.n)[0] > COPIED_SHARE / 2
+        if copies.copied_share > COPIED_SHARE and sure:
+            verdicts.append(Verdict("copies", facts))
+    if not verdicts:
+        verdicts.append(Verdict("rough" if legible < ROUGH_LEGIBLE else "healthy", facts))
+    return verdicts
+
+
+ENGLISH: dict[str, Words] = {
+    "one_picture": Words(
+        "One picture (total collapse)",
+        "Whatever the latent vector, nearly the same picture comes out.",
+        "Two samples differ {spread:.0%} as much as two real digits do; {legible:.0%} of {n:,} "
+        "samples read as a digit.",
+        "The generator has stopped listening to its input. Moving the sliders changes little, "
+        "and that is the finding.",
+    ),
+    "noise": Words(
+        "Noise (training did not get there)",
+        "The pictures differ from each other, but hardly any is a digit.",
+        "{legible:.0%} of {n:,} samples read as a digit with 0.9 confidence.",
+        "Too few updates for these networks, or a discriminator that no longer teaches anything. "
+        "More data alone may not be what is missing.",
+    ),
+    "few_kinds": Words(
+        "Few kinds (mode collapse)",
+        "{present} of 10 digits appear; missing or rare: {missing}.",
+        "{n:,} samples, {legible:.0%} of them legible; as varied as {effective:.1f} equally "
+        "frequent digits (real test digits: 10.0).",
+        "The generator found some digits that pass for real and serves those.",
+    ),
+    "copies": Words(
+        "Copies (memorisation)",
+        "Samples resemble the training images more than any unseen digit does.",
+        "{copied:.0%} of {copies_n:,} samples are nearer to a training image than 99 % of unseen "
+        "real digits are (expected: 1 %).",
+        "Sharp pictures here are no proof of skill: part of the training set was learned by heart.",
+    ),
+    "rough": Words(
+        "Rough (all digits, many unclear)",
+        "All ten digits appear, but many pictures are no clear digit.",
+        "{legible:.0%} of {n:,} samples read as a digit with 0.9 confidence.",
+        "Between success and failure. More updates, more data or another moment of the run may be "
+        "better; the curves say which.",
+    ),
+    "healthy": Words(
+        "No collapse seen",
+        "All ten digits appear and most pictures are clear.",
+        "{legible:.0%} of {n:,} samples read as a digit with 0.9 confidence; as varied as "
+        "{effective:.1f} equally frequent digits.",
+        "None of the four failures was found at this sample size. That is not proof of none.",
+    ),
+    "unsure": Words(
+        "Not enough samples to tell",
+        "{n:,} samples were read.",
+        "A missing digit cannot be told from a rare one below {needed} samples.",
+        "Draw more samples before concluding anything.",
+    ),
+}

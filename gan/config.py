@@ -1,0 +1,174 @@
+"""Settings as frozen values: what is trained, on how much, for how long.
+
+A configuration is validated when it is made, so that whoever holds one may rely on it, and
+turns into plain dictionaries and back without loss, so that it can lie beside the weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from gan.errors import ConfigError
+
+Budget = Literal["epochs", "updates"]
+BUDGETS: tuple[Budget, ...] = ("epochs", "updates")
+
+#: What a recipe changes against the defaults below. "plain" is the DCGAN of the articles.
+RECIPES: dict[str, dict[str, Any]] = {"plain": {}}
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+class _Plain:
+    """Dictionaries in and out, strict about names."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        unknown = sorted(set(values) - known)
+        _require(
+            not unknown,
+            f"{cls.__name__} does not know {', '.join(unknown)}; it knows {', '.join(sorted(known))}",
+        )
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"{cls.__name__} cannot be made from {values!r}: {error}") from error
+
+
+@dataclass(frozen=True)
+class ModelConfig(_Plain):
+    """The pair of networks.
+
+    A DCGAN (Radford et al. 2016, arXiv:1511.06434) with one dense layer more at the inner end
+    of each network, as in InfoGAN (Chen et al. 2016, arXiv:1606.03657, appendix C.1): two
+    stride-2 convolutions make a picture of ``img_size`` from ``img_size / 4``.
+    """
+
+    latent_dim: int = 64  # Z, standard normal
+    img_size: int = 28  # pixels, a multiple of 4
+    img_channels: int = 1
+    base_channels: int = 32  # channels at half resolution; twice as many at a quarter
+    hidden_units: int = 256  # width of the dense layer
+
+    def __post_init__(self) -> None:
+        for name in ("latent_dim", "img_size", "img_channels", "base_channels", "hidden_units"):
+            value = getattr(self, name)
+            _require(
+                isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 4096,
+                f"{name}={value!r} must be a whole number from 1 to 4096",
+            )
+        _require(
+            self.img_size % 4 == 0,
+            f"img_size={self.img_size} must be a multiple of 4: two layers halve the picture",
+        )
+
+
+@dataclass(frozen=True)
+class TrainConfig(_Plain):
+    """One training run. The same configuration and device give the same run.
+
+    ``budget`` says what is held equal when sizes are compared: "epochs" (``epochs`` passes over
+    the data, so a small set gets few updates, as in the articles) or "updates" (``updates``
+    optimizer steps, whatever the size). An update is one step of D and one of G.
+    """
+
+    source: str = "mnist"  # "mnist", "drawn", or "folder:PATH"
+    size: int = 60_000  # number of training images
+    data_seed: int = 0  # which images: subsets of one data_seed are nested
+    budget: Budget = "updates"
+    epochs: int = 20
+    updates: int = 6_000
+    batch_size: int = 64
+    recipe: str = "plain"
+    seed: int = 0  # weights, batch order and latents
+    lr_g: float = 1e-3
+    lr_d: float = 2e-4
+    beta1: float = 0.5
+    beta2: float = 0.999
+    constant_share: float = 0.5  # share of the run after which both rates fall linearly to 0
+    ema_decay: float = 0.999  # of G, per update; see gan.ema for the warm-up
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("size", 1, 10_000_000),
+            ("epochs", 1, 100_000),
+            ("updates", 1, 10_000_000),
+            ("batch_size", 2, 65_536),
+            ("seed", 0, 2**31 - 1),
+            ("data_seed", 0, 2**31 - 1),
+        ):
+            value = getattr(self, name)
+            _require(
+                isinstance(value, int) and not isinstance(value, bool) and low <= value <= high,
+                f"{name}={value!r} must be a whole number from {low:,} to {high:,}",
+            )
+        for name, low_f, high_f in (
+            ("lr_g", 0.0, 1.0),
+            ("lr_d", 0.0, 1.0),
+            ("beta1", 0.0, 0.9999),
+            ("beta2", 0.0, 0.999999),
+            ("constant_share", 0.0, 1.0),
+            ("ema_decay", 0.0, 0.999999),
+        ):
+            value = getattr(self, name)
+            _require(
+                isinstance(value, int | float)
+                and math.isfinite(value)
+                and low_f <= value <= high_f,
+                f"{name}={value!r} must be a number from {low_f:g} to {high_f:g}",
+            )
+        _require(
+            self.budget in BUDGETS,
+            f"budget={self.budget!r} is unknown; choose one of {', '.join(BUDGETS)}",
+        )
+        _require(
+            self.recipe in RECIPES,
+            f"recipe={self.recipe!r} is unknown; choose one of {', '.join(RECIPES)}",
+        )
+        _require(
+            isinstance(self.source, str) and bool(self.source),
+            f"source={self.source!r} must be mnist, drawn or folder:PATH",
+        )
+        _require(
+            self.size >= 2, f"size={self.size} is too small: batch normalisation needs 2 images"
+        )
+
+    @property
+    def effective_batch(self) -> int:
+        """Images per update: ``batch_size``, or all of them where there are fewer."""
+        return min(self.batch_size, self.size)
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Full batches in one pass; the remainder is left out, in another place every epoch."""
+        return self.size // self.effective_batch
+
+    @property
+    def total_updates(self) -> int:
+        if self.budget == "updates":
+            return self.updates
+        return self.epochs * self.updates_per_epoch
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        values = dict(values)
+        if isinstance(values.get("model"), dict):
+            values["model"] = ModelConfig.from_dict(values["model"])
+        return super().from_dict(values)
+
+
+def recipe_config(recipe: str, **changes: Any) -> TrainConfig:
+    """The configuration of a recipe, with ``changes`` on top. ConfigError for an unknown name."""
+    _require(recipe in RECIPES, f"recipe={recipe!r} is unknown; choose one of {', '.join(RECIPES)}")
+    return TrainConfig(recipe=recipe, **{**RECIPES[recipe], **changes})

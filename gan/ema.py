@@ -1,0 +1,37 @@
+"""An average of the generator over its last updates; it draws better than any single one of them."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def make_ema(model: M) -> M:
+    """A frozen copy of ``model`` in eval mode, to be moved by `update_ema`."""
+    return copy.deepcopy(model).eval().requires_grad_(False)
+
+
+def warmed_decay(decay: float, step: int) -> float:
+    """The decay to use at update ``step`` (from 0): min(decay, (1 + step) / (10 + step)).
+
+    Without it a run of 60 updates at decay 0.999 would still be 94 % its random start.
+    """
+    return min(decay, (1 + step) / (10 + step))
+
+
+@torch.no_grad()
+def update_ema(ema: nn.Module, model: nn.Module, decay: float) -> None:
+    """ema <- decay * ema + (1 - decay) * model, in place. Parameters are averaged (Polyak & Juditsky
+    1992); buffers, that is BatchNorm's running statistics, are copied: they are averages already."""
+    averaged: list[Tensor] = list(ema.parameters())
+    current: list[Tensor] = list(model.parameters())
+    if len(averaged) != len(current):
+        raise ValueError("the average and the model have different parameters")
+    torch._foreach_lerp_(averaged, current, 1.0 - decay)
+    for kept, buffer in zip(ema.buffers(), model.buffers(), strict=True):
+        kept.copy_(buffer)

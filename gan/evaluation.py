@@ -1,0 +1,190 @@
+"""Scoring a generator: draw, let a judge read, measure, and write the protocol beside every figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from gan import metrics
+from gan.collapse import CopyFigures, Measures, Verdict, diagnose
+from gan.errors import ConfigError
+from gan.images import from_uint8
+from gan.judge import Judge, Reference, read
+from gan.latents import sample_z
+
+FIRST_SEED = 1_000_000  # latents of the evaluation; the app's seeds start at 0
+SAMPLES = 2_000
+DRAWS = 5
+_COPY_QUERIES = 1_000
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its protocol: the mean over ``draws`` lots of ``n`` samples, and their standard
+    deviation (the spread of the sampling, not of training; that takes several seeds)."""
+
+    value: float
+    spread: float
+    n: int
+    draws: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that is known about the samples of one generator.
+
+    ``counts``: of ``samples`` = n * draws, how many were read as 0..9 with confidence 0.9.
+    ``figures``: legible (share), fd (Frechet distance in the judge's features to ``reference``),
+    precision, recall, density, coverage (k = 5, against 2,000 test images), vendi, and spread
+    (root mean squared pixel distance of two samples over that of two test images).
+    """
+
+    judge: str
+    reference: str
+    samples: int
+    counts: tuple[int, ...]
+    figures: dict[str, Figure]
+    copies: CopyFigures | None
+
+    def measures(self) -> Measures:
+        return Measures(self.samples, self.counts, self.figures["spread"].value, self.copies)
+
+    def verdicts(self) -> list[Verdict]:
+        return diagnose(self.measures())
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`; KeyError or TypeError where the dictionary is of another kind."""
+        copies = values["copies"]
+        return cls(
+            judge=values["judge"],
+            reference=values["reference"],
+            samples=values["samples"],
+            counts=tuple(values["counts"]),
+            figures={name: Figure(**figure) for name, figure in values["figures"].items()},
+            copies=None if copies is None else CopyFigures(**copies),
+        )
+
+
+@torch.no_grad()
+def sample_images(
+    generator: Callable[[Tensor], Tensor], latent_dim: int, first_seed: int, count: int
+) -> Tensor:
+    """Pictures of the seeds ``first_seed ...``: float [count, C, H, W] in [-1, 1] on the CPU."""
+    device = torch.device("cpu")
+    if isinstance(generator, torch.nn.Module):
+        device = next(generator.parameters()).device
+    parts = []
+    for start in range(0, count, 500):
+        seeds = range(first_seed + start, first_seed + min(start + 500, count))
+        parts.append(generator(sample_z(seeds, latent_dim).to(device)).cpu())
+    return torch.cat(parts)
+
+
+def evaluate(
+    generator: Callable[[Tensor], Tensor],
+    latent_dim: int,
+    judge: Judge,
+    reference: Reference,
+    judge_name: str = "judge",
+    samples: int = SAMPLES,
+    draws: int = DRAWS,
+    training_images: Tensor | None = None,
+    held_out_images: Tensor | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Scores ``draws`` lots of ``samples`` pictures from fixed latents; the same generator gets the
+    same figures. With uint8 training and held-out images the copy check is made as well.
+    ConfigError for fewer than 200 samples or fewer than 2 draws, which have no spread."""
+    if samples < 200 or draws < 2:
+        raise ConfigError(
+            f"samples={samples}, draws={draws}: a score needs at least 200 samples and 2 draws"
+        )
+    values: dict[str, list[float]] = {}
+    counts = [0] * 10
+    first = None
+    for draw in range(draws):
+        images = sample_images(generator, latent_dim, FIRST_SEED + draw * samples, samples)
+        first = images if first is None else first
+        reading = read(judge, images)
+        drawn = reading.counts()
+        counts = [a + b for a, b in zip(counts, drawn, strict=True)]
+        prdc = metrics.precision_recall_density_coverage(reference.sample, reading.features)
+        part = metrics.moments(reading.features)
+        row = {
+            "legible": sum(drawn) / samples,
+            "fd": metrics.frechet_distance_of_moments(*part, reference.mean, reference.cov),
+            "vendi": metrics.vendi_score(reading.features + 1e-9),
+            "spread": metrics.pairwise_spread(images) / reference.pixel_spread,
+            **prdc._asdict(),
+        }
+        for name, value in row.items():
+            values.setdefault(name, []).append(value)
+        if progress is not None:
+            progress(draw + 1, draws)
+    copies = None
+    if training_images is not None and held_out_images is not None and first is not None:
+        copies = check_copies(first[:_COPY_QUERIES], training_images, held_out_images)
+    return Evaluation(
+        judge=judge_name,
+        reference=reference.name,
+        samples=samples * draws,
+        counts=tuple(counts),
+        figures={name: _figure(lots, samples) for name, lots in values.items()},
+        copies=copies,
+    )
+
+
+def _figure(lots: list[float], samples: int) -> Figure:
+    mean = sum(lots) / len(lots)
+    spread = math.sqrt(sum((v - mean) ** 2 for v in lots) / (len(lots) - 1))
+    return Figure(mean, spread, samples, len(lots))
+
+
+def check_copies(
+    samples: Tensor, training_images: Tensor, held_out_images: Tensor, seed: int = 0
+) -> CopyFigures | None:
+    """samples float [N, 1, H, W] in [-1, 1]; the others uint8. Pixel distances; see `CopyFigures`.
+
+    The held-out images are halved: one half stands against the training images, in equal number,
+    the other gives the baseline. (A fixed distance proves nothing on MNIST, where every 1 is near
+    some other 1; see docs/LOG.md.) None where fewer than 100 baseline images or 20 training images
+    are there: too few to tell.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    half = len(held_out_images) // 2
+    if half < 100 or len(training_images) < 20:
+        return None
+    order = torch.randperm(len(held_out_images), generator=rng)
+    m = min(len(training_images), half)
+    chosen = torch.randperm(len(training_images), generator=rng)[:m]
+    train = _pixels(training_images[chosen])
+    unseen = _pixels(held_out_images[order[:m]])
+    baseline = _pixels(held_out_images[order[half:]][:2_000])
+    threshold = float(_nearness(baseline, train, unseen).quantile(0.01))
+    ratio = _nearness(samples.flatten(1).float(), train, unseen)
+    return CopyFigures(
+        closer_share=float((ratio < 1).double().mean()),
+        copied_share=float((ratio < threshold).double().mean()),
+        n=len(samples),
+        m=m,
+        baseline_n=len(baseline),
+    )
+
+
+def _pixels(images: Tensor) -> Tensor:
+    return from_uint8(images).flatten(1)
+
+
+def _nearness(queries: Tensor, train: Tensor, unseen: Tensor) -> Tensor:
+    """distance to the nearest training image / distance to the nearest unseen one, [N]."""
+    to_unseen = metrics.nearest_distances(queries, unseen).clamp_min(1e-6)
+    return metrics.nearest_distances(queries, train) / to_unseen

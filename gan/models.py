@@ -1,0 +1,106 @@
+"""The two networks. A positive discriminator logit means *real*, everywhere in this package."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gan.config import ModelConfig
+
+_LEAK = 0.2  # slope of LeakyReLU in D (Radford et al. 2016, section 3)
+
+
+class Generator(nn.Module):
+    """Latents to pictures: dense, dense, two stride-2 transposed convolutions, tanh.
+
+    ``forward(z [N, latent_dim]) -> [N, C, H, W] in [-1, 1]``. In eval mode row i depends on
+    ``z[i]`` alone, because BatchNorm then uses its running statistics.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.latent_dim = config.latent_dim
+        self._side = config.img_size // 4
+        self._channels = 2 * config.base_channels
+        inner = self._channels * self._side**2
+        # no biases before BatchNorm: its shift does their work
+        self.hidden = nn.Linear(config.latent_dim, config.hidden_units, bias=False)
+        self.hidden_norm = nn.BatchNorm1d(config.hidden_units)
+        self.expand = nn.Linear(config.hidden_units, inner, bias=False)
+        self.expand_norm = nn.BatchNorm1d(inner)
+        self.up = nn.ConvTranspose2d(
+            self._channels, config.base_channels, 4, stride=2, padding=1, bias=False
+        )
+        self.up_norm = nn.BatchNorm2d(config.base_channels)
+        self.to_image = nn.ConvTranspose2d(
+            config.base_channels, config.img_channels, 4, stride=2, padding=1
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = F.relu(self.hidden_norm(self.hidden(z)))  # [N, hidden]
+        x = F.relu(self.expand_norm(self.expand(x)))  # [N, 2*base * H/4 * W/4]
+        x = x.unflatten(1, (self._channels, self._side, self._side))
+        x = F.relu(self.up_norm(self.up(x)))  # [N, base, H/2, W/2]
+        return torch.tanh(self.to_image(x))  # [N, C, H, W]
+
+
+class Discriminator(nn.Module):
+    """Pictures to logits: two stride-2 convolutions, dense, dense.
+
+    ``forward(images [N, C, H, W] in [-1, 1]) -> logits [N]``, positive = real. Its BatchNorm
+    layers keep no running statistics: D is only ever asked about whole batches, each of one kind
+    (real, fake or held out), so asking it leaves no trace and training and looking agree.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        base = config.base_channels
+        inner = 2 * base * (config.img_size // 4) ** 2
+        self.down = nn.Conv2d(config.img_channels, base, 4, stride=2, padding=1)
+        self.down2 = nn.Conv2d(base, 2 * base, 4, stride=2, padding=1, bias=False)
+        self.down2_norm = nn.BatchNorm2d(2 * base, track_running_stats=False)
+        self.hidden = nn.Linear(inner, config.hidden_units, bias=False)
+        self.hidden_norm = nn.BatchNorm1d(config.hidden_units, track_running_stats=False)
+        self.to_logit = nn.Linear(config.hidden_units, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = F.leaky_relu(self.down(images), _LEAK)  # [N, base, H/2, W/2]
+        x = F.leaky_relu(self.down2_norm(self.down2(x)), _LEAK)  # [N, 2*base, H/4, W/4]
+        x = F.leaky_relu(self.hidden_norm(self.hidden(x.flatten(1))), _LEAK)  # [N, hidden]
+        return self.to_logit(x).squeeze(1)  # [N]
+
+
+def init_weights(model: nn.Module, rng: torch.Generator) -> None:
+    """DCGAN's initialisation (Radford et al. 2016, section 3), drawn from ``rng``.
+
+    | layer                     | weight        | bias |
+    |---------------------------|---------------|------|
+    | convolution, dense        | N(0, 0.02^2)  | 0    |
+    | BatchNorm                 | N(1, 0.02^2)  | 0    |
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, 0.02, generator=rng)
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02, generator=rng)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def make_pair(config: ModelConfig, seed: int) -> tuple[Generator, Discriminator]:
+    """A fresh generator and discriminator on the CPU. The same seed gives the same weights."""
+    rng = torch.Generator().manual_seed(seed)
+    generator, discriminator = Generator(config), Discriminator(config)
+    init_weights(generator, rng)
+    init_weights(discriminator, rng)
+    return generator, discriminator
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Trainable numbers in ``model``."""
+    return sum(p.numel() for p in model.parameters())

@@ -1,0 +1,411 @@
+"""One training run as a folder on disk: it can be killed at any moment and goes on from there.
+
+    checkpoint.safetensors   everything needed to go on (gone when the run has finished)
+    model.safetensors        the generator's average at the end
+    best.safetensors         the same at the best moment, if that was clearly better than the end
+    evidence.json            loss curves and what the monitor saw along the way
+    film.png                 the same 16 latents at about 24 moments
+    manifest.json            what the files are, where they come from, and how they score
+
+A finished folder is a zoo of one model (see `gan.zoo`). The *best moment* is chosen by the
+``monitor``, never by the judge whose figures are reported.
+"""
+
+from __future__ import annotations
+
+import itertools
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan import checkpoint, data, images, judge, latents, metrics, models, trainer
+from gan.config import TrainConfig
+from gan.errors import CheckpointError
+from gan.evaluation import FIRST_SEED, Evaluation, evaluate, sample_images
+
+MODEL_KIND = "generator"
+MANIFEST = "manifest.json"
+FILM_LATENTS = 16
+_MOMENTS = 24
+_MONITOR_SAMPLES = 1_000
+_CURVE_POINTS = 150
+_BEST_FACTOR = 0.7  # the best moment is kept when its FD is below this share of the last one's
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What the monitor saw of the average after ``step`` updates, in 1,000 samples: digits read,
+    Frechet distance in the monitor's own features, spread of the pictures against real ones."""
+
+    step: int
+    counts: tuple[int, ...]
+    fd: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Sent after every report of the trainer; ``moment`` when one was measured just now."""
+
+    report: trainer.Report
+    images_per_second: float
+    seconds_left: float
+    moment: Moment | None
+
+
+def cell_name(config: TrainConfig) -> str:
+    """What is compared with what: "mnist-600-updates-plain". A folder source gives its last part."""
+    source = config.source
+    if source.startswith("folder:"):
+        source = "folder_" + Path(source.partition(":")[2]).name
+    cleaned = "".join(c if c.isalnum() or c == "_" else "_" for c in source)
+    return f"{cleaned}-{config.size}-{config.budget}-{config.recipe}"
+
+
+def moments_to_measure(total: int, count: int = _MOMENTS) -> list[int]:
+    """About ``count`` numbers of updates from 1 to ``total``, evenly spaced in their logarithm from
+    a hundredth of the run on. The last is ``total``."""
+    first = max(1, total // 100)
+    steps = {round(s) for s in np.geomspace(first, total, count)}
+    return sorted(steps | {total})
+
+
+def run(
+    config: TrainConfig,
+    folder: Path,
+    device: torch.device,
+    judges: Path = judge.PRETRAINED,
+    checkpoint_seconds: float = 60.0,
+    command: Sequence[str] | None = None,
+) -> Iterator[Progress]:
+    """Trains ``config`` in ``folder``, or goes on with what lies there, and ends with a scored model.
+
+    A finished folder of the same configuration yields nothing; of another one, it is a
+    CheckpointError. When the consumer stops asking, a checkpoint is written first.
+    """
+    folder = Path(folder)
+    if is_finished(folder, config):
+        return
+    training = data.load(config.source, config.size, config.data_seed)
+    held_out = data.load_held_out(config.source, config.size, config.data_seed)
+    watch = _Monitor(config, judges)
+    path = folder / "checkpoint.safetensors"
+    if path.exists():
+        state, extra = trainer.load_checkpoint(path, config, device)
+        book = _Book.from_tensors(extra)
+    else:
+        state, book = trainer.new_state(config, device), _Book()
+    total = config.total_updates
+    due = [s for s in moments_to_measure(total) if s > state.step]
+    block = max(1, min(trainer.BLOCK, total // _MOMENTS))
+    last_saved = started = time.monotonic()
+    before, begun_at = book.seconds, state.step
+    saved_step = state.step
+    try:
+        for report in trainer.train(state, training.images, held_out.images, block):
+            moment = None
+            book.add(report)
+            if due and report.step >= due[0]:
+                moment = watch(state.average, report.step)
+                book.see(moment, state.average, watch.film(state.average))
+                due = [s for s in due if s > report.step]
+            now = time.monotonic()
+            book.seconds = before + now - started
+            if now - last_saved > checkpoint_seconds and report.step < total:
+                trainer.save_checkpoint(path, state, book.to_tensors())
+                last_saved, saved_step = now, state.step
+            speed = (report.step - begun_at) / max(now - started, 1e-9)
+            yield Progress(
+                report,
+                speed * config.effective_batch,
+                (total - report.step) / max(speed, 1e-9),
+                moment,
+            )
+    except GeneratorExit:  # the consumer has had enough: keep what was done
+        if state.step > saved_step:
+            trainer.save_checkpoint(path, state, book.to_tensors())
+        raise
+    _finish(config, folder, state, book, training.images, held_out.images, judges, command)
+    path.unlink(missing_ok=True)
+
+
+def is_finished(folder: Path, config: TrainConfig) -> bool:
+    """Whether ``folder`` holds the finished run of ``config``. CheckpointError: of another one."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return False
+    content = checkpoint.read_json(path, "remove the folder to train anew")
+    try:
+        there = TrainConfig.from_dict(content["models"][0]["config"])
+    except (KeyError, IndexError, TypeError) as error:
+        raise CheckpointError(f"{path} is not a run's manifest ({error}); remove it") from error
+    if there != config:
+        raise CheckpointError(
+            f"{folder} holds the finished run of another configuration; choose another folder"
+        )
+    return True
+
+
+class _Monitor:
+    """Asks the monitor about a generator, always with the same latents."""
+
+    def __init__(self, config: TrainConfig, root: Path) -> None:
+        self._judge = judge.load("monitor", root)
+        self._reference = judge.reference("monitor", root=root)
+        self._latent_dim = config.model.latent_dim
+        self._z = latents.sample_z(range(FILM_LATENTS), self._latent_dim)
+
+    def __call__(self, generator: models.Generator, step: int) -> Moment:
+        # other latents than those of the final score
+        drawn = sample_images(generator, self._latent_dim, FIRST_SEED * 2, _MONITOR_SAMPLES)
+        reading = judge.read(self._judge, drawn)
+        mean, cov = metrics.moments(reading.features)
+        reference = self._reference
+        return Moment(
+            step=step,
+            counts=tuple(reading.counts()),
+            fd=metrics.frechet_distance_of_moments(mean, cov, reference.mean, reference.cov),
+            spread=metrics.pairwise_spread(drawn) / reference.pixel_spread,
+        )
+
+    @torch.no_grad()
+    def film(self, generator: models.Generator) -> Tensor:
+        device = next(generator.parameters()).device
+        return torch.from_numpy(images.to_uint8(generator(self._z.to(device)))[..., 0])
+
+
+class _Book:
+    """What is written down during a run; travels in the checkpoint as tensors."""
+
+    _SERIES = ("g_loss", "d_loss", "prob_real", "prob_fake")
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.series: dict[str, list[Tensor]] = {name: [] for name in self._SERIES}
+        self.held_out: list[tuple[int, float]] = []
+        self.moments: list[Moment] = []
+        self.frames: list[Tensor] = []
+        self.best: dict[str, Tensor] = {}
+        self.best_step = 0
+
+    def add(self, report: trainer.Report) -> None:
+        for name in self._SERIES:
+            self.series[name].append(getattr(report, name))
+        self.held_out.append((report.step, report.prob_held_out))
+
+    def see(self, moment: Moment, average: models.Generator, frame: Tensor) -> None:
+        if not self.moments or moment.fd < min(m.fd for m in self.moments):
+            self.best = {k: t.detach().cpu().clone() for k, t in average.state_dict().items()}
+            self.best_step = moment.step
+        self.moments.append(moment)
+        self.frames.append(frame)
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        tensors = {name: torch.cat(parts) for name, parts in self.series.items() if parts}
+        tensors["held_out"] = torch.tensor(self.held_out, dtype=torch.float64).reshape(-1, 2)
+        tensors["seconds"] = torch.tensor([self.seconds, self.best_step], dtype=torch.float64)
+        tensors["moments"] = torch.tensor(
+            [[m.step, m.fd, m.spread, *m.counts] for m in self.moments], dtype=torch.float64
+        ).reshape(-1, 13)
+        if self.frames:
+            tensors["frames"] = torch.stack(self.frames)
+        return tensors | {f"best.{k}": t for k, t in self.best.items()}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> _Book:
+        book = cls()
+        book.seconds, best_step = tensors["seconds"].tolist()
+        book.best_step = int(best_step)
+        for name in cls._SERIES:
+            if name in tensors:
+                book.series[name] = [tensors[name]]
+        book.held_out = [(int(step), value) for step, value in tensors["held_out"].tolist()]
+        for step, fd, spread, *counts in tensors["moments"].tolist():
+            book.moments.append(Moment(int(step), tuple(int(c) for c in counts), fd, spread))
+        book.frames = list(tensors.get("frames", torch.empty(0)))
+        book.best = checkpoint.below(tensors, "best")
+        return book
+
+    def evidence(self) -> dict[str, Any]:
+        """The curves as means over up to 150 stretches of the run, and every moment."""
+        columns = {name: torch.cat(parts) for name, parts in self.series.items()}
+        edges = np.linspace(0, len(columns["g_loss"]), _CURVE_POINTS + 1).round().astype(int)
+        edges = np.unique(edges)
+        curves: dict[str, list[float]] = {"step": edges[1:].tolist()}
+        for name, column in columns.items():
+            curves[name] = [
+                round(float(column[a:b].mean()), 4) for a, b in itertools.pairwise(edges)
+            ]
+        steps, values = np.array(self.held_out, dtype=np.float64).T
+        place = np.searchsorted(steps, edges[1:]).clip(max=len(steps) - 1)  # next one measured
+        curves["prob_held_out"] = [round(float(v), 4) for v in values[place]]
+        return {"curves": curves, "moments": [asdict(m) for m in self.moments]}
+
+
+def _finish(
+    config: TrainConfig,
+    folder: Path,
+    state: trainer.TrainState,
+    book: _Book,
+    training_images: Tensor,
+    held_out_images: Tensor,
+    judges: Path,
+    command: Sequence[str] | None,
+) -> None:
+    """Scores the end and, where it was clearly better, the best moment; writes the folder's files."""
+    provenance = {
+        "command": " ".join(command) if command else "",
+        "device": trainer.describe_device(state.device),
+        "seconds": round(book.seconds, 1),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
+    snapshots = [("final", state.step, state.average.cpu())]
+    if book.moments and book.best_step != state.step:
+        best = min(book.moments, key=lambda m: m.fd)
+        if best.fd < _BEST_FACTOR * book.moments[-1].fd:
+            generator = models.Generator(config.model)
+            generator.load_state_dict(book.best)
+            snapshots.append(("best", book.best_step, generator.eval()))
+    checkpoint.write_json(folder / "evidence.json", book.evidence())
+    frames = torch.stack(book.frames)  # [T, 16, H, W]
+    sheet = images.grid(frames.flatten(0, 1).unsqueeze(-1).numpy(), FILM_LATENTS, gap=0)
+    checkpoint.write_atomically(folder / "film.png", images.to_png(sheet))
+    entries = []
+    for snapshot, step, generator in snapshots:
+        path = folder / ("model.safetensors" if snapshot == "final" else "best.safetensors")
+        save_model(path, generator, config, step)
+        scored = _score(path, config, judges, training_images, held_out_images)
+        entries.append(
+            {
+                "name": folder.name + ("" if snapshot == "final" else "-best"),
+                "snapshot": snapshot,
+                "step": step,
+                "file": path.name,
+                "sha256": checkpoint.sha256(path),
+                "bytes": path.stat().st_size,
+                "evidence": "evidence.json",
+                "film": "film.png",
+                "config": config.to_dict(),
+                "provenance": provenance,
+                "evaluation": scored.to_dict(),
+                "seeds": [seed_row(config.seed, scored, book.seconds)],
+            }
+        )
+    checkpoint.write_json(folder / MANIFEST, {"version": 1, "models": entries})
+
+
+def seed_row(seed: int, scored: Evaluation, seconds: float) -> dict[str, Any]:
+    """One seed's line in the table behind a model's figures."""
+    return {
+        "seed": seed,
+        "legible": scored.figures["legible"].value,
+        "fd": scored.figures["fd"].value,
+        "coverage": scored.figures["coverage"].value,
+        "verdicts": [v.kind for v in scored.verdicts()],
+        "seconds": round(seconds, 1),
+    }
+
+
+def _score(
+    path: Path, config: TrainConfig, judges: Path, training: Tensor, held_out: Tensor
+) -> Evaluation:
+    """Scores the file, not the network in memory: what is reported is what is shipped."""
+    generator, _ = load_model(path)
+    return evaluate(
+        generator,
+        config.model.latent_dim,
+        judge.load(root=judges),
+        judge.reference(test_images=reference_images(config), root=judges),
+        training_images=training,
+        held_out_images=held_out,
+    )
+
+
+def reference_images(config: TrainConfig) -> int:
+    """How many test images the scores of ``config`` are taken against: 10,000, or the 5,000 that a
+    training set of more than 60,000 leaves."""
+    return 5_000 if config.source == "mnist" and config.size > data.FULL_SIZE else 10_000
+
+
+def save_model(path: Path, generator: models.Generator, config: TrainConfig, step: int) -> None:
+    """The generator in half precision (BatchNorm in single), with its principal directions."""
+    tensors = {name: t.half() if t.ndim > 1 else t for name, t in generator.state_dict().items()}
+    directions, strengths = latents.principal_directions(generator, config.model.latent_dim)
+    checkpoint.save_tensors(
+        path,
+        MODEL_KIND,
+        {f"generator.{name}": t for name, t in tensors.items()}
+        | {"directions": directions, "strengths": strengths},
+        {"config": config.to_dict(), "step": step},
+    )
+
+
+def load_model(path: Path) -> tuple[models.Generator, dict[str, Tensor]]:
+    """(generator in eval mode without gradients, {"directions": [Z, Z], "strengths": [Z]}).
+    CheckpointError where the file is missing, damaged or of another kind."""
+    tensors, info = checkpoint.load_tensors(path, MODEL_KIND)
+    config = TrainConfig.from_dict(info.get("config", {}))
+    generator = models.Generator(config.model)
+    checkpoint.load_strictly(generator, checkpoint.below(tensors, "generator"), path)
+    size = config.model.latent_dim
+    extra = {name: tensors.get(name, torch.empty(0)) for name in ("directions", "strengths")}
+    if extra["directions"].shape != (size, size) or extra["strengths"].shape != (size,):
+        raise CheckpointError(f"{path} has no directions for its {size} latents; rebuild it")
+    return generator.eval().requires_grad_(False), extra
+
+
+def model_config(path: Path) -> TrainConfig:
+    """The configuration a model file was trained with."""
+    _, info = checkpoint.load_tensors(path, MODEL_KIND)
+    return TrainConfig.from_dict(info.get("config", {}))
+
+
+def _commit() -> str:
+    """The commit of the code, with "+" if files were changed since; "" outside a repository."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return ""
+    try:
+        head = _git(root, "rev-parse", "--short", "HEAD")
+        return head + ("+" if _git(root, "status", "--porcelain", "--", "gan") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True
+    )
+    return done.stdout.strip()
+
+
+def train_arguments(config: TrainConfig, folder: Path, device: str, threads: int) -> list[str]:
+    """The command line that makes this very run: what follows ``python -m gan``."""
+    arguments = ["train", "--out", str(folder), "--device", device, "--threads", str(threads)]
+    default = replace(TrainConfig(), recipe=config.recipe)
+    for name in ("source", "size", "budget", "epochs", "updates", "recipe", "seed", "data_seed"):
+        value = getattr(config, name)
+        if name in ("source", "size", "budget", "recipe", "seed") or value != getattr(
+            default, name
+        ):
+            arguments += [f"--{name.replace('_', '-')}", str(value)]
+    return arguments
+
+
+def this_command() -> list[str]:
+    """The command of this process, as a person would type it."""
+    return ["python", "-m", "gan", *sys.argv[1:]]

@@ -1,0 +1,26 @@
+"""The app: page settings, navigation, run. Start it with ``streamlit run streamlit_app.py``."""
+
+import streamlit as st
+
+from views.parts import controls
+from views.parts.i18n import text
+
+st.set_page_config(
+    page_title="How much data does a GAN need?",
+    page_icon=":material/blur_on:",
+    layout="wide",
+)
+language = controls.language()
+page = st.navigation(
+    [
+        st.Page(
+            "views/explore.py",
+            title=text(language, "page_explore"),
+            icon=":material/grid_view:",
+            url_path="explore",
+            default=True,
+        )
+    ],
+    position="hidden",
+)
+page.run()

@@ -1,0 +1,341 @@
+"""The Explore page: one amount of data at a time, what it draws, and what that amounts to."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from gan import data, explorer, images, zoo
+from gan.collapse import Verdict
+from gan.errors import GanError
+from views.parts import cache, charts, controls
+from views.parts.articles import CLAIMS
+from views.parts.i18n import share_text, text, verdict_words
+from views.parts.pictures import image_tag, strip
+
+GRID_COLUMNS = 8
+GRID_COUNT = 64
+WALL_ROWS = 6
+_ICONS = {
+    "one_picture": ":material/filter_1:",
+    "noise": ":material/blur_on:",
+    "few_kinds": ":material/grid_off:",
+    "copies": ":material/content_copy:",
+    "rough": ":material/texture:",
+    "healthy": ":material/check_circle:",
+    "unsure": ":material/help:",
+}
+
+
+def page(lang: str) -> None:
+    cache.prepare()
+    title, switch = st.columns([4, 1], vertical_alignment="bottom")
+    title.title(text(lang, "title"), anchor=False)
+    with switch:
+        controls.language_switch(lang)
+    st.markdown(text(lang, "lead"))
+    try:
+        cards = [c for c in cache.cards() if c.source == "mnist" and c.recipe == "plain"]
+    except GanError as error:
+        st.error(f"{text(lang, 'no_zoo')} {error}", icon=":material/error:")
+        return
+    table = {(c.size, c.budget, c.snapshot): c for c in cards}
+    sizes = sorted({c.size for c in cards})
+    if not sizes:
+        st.error(text(lang, "no_zoo"), icon=":material/error:")
+        return
+    controls.begin(sizes, lang)
+
+    left, right = st.columns([3, 2])
+    with left:
+        controls.size_slider(lang, sizes)
+    with right:
+        updates = next((c.config.updates for c in cards if c.budget == "updates"), 0)
+        controls.budget_switch(lang, updates)
+    card = _chosen(table, lang)
+    if card is None:
+        st.info(text(lang, "not_trained"), icon=":material/info:")
+        controls.write_link(lang)
+        return
+    try:
+        model = cache.model(card)
+    except GanError as error:
+        model = None
+        st.error(f"{text(lang, 'broken_model')} {error}", icon=":material/error:")
+
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        if model is not None:
+            _grid(lang, model)
+    with right:
+        _verdicts(lang, card)
+        _figures(lang, card)
+    _histogram(lang, card, right)
+    if model is not None:
+        st.header(text(lang, "latents_title"), anchor=False)
+        _latents(lang, model, table)
+    _articles(lang, table, card.size)
+    _training(lang, card)
+    _details(lang, card)
+    controls.write_link(lang)
+
+
+def _chosen(table: dict[tuple[int, str, str], zoo.ModelCard], lang: str) -> zoo.ModelCard | None:
+    """The card of the chosen size, budget and moment; the end where a run has no better moment."""
+    state = controls.state()
+    final = table.get((state.size, state.budget, "final"))
+    best = table.get((state.size, state.budget, "best"))
+    if best is None or final is None:
+        st.session_state["moment"] = "final"
+        return final
+    controls.moment_switch(lang, {"final": final.step, "best": best.step})
+    return best if controls.state().moment == "best" else final
+
+
+def _grid(lang: str, model: zoo.Model) -> None:
+    state = controls.state()
+    request = explorer.GenerateRequest(first_seed=state.seed, count=GRID_COUNT)
+    result = cache.pictures(model, request)
+    sheet = images.grid(result.pixels, GRID_COLUMNS, gap=1, background=40)
+    count = f"{model.card.size:,}"
+    st.html(image_tag(sheet, text(lang, "grid_alt", n=GRID_COUNT, count=count)))
+    st.caption(text(lang, "updates_done", updates=f"{model.card.step:,}", count=count))
+    seed, download = st.columns(2, vertical_alignment="bottom")
+    with seed:
+        controls.seed_input(lang)
+    download.download_button(
+        text(lang, "download"),
+        data=images.to_png(sheet, scale=4),
+        file_name=f"{model.card.name}-seed{state.seed}.png",
+        mime="image/png",
+        on_click="ignore",
+        icon=":material/download:",
+        width="stretch",
+    )
+
+
+def _verdicts(lang: str, card: zoo.ModelCard) -> None:
+    for verdict in card.metrics.verdicts():
+        words = verdict_words(lang, verdict)
+        with st.container(border=True, key=f"verdict_{verdict.kind}"):
+            st.subheader(f"{_ICONS[verdict.kind]} {words.title}", anchor=False)
+            st.markdown(f"**{words.seen}** {words.measured}")
+            st.caption(words.meaning)
+
+
+def _figures(lang: str, card: zoo.ModelCard) -> None:
+    """Three numbers, each beside what real digits get under the same protocol."""
+    figures = card.metrics.figures
+    real = cache.reference(_test_images(card))
+    legible, distance, coverage = st.columns(3)
+    _metric(
+        legible,
+        text(lang, "legible"),
+        f"{figures['legible'].value:.1%}",
+        f"± {figures['legible'].spread:.1%}",
+        text(lang, "real_is", value=f"{sum(real.counts) / real.n:.1%}"),
+        text(lang, "legible_help"),
+    )
+    _metric(
+        distance,
+        text(lang, "fd"),
+        f"{figures['fd'].value:.1f}",
+        f"± {figures['fd'].spread:.1f}",
+        text(lang, "real_is", value=f"{real.real_fd[0]:.2f}"),
+        text(lang, "fd_help", n=f"{real.n:,}"),
+    )
+    _metric(
+        coverage,
+        text(lang, "coverage"),
+        f"{figures['coverage'].value:.2f}",
+        f"± {figures['coverage'].spread:.2f}",
+        text(lang, "real_is", value=f"{real.real_coverage:.2f}"),
+        text(lang, "coverage_help"),
+    )
+    figure = figures["legible"]
+    st.caption(
+        text(lang, "protocol", draws=figure.draws, n=f"{figure.n:,}", seeds=_seeds_text(lang, card))
+    )
+
+
+def _metric(place, label: str, value: str, spread: str, real: str, explained: str) -> None:  # type: ignore[no-untyped-def]
+    place.metric(label, value, help=explained)
+    place.caption(f"{spread} · {real}")
+
+
+def _seeds_text(lang: str, card: zoo.ModelCard) -> str:
+    if card.seeds < 2:
+        return text(lang, "one_seed")
+    distances = [row["fd"] for row in card.seed_rows]
+    return text(
+        lang,
+        "many_seeds",
+        seeds=card.seeds,
+        low=f"{min(distances):.1f}",
+        high=f"{max(distances):.1f}",
+    )
+
+
+def _test_images(card: zoo.ModelCard) -> int:
+    return int(card.metrics.reference.removeprefix("test"))
+
+
+def _histogram(lang: str, card: zoo.ModelCard, place) -> None:  # type: ignore[no-untyped-def]
+    real = cache.reference(_test_images(card))
+    words = {key: text(lang, key) for key in ("real", "generated", "none", "share_axis")}
+    chart = charts.digit_histogram(
+        card.metrics.counts, card.metrics.samples, real.counts, real.n, words
+    )
+    with place:
+        st.subheader(text(lang, "histogram"), anchor=False)
+        st.altair_chart(chart, key="histogram", alt=text(lang, "histogram_alt"))
+        st.caption(
+            text(lang, "histogram_note", n=f"{card.metrics.samples:,}", real_n=f"{real.n:,}")
+        )
+
+
+@st.fragment
+def _latents(lang: str, model: zoo.Model, table: dict[tuple[int, str, str], zoo.ModelCard]) -> None:
+    """Sliders, and the same latents as every data size draws them. Reruns by itself."""
+    st.markdown(text(lang, "latents_note", k=len(controls.state().shifts)))
+    if any(v.kind == "one_picture" for v in model.card.metrics.verdicts()):
+        st.info(text(lang, "collapsed_note"), icon=":material/info:")
+    sliders, wall = st.columns([2, 3], gap="large")
+    with sliders:
+        controls.shift_sliders(lang, model.strengths.tolist())
+        with st.expander(text(lang, "raw")):
+            controls.axis_sliders(lang, model.generator.latent_dim)
+    state = controls.state()
+    request = explorer.GenerateRequest(
+        first_seed=state.seed, count=WALL_ROWS, shifts=state.shifts, axes=state.axes
+    )
+    z = explorer.request_z(request, model.directions)
+    columns = []
+    for size, card in sorted(
+        (key[0], c) for key, c in table.items() if key[1] == state.budget and key[2] == "final"
+    ):
+        current = size == model.card.size
+        try:
+            shown = model if current else cache.model(card)
+        except GanError:
+            continue  # named above when it is chosen itself
+        drawn = explorer.generate_z(shown, z)
+        alt = text(lang, "same_z_alt", n=WALL_ROWS, count=f"{size:,}")
+        heading = text(
+            lang, "size_short", count=f"{size:,}", share=share_text(size, data.FULL_SIZE)
+        )
+        columns.append((heading, alt, images.grid(drawn.pixels, 1, gap=1, background=40), current))
+    first = explorer.generate_z(model, z[:1])
+    with wall:
+        st.html(strip(columns))
+        try:
+            digit, confidence = explorer.read_one(cache.classifier(), first.images[0])
+        except GanError as error:
+            st.error(str(error), icon=":material/error:")
+        else:
+            enlarged, words = st.columns([1, 3], vertical_alignment="center")
+            with enlarged:
+                alt = text(lang, "first_digit_alt", digit=digit)
+                st.html(image_tag(first.pixels[0], alt, max_width=140))
+            words.caption(text(lang, "first_digit", digit=digit, confidence=confidence))
+    controls.write_link(lang)
+
+
+def _articles(lang: str, table: dict[tuple[int, str, str], zoo.ModelCard], size: int) -> None:
+    st.header(text(lang, "articles_title"), anchor=False)
+    claims = CLAIMS.get(size, ())
+    said, epochs, updates = st.columns(3)
+    with said, st.container(border=True, height="stretch"):
+        for claim in claims:
+            st.caption(f"{text(lang, 'article')}: {claim.article}")
+            st.markdown(f"**{claim.says[lang]}**")
+        if not claims:
+            st.markdown(text(lang, "nothing_claimed"))
+    for place, budget in ((epochs, "epochs"), (updates, "updates")):
+        card = table.get((size, budget, "final"))
+        with place, st.container(border=True, height="stretch"):
+            st.caption(text(lang, f"measured_{budget}"))
+            if card is None:
+                st.markdown(text(lang, "not_trained"))
+                continue
+            verdicts = card.metrics.verdicts()
+            st.markdown(
+                text(
+                    lang,
+                    "measured_cell",
+                    legible=card.metrics.figures["legible"].value,
+                    fd=card.metrics.figures["fd"].value,
+                    verdict=_titles(lang, verdicts),
+                )
+            )
+    st.caption(text(lang, "articles_note"))
+
+
+def _titles(lang: str, verdicts: list[Verdict]) -> str:
+    return " · ".join(f"**{verdict_words(lang, v).title}**" for v in verdicts)
+
+
+def _training(lang: str, card: zoo.ModelCard) -> None:
+    st.header(text(lang, "curves_title"), anchor=False)
+    try:
+        found = cache.evidence(card)
+    except GanError as error:
+        st.error(f"{text(lang, 'broken_evidence')} {error}", icon=":material/error:")
+        return
+    curves, moments = found["curves"], found["moments"]
+    marked = card.step if card.snapshot == "best" else None
+    step = text(lang, "step_axis")
+    loss, belief, distance = st.columns(3)
+    with loss:
+        st.subheader(text(lang, "loss_chart"), anchor=False)
+        series = [
+            ("g_loss", text(lang, "g_loss"), charts.FAKE),
+            ("d_loss", text(lang, "d_loss"), charts.D_BLUE),
+        ]
+        chart = charts.training_curves(
+            curves, series, step, text(lang, "loss_axis"), marked_step=marked
+        )
+        st.altair_chart(chart, key="losses", alt=text(lang, "loss_chart"))
+        st.caption(text(lang, "loss_note"))
+    with belief:
+        st.subheader(text(lang, "prob_chart"), anchor=False)
+        series = [
+            ("prob_real", text(lang, "prob_real"), charts.REAL),
+            ("prob_held_out", text(lang, "prob_held_out"), charts.UNSEEN),
+            ("prob_fake", text(lang, "prob_fake"), charts.FAKE),
+        ]
+        chart = charts.training_curves(
+            curves, series, step, text(lang, "prob_axis"), (0.0, 1.0), marked
+        )
+        st.altair_chart(chart, key="belief", alt=text(lang, "prob_chart"))
+        st.caption(text(lang, "prob_note"))
+    with distance:
+        st.subheader(text(lang, "fd_chart"), anchor=False)
+        chart = charts.distance_curve(
+            moments, cache.monitor_real_fd(), step, text(lang, "fd_axis"), marked
+        )
+        st.altair_chart(chart, key="distance", alt=text(lang, "fd_chart"))
+        st.caption(text(lang, "fd_chart_note"))
+
+
+def _details(lang: str, card: zoo.ModelCard) -> None:
+    with st.expander(text(lang, "details")):
+        st.markdown(text(lang, "method_link"))
+        st.json(
+            {
+                "name": card.name,
+                "sha256": card.sha256,
+                "snapshot": card.snapshot,
+                "update": card.step,
+                **card.provenance,
+                "config": card.config.to_dict(),
+            },
+            expanded=True,
+        )
+        st.markdown(f"**{text(lang, 'seed_table')}**")
+        st.dataframe(
+            [{**row, "verdicts": ", ".join(row["verdicts"])} for row in card.seed_rows],
+            hide_index=True,
+        )
+
+
+page(controls.language())

@@ -1,0 +1,1 @@
+"""What pages are made of: caches, controls and links, charts, pictures, words."""

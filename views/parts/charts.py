@@ -1,0 +1,129 @@
+"""Data in, Altair chart out; no streamlit here.
+
+Colours as in GAN Lab: real is green, generated purple, the discriminator blue; they are apart in
+lightness too, and every series is also named. Colour never means good or bad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+REAL, FAKE, D_BLUE, UNSEEN = "#2E9E5B", "#A33EBD", "#447CE4", "#E0A100"
+_HEIGHT = 220
+
+
+def digit_histogram(
+    generated: Sequence[int],
+    samples: int,
+    real: Sequence[int],
+    real_n: int,
+    words: Mapping[str, str],
+) -> alt.Chart:
+    """Counts of the digits 0-9 read among ``samples`` and ``real_n`` -> bars of their shares.
+
+    words: real, generated, none (label of what was not read), share_axis.
+    """
+    rows = []
+    for kind, counts, n in (("real", real, real_n), ("generated", generated, samples)):
+        shares = [c / n for c in counts] + [1 - sum(counts) / n]
+        labels = [*map(str, range(10)), words["none"]]
+        rows += [
+            {"digit": label, "share": share, "kind": words[kind]}
+            for label, share in zip(labels, shares, strict=True)
+        ]
+    order = [*map(str, range(10)), words["none"]]
+    kinds = [words["real"], words["generated"]]
+    return (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_bar()
+        .encode(
+            x=alt.X("digit:N", sort=order, title=None, axis=alt.Axis(labelAngle=0)),
+            xOffset=alt.XOffset("kind:N", sort=kinds),
+            y=alt.Y("share:Q", title=words["share_axis"], axis=alt.Axis(format="%")),
+            color=alt.Color(
+                "kind:N",
+                scale=alt.Scale(domain=kinds, range=[REAL, FAKE]),
+                legend=alt.Legend(title=None, orient="top"),
+            ),
+            tooltip=["digit:N", "kind:N", alt.Tooltip("share:Q", format=".1%")],
+        )
+        .properties(height=_HEIGHT)
+    )
+
+
+def training_curves(
+    curves: Mapping[str, Sequence[float]],
+    series: Sequence[tuple[str, str, str]],
+    step_title: str,
+    value_title: str,
+    limits: tuple[float, float] | None = None,
+    marked_step: int | None = None,
+) -> alt.LayerChart:
+    """series: (key in ``curves``, label, colour) -> one line each over ``curves["step"]``.
+
+    ``limits``: range of the y axis. ``marked_step``: where a thin rule stands: the moment shown.
+    """
+    rows = [
+        {"step": step, "value": value, "series": label}
+        for key, label, _ in series
+        for step, value in zip(curves["step"], curves[key], strict=True)
+    ]
+    labels = [label for _, label, _ in series]
+    scale = alt.Scale(domain=list(limits)) if limits else alt.Scale(zero=True)
+    lines = (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_line(strokeWidth=1.8, clip=True)
+        .encode(
+            x=alt.X("step:Q", title=step_title, axis=alt.Axis(format="~s", tickCount=6)),
+            y=alt.Y("value:Q", title=value_title, scale=scale),
+            color=alt.Color(
+                "series:N",
+                scale=alt.Scale(domain=labels, range=[colour for *_, colour in series]),
+                legend=alt.Legend(title=None, orient="top"),
+            ),
+            tooltip=["series:N", "step:Q", alt.Tooltip("value:Q", format=".3f")],
+        )
+        .properties(height=_HEIGHT)
+    )
+    return alt.layer(lines, *_rule(marked_step))
+
+
+def distance_curve(
+    moments: Sequence[Mapping[str, Any]],
+    real: float,
+    step_title: str,
+    value_title: str,
+    marked_step: int | None = None,
+) -> alt.LayerChart:
+    """The monitor's distance at each moment, on a logarithmic axis, above the dashed one of real digits."""
+    frame = pd.DataFrame([{"step": m["step"], "fd": max(m["fd"], 1e-3)} for m in moments])
+    line = (
+        alt.Chart(frame)
+        .mark_line(point=True, color=FAKE, strokeWidth=1.8)
+        .encode(
+            x=alt.X("step:Q", title=step_title, axis=alt.Axis(format="~s", tickCount=6)),
+            y=alt.Y("fd:Q", title=value_title, scale=alt.Scale(type="log")),
+            tooltip=["step:Q", alt.Tooltip("fd:Q", format=".2f")],
+        )
+        .properties(height=_HEIGHT)
+    )
+    floor = (
+        alt.Chart(pd.DataFrame([{"real": real}]))
+        .mark_rule(strokeDash=[5, 4], color=REAL)
+        .encode(y="real:Q")
+    )
+    return alt.layer(line, floor, *_rule(marked_step))
+
+
+def _rule(step: int | None) -> list[alt.Chart]:
+    if step is None:
+        return []
+    return [
+        alt.Chart(pd.DataFrame([{"step": step}]))
+        .mark_rule(color="#888888", strokeWidth=1.2)
+        .encode(x="step:Q")
+    ]

@@ -1,0 +1,281 @@
+"""The words of the app in English and Japanese. Keys are the same in both; a test says so.
+
+The sentences of the verdicts live with the verdicts, in `gan.collapse` (English); their Japanese
+form is here, under the same keys and with the same numbers in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gan import collapse
+from gan.collapse import Words
+
+_ENGLISH: dict[str, str] = {
+    "page_explore": "Explore",
+    "title": "How much data does a GAN need?",
+    "lead": "The same small GAN, trained on fewer and fewer handwritten digits (MNIST). "
+    "Slide the amount of data and see what it draws.",
+    "language": "Language",
+    "size": "Training images",
+    "size_label": "{count} images ({share})",
+    "size_short": "{count}\n{share}",
+    "budget": "Training time",
+    "budget_epochs": "20 epochs, as in the articles",
+    "budget_updates": "{updates} updates for every size",
+    "budget_help": "At equal epochs, 1 % of the data also gets 1 % of the updates, so two causes are "
+    "mixed. Equal updates part them. Both were trained.",
+    "moment": "Moment of the run",
+    "moment_final": "End (update {step})",
+    "moment_best": "Best moment (update {step})",
+    "moment_help": "This run got clearly worse later. The best moment was picked by a second "
+    "classifier, not by the judge that gives the figures.",
+    "updates_done": "{updates} updates on {count} images",
+    "grid_alt": "{n} digits drawn by the generator trained on {count} images",
+    "seed": "Seed",
+    "seed_help": "Picture i is drawn from the latent vector of seed + i, the same for every size.",
+    "download": "Download PNG",
+    "verdict": "Verdict",
+    "legible": "Read as a digit",
+    "legible_help": "Share of samples that the judge reads as a digit with 0.9 confidence.",
+    "fd": "Distance to real digits (FD)",
+    "fd_help": "Frechet distance in the features of our own digit classifier, to {n} real test "
+    "digits. Lower is better. Not FID: that name belongs to Inception features.",
+    "coverage": "Coverage",
+    "coverage_help": "Share of real test digits with a generated one among their near neighbours "
+    "(k = 5).",
+    "real_is": "real: {value}",
+    "protocol": "Mean of {draws} draws of {n} samples (± spread of the draws). {seeds}",
+    "one_seed": "One training run stands behind this; another seed may differ.",
+    "many_seeds": "{seeds} training runs: FD {low} to {high}; pictures and figures of the middle one.",
+    "histogram": "Which digits survived?",
+    "histogram_note": "Share of {n} samples read as each digit; “none” was not read with 0.9 "
+    "confidence. Real: the judge's reading of {real_n} test digits.",
+    "histogram_alt": "Bar chart: share of each digit among generated and real pictures",
+    "real": "real",
+    "generated": "generated",
+    "none": "none",
+    "share_axis": "share of pictures",
+    "latents_title": "Move the latent vector",
+    "latents_note": "One latent vector z per row, the same for every data size. The sliders move all "
+    "of them along the {k} directions that change the picture of this model most.",
+    "direction": "Direction {k}",
+    "direction_help": "In standard deviations of z. Changes each pixel by {strength:.2f} per unit "
+    "(of 2, black to white).",
+    "reset": "Back to the middle",
+    "raw": "Raw components of z",
+    "raw_note": "A single component has no meaning of its own; the directions above are mixtures of "
+    "all of them.",
+    "raw_axes": "Components to move",
+    "raw_axis": "z[{axis}]",
+    "first_digit": "First latent, enlarged. The judge reads {digit} ({confidence:.0%} sure).",
+    "first_digit_alt": "The first latent drawn by this model, read as {digit}",
+    "collapsed_note": "Hardly anything moves: this generator ignores its latent vector. That is the "
+    "finding, not a fault of the sliders.",
+    "same_z_alt": "{n} latents drawn after training on {count} images",
+    "articles_title": "What the articles say, and what was measured here",
+    "article": "Article",
+    "claim": "It says",
+    "nothing_claimed": "Neither article trained on this amount.",
+    "measured_epochs": "Measured, 20 epochs",
+    "measured_updates": "Measured, equal updates",
+    "measured_cell": "{legible:.0%} legible, FD {fd:.1f}. {verdict}",
+    "not_trained": "not trained here",
+    "articles_note": "The articles trained for a fixed number of epochs and judged by eye, one run a "
+    "size; their networks differ from ours. 20 epochs of 200 images are only 60 updates: the right "
+    "column shows how much of the effect is missing data rather than missing training.",
+    "curves_title": "How the training went",
+    "loss_chart": "Losses",
+    "loss_note": "A GAN's loss is not quality. It says how the game between the two stands; the "
+    "distance below says how good the pictures are.",
+    "prob_chart": "What the discriminator believes",
+    "prob_note": "Mean probability of being real. Where unseen real digits fall away from the "
+    "training digits, the discriminator knows its training images by heart.",
+    "fd_chart": "Distance to real digits during training",
+    "fd_chart_note": "Frechet distance in the features of a second classifier (“monitor”), 1,000 "
+    "samples. Dashed: real digits. Logarithmic.",
+    "film_title": "The same 16 latents during training",
+    "film_step": "Update",
+    "film_alt": "16 latents after {step} updates",
+    "step_axis": "update",
+    "g_loss": "generator (G)",
+    "d_loss": "discriminator (D)",
+    "prob_real": "training digits",
+    "prob_held_out": "unseen real digits",
+    "prob_fake": "generated",
+    "loss_axis": "loss",
+    "prob_axis": "probability",
+    "fd_axis": "distance",
+    "details": "Where this model comes from",
+    "seed_table": "All training seeds of this cell",
+    "link_problem": "The link asks for {problems}, which is not on offer here; the default is shown "
+    "instead.",
+    "no_zoo": "The trained models are not here.",
+    "broken_model": "This model cannot be shown. The others can.",
+    "broken_evidence": "The curves of this run cannot be shown.",
+    "method_link": "Every number here is explained in docs/METHOD.md of the repository.",
+}
+
+_JAPANESE: dict[str, str] = {
+    "page_explore": "探索",
+    "title": "GANに必要な学習データ量は?",
+    "lead": "同じ小さなGANを、枚数を減らしながら手書き数字（MNIST）で学習させました。"
+    "データ量を動かして、描かれる数字の変化を見てください。",
+    "language": "言語",
+    "size": "学習データ量",
+    "size_label": "{count}枚（{share}）",
+    "size_short": "{count}\n{share}",
+    "budget": "学習時間",
+    "budget_epochs": "20エポック（記事と同じ）",
+    "budget_updates": "どの枚数でも{updates}回更新",
+    "budget_help": "エポック数をそろえると、1 %のデータでは更新回数も1 %になり、二つの原因が混ざります。"
+    "更新回数をそろえると切り分けられます。両方を学習済みです。",
+    "moment": "学習のどの時点か",
+    "moment_final": "最後（更新{step}回）",
+    "moment_best": "最良の時点（更新{step}回）",
+    "moment_help": "この学習は後で明らかに悪化しました。最良の時点は、数値を出す判定器とは別の分類器で選んでいます。",
+    "updates_done": "{count}枚で{updates}回更新",
+    "grid_alt": "{count}枚で学習した生成器が描いた{n}個の数字",
+    "seed": "シード",
+    "seed_help": "i番目の絵はシード+iの潜在変数から描かれ、どのデータ量でも同じです。",
+    "download": "PNGを保存",
+    "verdict": "判定",
+    "legible": "数字として読めた割合",
+    "legible_help": "判定器が確信度0.9以上で数字と読んだサンプルの割合。",
+    "fd": "本物の数字との距離（FD）",
+    "fd_help": "自前の数字分類器の特徴量でのフレシェ距離。本物のテスト画像{n}枚との比較で、小さいほど良い。"
+    "Inception特徴量によるFIDではありません。",
+    "coverage": "カバレッジ",
+    "coverage_help": "本物のテスト画像のうち、近傍（k = 5）に生成画像があるものの割合。",
+    "real_is": "本物: {value}",
+    "protocol": "{n}枚ずつ{draws}回の平均（±は回ごとのばらつき）。{seeds}",
+    "one_seed": "学習は1回だけです。別のシードでは変わる可能性があります。",
+    "many_seeds": "学習{seeds}回: FDは{low}〜{high}。絵と数値は中央の回のものです。",
+    "histogram": "どの数字が生き残ったか",
+    "histogram_note": "{n}枚のサンプルのうち各数字と読まれた割合。「なし」は確信度0.9で読めなかったもの。"
+    "本物は判定器がテスト画像{real_n}枚を読んだ結果。",
+    "histogram_alt": "棒グラフ: 生成画像と本物での各数字の割合",
+    "real": "本物",
+    "generated": "生成（偽物）",
+    "none": "なし",
+    "share_axis": "画像の割合",
+    "latents_title": "潜在変数を動かす",
+    "latents_note": "各行が一つの潜在変数 z で、どのデータ量でも同じものです。スライダーは、このモデルの絵を"
+    "最も大きく変える{k}方向に、すべての z を動かします。",
+    "direction": "方向{k}",
+    "direction_help": "単位は z の標準偏差。1動かすと各画素が{strength:.2f}変わります（黒から白までが2）。",
+    "reset": "中央に戻す",
+    "raw": "z の生の成分",
+    "raw_note": "一つの成分だけに意味はありません。上の方向は全成分の混合です。",
+    "raw_axes": "動かす成分",
+    "raw_axis": "z[{axis}]",
+    "first_digit": "最初の潜在変数の拡大図。判定器の読み: {digit}（確信度{confidence:.0%}）",
+    "first_digit_alt": "最初の潜在変数から描いた絵。{digit}と読まれた",
+    "collapsed_note": "ほとんど動きません。この生成器は潜在変数を無視しています。スライダーの故障ではなく、"
+    "これが結果です。",
+    "same_z_alt": "{count}枚で学習後に描いた{n}個の潜在変数",
+    "articles_title": "記事の主張と、ここでの測定",
+    "article": "記事",
+    "claim": "主張",
+    "nothing_claimed": "この枚数で学習した記事はありません。",
+    "measured_epochs": "測定（20エポック）",
+    "measured_updates": "測定（更新回数をそろえた場合）",
+    "measured_cell": "{legible:.0%}が読める、FD {fd:.1f}。{verdict}",
+    "not_trained": "未学習",
+    "articles_note": "記事はエポック数を固定し、1回の学習を目で見て判断しています。ネットワークもここのものとは"
+    "異なります。200枚の20エポックは更新60回にすぎません。右の列を見ると、データ不足と学習不足を"
+    "区別できます。",
+    "curves_title": "学習の経過",
+    "loss_chart": "損失（Loss）",
+    "loss_note": "GANの損失は画質ではありません。両者の勝負の形勢を示すだけです。絵の良さは下の距離が示します。",
+    "prob_chart": "識別器の見方",
+    "prob_note": "本物と判断した確率の平均。未見の本物が学習画像より低くなると、識別器が学習画像を丸暗記しています。",
+    "fd_chart": "学習中の本物との距離",
+    "fd_chart_note": "別の分類器（monitor）の特徴量でのフレシェ距離、1,000サンプル。破線は本物。対数目盛。",
+    "film_title": "学習中の同じ16個の潜在変数",
+    "film_step": "更新回数",
+    "film_alt": "{step}回更新後の16個の潜在変数",
+    "step_axis": "更新回数",
+    "g_loss": "生成器（G）",
+    "d_loss": "識別器（D）",
+    "prob_real": "学習画像",
+    "prob_held_out": "未見の本物",
+    "prob_fake": "生成画像",
+    "loss_axis": "損失",
+    "prob_axis": "確率",
+    "fd_axis": "距離",
+    "details": "このモデルの来歴",
+    "seed_table": "この条件の全シード",
+    "link_problem": "リンクの{problems}はここにはありません。既定値を表示しています。",
+    "no_zoo": "学習済みモデルが見つかりません。",
+    "broken_model": "このモデルは表示できません。他のモデルは使えます。",
+    "broken_evidence": "この学習の曲線は表示できません。",
+    "method_link": "すべての数値の説明はリポジトリの docs/METHOD.md にあります。",
+}
+
+_JAPANESE_VERDICTS: dict[str, Words] = {
+    "one_picture": Words(
+        "一枚だけ（完全な崩壊）",
+        "どの潜在変数からも、ほぼ同じ絵が出ます。",
+        "サンプル同士の違いは本物同士の{spread:.0%}。{n:,}枚中{legible:.0%}が数字として読めました。",
+        "生成器が入力を無視しています。スライダーを動かしてもほとんど変わらないこと自体が結果です。",
+    ),
+    "noise": Words(
+        "ノイズ（学習が届いていない）",
+        "絵は互いに違いますが、数字になっているものはほとんどありません。",
+        "{n:,}枚中{legible:.0%}が確信度0.9で数字として読めました。",
+        "このネットワークには更新回数が足りないか、識別器がもう何も教えていません。"
+        "足りないのはデータだけではないかもしれません。",
+    ),
+    "few_kinds": Words(
+        "種類が少ない（モード崩壊）",
+        "10種類中{present}種類の数字が現れます。ない、またはまれな数字: {missing}。",
+        "{n:,}枚中{legible:.0%}が読め、多様さは同頻度の数字{effective:.1f}種類分（本物のテスト画像: 10.0）。",
+        "生成器は本物らしく見える一部の数字を見つけ、それだけを出しています。",
+    ),
+    "copies": Words(
+        "コピー（丸暗記）",
+        "サンプルが、未見の数字よりも学習画像に似ています。",
+        "{copies_n:,}枚中{copied:.0%}が、未見の本物の99 %よりも学習画像に近い（期待値: 1 %）。",
+        "絵が鮮明でも実力の証拠にはなりません。学習データの一部を丸暗記しています。",
+    ),
+    "rough": Words(
+        "粗い（全数字あるが不鮮明が多い）",
+        "10種類すべて現れますが、はっきりしない絵が多くあります。",
+        "{n:,}枚中{legible:.0%}が確信度0.9で数字として読めました。",
+        "成功と失敗の間です。更新回数、データ、あるいは別の時点で良くなるかもしれません。曲線が手がかりです。",
+    ),
+    "healthy": Words(
+        "崩壊は見られない",
+        "10種類すべて現れ、ほとんどの絵が鮮明です。",
+        "{n:,}枚中{legible:.0%}が確信度0.9で読め、多様さは同頻度の数字{effective:.1f}種類分。",
+        "このサンプル数では四つの失敗はどれも見つかりませんでした。ないことの証明ではありません。",
+    ),
+    "unsure": Words(
+        "判定にはサンプル不足",
+        "{n:,}枚を読みました。",
+        "{needed}枚未満では、ない数字とまれな数字を区別できません。",
+        "結論の前に、もっとサンプルを描いてください。",
+    ),
+}
+
+_TABLES: dict[str, dict[str, str]] = {"en": _ENGLISH, "ja": _JAPANESE}
+
+
+def text(language: str, key: str, **facts: Any) -> str:
+    """The words under ``key``, with ``facts`` filled in. KeyError for a key that does not exist."""
+    words = _TABLES[language][key]
+    return words.format(**facts) if facts else words
+
+
+def verdict_words(language: str, verdict: collapse.Verdict) -> Words:
+    """A verdict's title and three sentences."""
+    templates: Mapping[str, Words] = _JAPANESE_VERDICTS if language == "ja" else collapse.ENGLISH
+    return verdict.words(templates)
+
+
+def share_text(count: int, full: int) -> str:
+    """A share of ``full`` as people write it: "1 %", "0.33 %", "108 %"."""
+    share = 100 * count / full
+    return f"{share:.0f} %" if share >= 1 else f"{share:.2g} %"

@@ -1,0 +1,50 @@
+"""Pictures as HTML with crisp pixels: data in, text out; no streamlit here.
+
+Browsers smooth what they enlarge, and st.image turns small arrays into JPEG: a 28 x 28 digit
+survives neither. PNG data links with ``image-rendering: pixelated`` do.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+
+import numpy as np
+
+from gan.images import to_png
+
+_STYLE = "image-rendering:pixelated;display:block;width:100%;border-radius:0"
+
+
+def image_tag(picture: np.ndarray, alt: str, max_width: int | None = None) -> str:
+    """picture uint8 [H, W, 1 or 3] -> an <img> as wide as its place, at most ``max_width`` pixels."""
+    data = base64.b64encode(to_png(picture)).decode()
+    width = f";max-width:{max_width}px" if max_width else ""
+    return (
+        f'<img alt="{html.escape(alt, quote=True)}" style="{_STYLE}{width}" '
+        f'src="data:image/png;base64,{data}">'
+    )
+
+
+def strip(columns: Sequence[tuple[str, str, np.ndarray, bool]], cell_width: int = 64) -> str:
+    """A row of pictures that scrolls sideways where the screen is narrow.
+
+    columns: (heading, alt text, picture uint8 [H, W, C], whether it is the current one). The current
+    one is marked by a frame and by bold type, not by colour alone.
+    """
+    cells = []
+    for heading, alt, picture, current in columns:
+        line = "currentColor" if current else "transparent"
+        weight = "700" if current else "400"
+        cells.append(
+            f'<figure style="margin:0;flex:1 0 {cell_width}px;max-width:{2 * cell_width}px">'
+            f'<div style="border:3px solid {line};padding:2px">{image_tag(picture, alt)}</div>'
+            f'<figcaption style="text-align:center;font-weight:{weight};font-size:0.8rem;'
+            f'line-height:1.3;white-space:pre-line">{html.escape(heading)}</figcaption></figure>'
+        )
+    return (
+        '<div style="display:flex;gap:2px;overflow-x:auto" tabindex="0">'
+        + "".join(cells)
+        + "</div>"
+    )

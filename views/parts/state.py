@@ -1,0 +1,133 @@
+"""What a visitor is looking at, as one frozen value, and the link that says the same.
+
+Pure: no streamlit here. A link is trusted with nothing: what does not fit is replaced by its
+default and reported, so that an old or hostile link still opens the page.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gan.config import BUDGETS, Budget
+from gan.explorer import MAX_SHIFT
+
+LANGUAGES = ("en", "ja")
+NUM_SHIFTS = 6
+MAX_SEED = 999_999  # of the page; the library takes more
+DEFAULT_SIZE = 600
+_MAX_AXES = 64
+
+
+@dataclass(frozen=True)
+class ExploreState:
+    """size: of the training set; moment: "final" or "best" snapshot; seed: first of the 64 latents;
+    shifts: along the first principal directions; axes: (index, value) for raw components of z."""
+
+    size: int = DEFAULT_SIZE
+    budget: Budget = "epochs"
+    moment: str = "final"
+    seed: int = 0
+    shifts: tuple[float, ...] = (0.0,) * NUM_SHIFTS
+    axes: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A part of a link that was not used: its name and the value found."""
+
+    name: str
+    value: str
+
+
+def to_query(state: ExploreState) -> dict[str, str]:
+    """The parts that differ from the default, as URL parameters."""
+    default = ExploreState()
+    query: dict[str, str] = {}
+    if state.size != default.size:
+        query["size"] = str(state.size)
+    if state.budget != default.budget:
+        query["budget"] = state.budget
+    if state.moment != default.moment:
+        query["moment"] = state.moment
+    if state.seed != default.seed:
+        query["seed"] = str(state.seed)
+    if any(state.shifts):
+        query["move"] = ",".join(f"{v:g}" for v in state.shifts)
+    if state.axes:
+        query["z"] = ",".join(f"{axis}:{value:g}" for axis, value in state.axes)
+    return query
+
+
+def from_query(
+    query: Mapping[str, str], sizes: Sequence[int]
+) -> tuple[ExploreState, list[Problem]]:
+    """The state a link asks for, and what of it could not be used. ``sizes``: those on offer."""
+    problems: list[Problem] = []
+    state = ExploreState(size=DEFAULT_SIZE if DEFAULT_SIZE in sizes else sizes[0])
+
+    def problem(name: str) -> None:
+        problems.append(Problem(name, query[name][:40]))
+
+    if "size" in query:
+        size = _whole(query["size"])
+        if size in sizes:
+            state = replace(state, size=size)
+        else:
+            problem("size")
+    if "budget" in query:
+        if query["budget"] in BUDGETS:
+            state = replace(state, budget="epochs" if query["budget"] == "epochs" else "updates")
+        else:
+            problem("budget")
+    if "moment" in query:
+        if query["moment"] in ("final", "best"):
+            state = replace(state, moment=query["moment"])
+        else:
+            problem("moment")
+    if "seed" in query:
+        seed = _whole(query["seed"])
+        if seed is not None and 0 <= seed <= MAX_SEED:
+            state = replace(state, seed=seed)
+        else:
+            problem("seed")
+    if "move" in query:
+        values = [_shift(part) for part in query["move"].split(",")]
+        shifts = tuple(v for v in values if v is not None)
+        if len(shifts) == len(values) == NUM_SHIFTS:
+            state = replace(state, shifts=shifts)
+        else:
+            problem("move")
+    if "z" in query:
+        axes = _axes(query["z"])
+        if axes is None:
+            problem("z")
+        else:
+            state = replace(state, axes=axes)
+    return state, problems
+
+
+def _whole(text: str) -> int | None:
+    """A short run of ASCII digits as a number; None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _shift(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and abs(value) <= MAX_SHIFT else None
+
+
+def _axes(text: str) -> tuple[tuple[int, float], ...] | None:
+    """ "3:1.5,10:-2" -> ((3, 1.5), (10, -2.0)); None where any part does not fit."""
+    found: dict[int, float] = {}
+    for part in text.split(",")[: _MAX_AXES + 1]:
+        left, _, right = part.partition(":")
+        axis, value = _whole(left), _shift(right)
+        if axis is None or axis >= _MAX_AXES or value is None or axis in found:
+            return None
+        found[axis] = value
+    return tuple(sorted(found.items()))

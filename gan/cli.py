@@ -216,7 +216,6 @@ def _judge(options: argparse.Namespace) -> tuple[Any, str]:
     assert training.labels is not None and test.labels is not None
     started = time.monotonic()
     classifier = judge.make(width, seed)
-    accuracy = 0.0
     with tqdm(total=options.epochs, unit="epoch", disable=None) as bar:
         for progress in judge.train(
             classifier,
@@ -227,9 +226,11 @@ def _judge(options: argparse.Namespace) -> tuple[Any, str]:
             epochs=options.epochs,
             seed=seed,
         ):
-            accuracy = progress.accuracy
             bar.update(1)
-            bar.set_postfix(loss=f"{progress.loss:.3f}", accuracy=f"{accuracy:.2%}")
+            bar.set_postfix(loss=f"{progress.loss:.3f}", accuracy=f"{progress.accuracy:.2%}")
+    classifier = judge.rounded(classifier)
+    reading = judge.read(classifier, test.images)
+    accuracy = float((reading.digit == test.labels).double().mean())
     references = [
         judge.make_reference(classifier, images, training.images)
         for images in (test.images, lent.images)

@@ -50,4 +50,4 @@ def import_datasets() -> ModuleType:
 def _import() -> ModuleType:
     from torchvision import datasets
 
-    return datasets  # type: ignore[no-any-return]
+    return datasets

@@ -97,7 +97,8 @@ def _grid(lang: str, model: zoo.Model) -> None:
     result = cache.pictures(model, request)
     sheet = images.grid(result.pixels, GRID_COLUMNS, gap=1, background=40)
     count = f"{model.card.size:,}"
-    st.html(image_tag(sheet, text(lang, "grid_alt", n=GRID_COUNT, count=count)))
+    with st.container(key="grid"):
+        st.html(image_tag(sheet, text(lang, "grid_alt", n=GRID_COUNT, count=count)))
     st.caption(text(lang, "updates_done", updates=f"{model.card.step:,}", count=count))
     seed, download = st.columns(2, vertical_alignment="bottom")
     with seed:

@@ -1,0 +1,67 @@
+"""The app in a real browser: what AppTest cannot see."""
+
+import os
+
+import pytest
+
+from gan import bench
+from gan.errors import ConfigError
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    try:
+        path = bench.find_browser()
+    except ConfigError as error:
+        if os.environ.get("CI"):
+            raise  # CI installs one: its absence is a failure there
+        pytest.skip(str(error))
+    assert path
+    with bench.browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def address():
+    with bench.serve() as url:
+        bench.wait_until_up(url)
+        yield url
+
+
+@pytest.fixture
+def page(chromium, request):
+    opened = chromium.new_page(viewport=getattr(request, "param", {"width": 1280, "height": 900}))
+    yield opened
+    opened.close()
+
+
+def test_moving_the_size_shows_other_digits(page, address):
+    page.goto(f"{address}/?lang=en&size=600")
+    page.wait_for_selector(bench.GRID)
+    before = page.get_attribute(bench.GRID, "src")
+    page.focus(bench.SLIDER)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "([grid, before]) => document.querySelector(grid)?.src !== before", arg=[bench.GRID, before]
+    )
+    page.wait_for_url("**size=1000**")
+    assert "1,000 images" in page.get_attribute(bench.GRID, "alt")
+
+
+def test_digits_are_drawn_with_crisp_pixels(page, address):
+    page.goto(f"{address}/?lang=en")
+    page.wait_for_selector(bench.GRID)
+    rendering = page.eval_on_selector(bench.GRID, "e => getComputedStyle(e).imageRendering")
+    assert rendering == "pixelated"
+
+
+@pytest.mark.parametrize("page", [{"width": 390, "height": 844}], indirect=True)
+def test_a_phone_does_not_scroll_sideways(page, address):
+    page.goto(f"{address}/?lang=ja")
+    page.wait_for_selector(bench.GRID)
+    page.wait_for_selector(".st-key-losses canvas, .st-key-losses svg")
+    box = page.locator(bench.GRID).bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -1,0 +1,136 @@
+"""The pages through Streamlit's own test harness: what a visitor gets, and how it fails."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import gan.judge
+import gan.zoo
+from gan import zoo
+from views.parts import cache
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def fresh_caches():
+    """AppTest shares one process: what one test has loaded must not serve the next."""
+    for cached in (cache._cards, cache._model, cache._pictures, cache._evidence):
+        cached.clear()
+    cache.classifier.clear()
+    cache.reference.clear()
+
+
+@pytest.fixture
+def own_zoo(tmp_path, monkeypatch):
+    """A copy of the pretrained folder that a test may damage."""
+    copy = tmp_path / "pretrained"
+    shutil.copytree(gan.judge.PRETRAINED, copy)
+    monkeypatch.setattr(gan.judge, "PRETRAINED", copy)
+    monkeypatch.setattr(zoo.list_models, "__defaults__", (copy, None))
+    return copy
+
+
+def open_page(**query):
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    for name, value in {"lang": "en", **query}.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def grid(app):
+    return next(h.proto.body for h in app.get("html") if "digits drawn by" in h.proto.body)
+
+
+def test_the_first_screen_is_a_result():
+    app = open_page()
+    assert not app.exception
+    assert "64 digits drawn by the generator trained on 600 images" in grid(app)
+    assert app.select_slider(key="size").value == 600
+    assert any("n" in c.value and "draws" in c.value for c in app.caption)  # the protocol
+    assert [m.label for m in app.metric][:2] == ["Read as a digit", "Distance to real digits (FD)"]
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("budget", ["epochs", "updates"])
+def test_every_size_opens_without_an_error(lang, budget):
+    for size in sorted({c.size for c in zoo.list_models(runs=None)}):
+        app = open_page(lang=lang, size=str(size), budget=budget)
+        assert not app.exception and not app.error, (size, app.error)
+
+
+def test_another_size_draws_other_digits_and_changes_the_link():
+    app = open_page()
+    before = grid(app)
+    app.select_slider(key="size").set_value(6_000).run()
+    assert grid(app) != before
+    assert app.query_params["size"] == ["6000"]
+
+
+def test_the_same_link_draws_the_same_digits():
+    link = {"size": "6000", "budget": "updates", "seed": "7", "move": "1,0,0,-2,0,0", "z": "3:1.5"}
+    first, second = open_page(**link), open_page(**link)
+    assert grid(first) == grid(second)
+    assert {k: v[0] for k, v in first.query_params.items()} == {"lang": "en", **link}
+
+
+def test_moving_a_latent_moves_the_digit_and_reset_brings_it_back():
+    app = open_page(size="60000", budget="updates")
+    wall = [h.proto.body for h in app.get("html")][1]
+    app.slider(key="move0").set_value(3.0).run()
+    moved = [h.proto.body for h in app.get("html")][1]
+    assert moved != wall
+    next(b for b in app.button if b.label == "Back to the middle").click().run()
+    assert [h.proto.body for h in app.get("html")][1] == wall
+
+
+def test_a_hostile_link_opens_the_default_with_a_notice():
+    app = open_page(size="../../etc", budget="<b>", seed="-1", lang="xx")
+    assert not app.exception and not app.error
+    assert app.select_slider(key="size").value == 600
+    notice = app.warning[0].value
+    assert all(part in notice for part in ("size=../../etc", "budget=<b>", "seed=-1", "lang=xx"))
+
+
+def test_japanese_follows_the_link():
+    app = open_page(lang="ja")
+    assert "学習データ量" in app.title[0].value
+    assert app.query_params["lang"] == ["ja"]
+
+
+def test_a_damaged_model_is_named_with_a_remedy_and_the_others_stay(own_zoo):
+    name = "mnist-600-epochs-plain.safetensors"
+    with (own_zoo / name).open("r+b") as file:
+        file.seek(5_000)
+        file.write(b"damaged")
+    app = open_page()
+    assert not app.exception
+    assert name in app.error[0].value and "git checkout" in app.error[0].value
+    app.select_slider(key="size").set_value(6_000).run()
+    assert not app.error and "6,000 images" in grid(app)
+
+
+def test_a_missing_manifest_says_what_to_do(own_zoo):
+    (own_zoo / "manifest.json").unlink()
+    app = open_page()
+    assert not app.exception
+    assert "manifest.json" in app.error[0].value and "zoo build" in app.error[0].value
+
+
+def test_an_unreadable_evidence_file_costs_only_the_curves(own_zoo):
+    (own_zoo / "mnist-600-epochs-plain.evidence.json").write_text("<html>")
+    app = open_page()
+    assert not app.exception
+    assert "evidence.json" in app.error[0].value
+    assert grid(app)
+
+
+def test_figures_on_the_page_are_those_of_the_manifest():
+    manifest = json.loads((gan.judge.PRETRAINED / "manifest.json").read_text())
+    entry = next(m for m in manifest["models"] if m["name"] == "mnist-6000-updates-plain")
+    app = open_page(size="6000", budget="updates")
+    legible = entry["evaluation"]["figures"]["legible"]["value"]
+    assert app.metric[0].value == f"{legible:.1%}"

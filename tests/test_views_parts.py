@@ -1,0 +1,139 @@
+"""The pure parts of the pages: links, words, charts, pictures. No streamlit runs here."""
+
+import base64
+import io
+import re
+import string
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan import collapse, data
+from gan.explorer import MAX_SHIFT
+from views.parts import articles, charts, i18n, pictures
+from views.parts.state import ExploreState, from_query, to_query
+
+SIZES = (200, 600, 6_000, 60_000)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        ExploreState(),
+        ExploreState(size=6_000, budget="updates", moment="best", seed=128),
+        ExploreState(shifts=(0.0, -1.5, 0.0, 0.1, 0.0, 4.0), axes=((3, 1.5), (10, -2.0))),
+    ],
+)
+def test_a_link_gives_back_the_state_it_was_made_from(state):
+    assert from_query(to_query(state), SIZES) == (state, [])
+
+
+def test_the_default_state_needs_no_link():
+    assert to_query(ExploreState()) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("size", "601"),
+        ("size", "-600"),
+        ("size", "٦٠٠"),
+        ("size", "9" * 400),
+        ("budget", "free"),
+        ("moment", "worst"),
+        ("seed", "-1"),
+        ("seed", "1e3"),
+        ("seed", "1000000"),
+        ("move", "1,2"),
+        ("move", "nan,0,0,0,0,0"),
+        ("move", f"{MAX_SHIFT + 1},0,0,0,0,0"),
+        ("z", "64:1"),
+        ("z", "3:inf"),
+        ("z", "3:1,3:2"),
+        ("z", "<script>"),
+    ],
+)
+def test_what_does_not_fit_falls_back_and_is_named(name, value):
+    state, problems = from_query({name: value, "unknown": "x"}, SIZES)
+    assert state == ExploreState()
+    assert [(p.name, p.value) for p in problems] == [(name, value[:40])]
+
+
+def test_one_bad_part_leaves_the_others_in_force():
+    state, problems = from_query({"size": "6000", "seed": "x", "budget": "updates"}, SIZES)
+    assert (state.size, state.budget, state.seed) == (6_000, "updates", 0)
+    assert len(problems) == 1
+
+
+def test_the_default_size_gives_way_where_it_is_not_on_offer():
+    assert from_query({}, (200, 1_000))[0].size == 200
+
+
+def placeholders(template):
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name}
+
+
+def test_both_languages_say_the_same_things_with_the_same_facts():
+    english, japanese = i18n._TABLES["en"], i18n._TABLES["ja"]
+    assert english.keys() == japanese.keys()
+    for key in english:
+        assert placeholders(english[key]) == placeholders(japanese[key]), key
+        assert japanese[key] == english[key] or re.search(r"[぀-ヿ一-鿿]", japanese[key]), key
+
+
+def test_every_verdict_exists_in_both_languages():
+    assert collapse.ENGLISH.keys() == i18n._JAPANESE_VERDICTS.keys()
+    for kind, english in collapse.ENGLISH.items():
+        japanese = i18n._JAPANESE_VERDICTS[kind]
+        assert placeholders(" ".join(english)) == placeholders(" ".join(japanese)), kind
+
+
+@pytest.mark.parametrize(
+    ("count", "share"),
+    [(60_000, "100 %"), (30_000, "50 %"), (6_000, "10 %"), (600, "1 %"), (200, "0.33 %")],
+)
+def test_shares_of_the_full_set(count, share):
+    assert i18n.share_text(count, data.FULL_SIZE) == share
+
+
+def test_every_size_of_the_articles_has_its_claim():
+    assert set(articles.CLAIMS) == set(data.ARTICLE_SIZES)
+    assert all(c.says.keys() == {"en", "ja"} for row in articles.CLAIMS.values() for c in row)
+
+
+def test_histogram_shares_sum_to_one_on_both_sides():
+    words = {"real": "real", "generated": "fake", "none": "none", "share_axis": "share"}
+    chart = charts.digit_histogram([10] * 10, 200, [95] * 10, 1_000, words)
+    shares = chart.data.groupby("kind")["share"].sum()
+    assert shares.to_dict() == pytest.approx({"real": 1.0, "fake": 1.0})
+    assert chart.data.query("kind == 'fake' and digit == 'none'")["share"].item() == 0.5
+
+
+def test_curves_are_drawn_from_the_series_asked_for():
+    curves = {"step": [1, 2], "g_loss": [0.5, 0.6], "d_loss": [1.0, 1.1]}
+    series = [("g_loss", "G", "#000"), ("d_loss", "D", "#111")]
+    plain = charts.training_curves(curves, series, "step", "loss")
+    assert plain.layer[0].data.query("series == 'D'")["value"].tolist() == [1.0, 1.1]
+    assert len(plain.layer) == 1
+    assert len(charts.training_curves(curves, series, "s", "l", marked_step=2).layer) == 2
+
+
+def test_a_distance_of_zero_can_be_drawn_on_a_logarithmic_axis():
+    chart = charts.distance_curve([{"step": 1, "fd": 0.0}], 0.4, "step", "fd")
+    assert (chart.layer[0].data["fd"] > 0).all()
+
+
+def test_a_picture_survives_the_way_into_html_bit_for_bit():
+    picture = np.random.default_rng(0).integers(0, 256, (28, 28, 1), dtype=np.uint8)
+    tag = pictures.image_tag(picture, 'a "quoted" <digit>')
+    assert "&quot;quoted&quot; &lt;digit&gt;" in tag
+    encoded = re.search(r"base64,([^\"]+)", tag)
+    decoded = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded[1]))))
+    assert (decoded == picture[..., 0]).all()
+
+
+def test_the_strip_marks_the_current_column_only():
+    cell = np.zeros((28, 28, 1), dtype=np.uint8)
+    row = pictures.strip([("200", "a", cell, False), ("600\n1 %", "b", cell, True)])
+    assert row.count("solid currentColor") == 1 and row.count("solid transparent") == 1

@@ -99,10 +99,12 @@ def wait_until_up(address: str) -> None:
     """Returns when the server answers. ConfigError after a minute without an answer."""
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:
-        with contextlib.suppress(urllib.error.URLError, OSError):
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=1) as answer:
-                if answer.status == 200:
-                    return
+        with (
+            contextlib.suppress(urllib.error.URLError, OSError),
+            urllib.request.urlopen(f"{address}/_stcore/health", timeout=1) as answer,
+        ):
+            if answer.status == 200:
+                return
         time.sleep(0.02)
     raise ConfigError(f"the app did not answer on {address} within {_PATIENCE:.0f} s")
 

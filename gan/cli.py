@@ -79,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     teach.add_argument("--name", choices=sorted(judge.JUDGES), default="judge")
     teach.add_argument("--epochs", type=int, default=judge.EPOCHS)
     teach.add_argument("--out", type=Path, default=judge.PRETRAINED, help="folder")
+    teach.add_argument(
+        "--statistics-only", action="store_true", help="keep the weights, measure the data anew"
+    )
     teach.add_argument("--threads", type=int, help="CPU threads")
 
     zoo_parser = command("zoo", _zoo, "List, check or rebuild the pretrained models.")
@@ -210,10 +213,40 @@ def _score_lines(scored: evaluation.Evaluation) -> list[str]:
 
 
 def _judge(options: argparse.Namespace) -> tuple[Any, str]:
-    width, seed = judge.JUDGES[options.name]
     training, test = data.load("mnist"), data.load_held_out("mnist")
     lent = data.load_held_out("mnist", data.FULL_SIZE + 1)  # the half that is never trained on
+    assert test.labels is not None
+    if options.statistics_only:
+        classifier = judge.load(options.name, options.out)
+        info = judge.provenance(options.name, options.out)
+    else:
+        classifier, info = _train_judge(options, training, test)
+    references = [
+        judge.make_reference(classifier, images, training.images)
+        for images in (test.images, lent.images)
+    ]
+    reading = judge.read(classifier, test.images)
+    info |= {
+        "accuracy": float((reading.digit == test.labels).double().mean()),
+        "legible_real": sum(references[0].counts) / references[0].n,
+        "legible_junk": judge.legible_junk(classifier, test.images, test.labels),
+    }
+    judge.save(classifier, references, info, options.name, options.out)
+    path = options.out / f"{options.name}.safetensors"
+    result = info | {"file": str(path), "bytes": path.stat().st_size}
+    text = (
+        f"{path}: {info['accuracy']:.2%} of 10,000 test digits right; read with 0.9 confidence: "
+        f"{info['legible_real']:.1%} of them, {info['legible_junk']:.1%} of junk"
+    )
+    return result, text
+
+
+def _train_judge(
+    options: argparse.Namespace, training: data.Labelled, test: data.Labelled
+) -> tuple[judge.Judge, dict[str, Any]]:
+    """The classifier, rounded to what its file will hold, and where it comes from."""
     assert training.labels is not None and test.labels is not None
+    width, seed = judge.JUDGES[options.name]
     started = time.monotonic()
     classifier = judge.make(width, seed)
     with tqdm(total=options.epochs, unit="epoch", disable=None) as bar:
@@ -228,17 +261,7 @@ def _judge(options: argparse.Namespace) -> tuple[Any, str]:
         ):
             bar.update(1)
             bar.set_postfix(loss=f"{progress.loss:.3f}", accuracy=f"{progress.accuracy:.2%}")
-    classifier = judge.rounded(classifier)
-    reading = judge.read(classifier, test.images)
-    accuracy = float((reading.digit == test.labels).double().mean())
-    references = [
-        judge.make_reference(classifier, images, training.images)
-        for images in (test.images, lent.images)
-    ]
     info = {
-        "accuracy": accuracy,
-        "legible_real": sum(references[0].counts) / references[0].n,
-        "legible_junk": judge.legible_junk(classifier, test.images, test.labels),
         "seed": seed,
         "epochs": options.epochs,
         "seconds": round(time.monotonic() - started, 1),
@@ -246,14 +269,7 @@ def _judge(options: argparse.Namespace) -> tuple[Any, str]:
         "command": " ".join(run.this_command()),
         "torch": torch.__version__,
     }
-    judge.save(classifier, references, info, options.name, options.out)
-    path = options.out / f"{options.name}.safetensors"
-    result = info | {"file": str(path), "bytes": path.stat().st_size}
-    text = (
-        f"{path}: {accuracy:.2%} of 10,000 test digits right; read with 0.9 confidence: "
-        f"{info['legible_real']:.1%} of them, {info['legible_junk']:.1%} of junk"
-    )
-    return result, text
+    return judge.rounded(classifier), info
 
 
 # --- zoo -----------------------------------------------------------------------------------

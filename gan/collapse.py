@@ -26,6 +26,7 @@ MIN_SAMPLES = (
     300  # below, a digit that is really there at 1 % is unseen once in 20 times (0.99^300)
 )
 ONE_PICTURE_SPREAD = 0.35  # of the spread of real digits
+GREY_CONTRAST = 0.6  # of real digits'; below, alike pictures are alike in being grey
 NOISE_LEGIBLE = 0.25  # share of samples read as a digit
 ROUGH_LEGIBLE = 0.75
 MISSING_SHARE = 0.01  # of the legible samples; a digit whose 95 % interval ends below is missing
@@ -53,11 +54,13 @@ class CopyFigures:
 @dataclass(frozen=True)
 class Measures:
     """What a verdict is decided on. ``counts``: samples of n read as 0..9 with confidence 0.9;
-    ``spread``: root mean squared distance of two samples over that of two real test digits."""
+    ``spread``: root mean squared distance of two samples over that of two real test digits;
+    ``contrast``: pixel deviation within a sample over that within a real digit (grey: near 0)."""
 
     n: int
     counts: tuple[int, ...]
     spread: float
+    contrast: float
     copies: CopyFigures | None = None  # None where the training images were not at hand
 
     @property
@@ -127,6 +130,7 @@ def diagnose(measures: Measures) -> list[Verdict]:
         "n": measures.n,
         "legible": legible,
         "spread": measures.spread,
+        "contrast": measures.contrast,
         "present": 10,
         "missing": "",
         "effective": effective_kinds(measures.counts),
@@ -134,7 +138,7 @@ def diagnose(measures: Measures) -> list[Verdict]:
     }
     if measures.n < MIN_SAMPLES:
         return [Verdict("unsure", facts)]
-    if measures.spread < ONE_PICTURE_SPREAD:
+    if measures.spread < ONE_PICTURE_SPREAD and measures.contrast >= GREY_CONTRAST:
         return [Verdict("one_picture", facts)]
     if legible < NOISE_LEGIBLE:
         return [Verdict("noise", facts)]
@@ -174,8 +178,9 @@ ENGLISH: dict[str, Words] = {
     ),
     "noise": Words(
         "Noise (training did not get there)",
-        "The pictures differ from each other, but hardly any is a digit.",
-        "{legible:.0%} of {n:,} samples read as a digit with 0.9 confidence.",
+        "Hardly any picture is a digit.",
+        "{legible:.0%} of {n:,} samples read as a digit with 0.9 confidence; their contrast is "
+        "{contrast:.0%} of that of real digits.",
         "Too few updates for these networks, or a discriminator that no longer teaches anything. "
         "More data alone may not be what is missing.",
     ),

@@ -40,8 +40,9 @@ class Evaluation:
 
     ``counts``: of ``samples`` = n * draws, how many were read as 0..9 with confidence 0.9.
     ``figures``: legible (share), fd (Frechet distance in the judge's features to ``reference``),
-    precision, recall, density, coverage (k = 5, against 2,000 test images), vendi, and spread
-    (root mean squared pixel distance of two samples over that of two test images).
+    precision, recall, density, coverage (k = 5, against 2,000 test images), vendi, and two that
+    are 1 for real digits: spread (root mean squared pixel distance of two samples) and contrast
+    (pixel deviation within a sample).
     """
 
     judge: str
@@ -52,7 +53,14 @@ class Evaluation:
     copies: CopyFigures | None
 
     def measures(self) -> Measures:
-        return Measures(self.samples, self.counts, self.figures["spread"].value, self.copies)
+        figures = self.figures
+        return Measures(
+            self.samples,
+            self.counts,
+            figures["spread"].value,
+            figures["contrast"].value,
+            self.copies,
+        )
 
     def verdicts(self) -> list[Verdict]:
         return diagnose(self.measures())
@@ -124,6 +132,7 @@ def evaluate(
             "fd": metrics.frechet_distance_of_moments(*part, reference.mean, reference.cov),
             "vendi": metrics.vendi_score(reading.features + 1e-9),
             "spread": metrics.pairwise_spread(images) / reference.pixel_spread,
+            "contrast": metrics.contrast(images) / reference.contrast,
             **prdc._asdict(),
         }
         for name, value in row.items():

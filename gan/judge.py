@@ -132,7 +132,7 @@ class Reference:
 
     mean [F], cov [F, F] (float64) and ``sample`` [2000, F] of its features; ``counts`` of the
     digits read with `CONFIDENCE` among ``n``; ``pixel_spread``, the root mean squared distance of
-    two of the pictures in [-1, 1]; ``real_fd``: mean and standard deviation of the Frechet distance
+    two of the pictures in [-1, 1]; ``contrast``, their mean pixel deviation; ``real_fd``: mean and standard deviation of the Frechet distance
     from 2,000 training images to this reference, and ``real_coverage``, the same lots' mean coverage:
     the best a perfect generator could do.
     """
@@ -144,6 +144,7 @@ class Reference:
     sample: Tensor
     counts: list[int]
     pixel_spread: float
+    contrast: float
     real_fd: tuple[float, float]
     real_coverage: float
     real_n: int  # images in each of those lots
@@ -165,6 +166,7 @@ def reference(name: str = "judge", test_images: int = 10_000, root: Path = PRETR
             sample=part["sample"].float(),
             counts=facts["counts"],
             pixel_spread=facts["pixel_spread"],
+            contrast=facts["contrast"],
             real_fd=(facts["real_fd"][0], facts["real_fd"][1]),
             real_coverage=facts["real_coverage"],
             real_n=facts["real_n"],
@@ -203,6 +205,7 @@ def make_reference(
         sample=seen.features[chosen],
         counts=seen.counts(),
         pixel_spread=metrics.pairwise_spread(from_uint8(test_images)),
+        contrast=metrics.contrast(from_uint8(test_images)),
         real_fd=(float(spread.mean()), float(spread.std(unbiased=True))),
         real_coverage=sum(coverages) / draws,
         real_n=per_draw,
@@ -228,6 +231,7 @@ def save(
             "n": item.n,
             "counts": item.counts,
             "pixel_spread": item.pixel_spread,
+            "contrast": item.contrast,
             "real_fd": list(item.real_fd),
             "real_coverage": item.real_coverage,
             "real_n": item.real_n,

@@ -184,6 +184,11 @@ def pairwise_spread(x: Tensor) -> float:
     return math.sqrt(2.0 * float(variance))
 
 
+def contrast(images: Tensor) -> float:
+    """images [N, C, H, W] -> standard deviation of the pixels within a picture, averaged over pictures."""
+    return float(images.double().flatten(1).std(dim=1, correction=0).mean())
+
+
 def wilson_interval(successes: float, n: int, z: float = 1.96) -> tuple[float, float]:
     """Interval for a share that was seen ``successes`` times in ``n`` (Wilson 1927); z = 1.96 is 95 %."""
     if n <= 0:

@@ -1,0 +1,96 @@
+"""What every test gets: one thread, a folder of its own to write in, and networks small enough
+to train in a blink. Nothing here needs the network or the shipped weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan import data, evaluation, judge, run
+from gan.config import ModelConfig, TrainConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+# resolved before a test changes the current folder
+DATA = Path(os.environ.get("GAN_DATA") or "data").resolve()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def sealed(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Its own folder, and MNIST only for who says so."""
+    monkeypatch.chdir(tmp_path)
+    if request.node.get_closest_marker("mnist"):
+        if not (DATA / "MNIST" / "raw").is_dir():
+            pytest.skip("the real MNIST is not here; point GAN_DATA at it")
+        monkeypatch.setenv("GAN_DATA", str(DATA))
+    else:
+        monkeypatch.setenv("GAN_DATA", str(tmp_path / "no-data"))
+    yield
+    # the command line sets both for its process
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(False)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> ModelConfig:
+    return ModelConfig(base_channels=4, hidden_units=8, latent_dim=6)
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_model: ModelConfig) -> Callable[..., TrainConfig]:
+    """tiny(seed=1, ...) -> a run of 12 updates on 40 drawn digits, five batches an epoch."""
+    defaults = TrainConfig(source="drawn", size=40, updates=12, batch_size=8, model=tiny_model)
+    return partial(dataclasses.replace, defaults)
+
+
+@pytest.fixture(scope="session")
+def judges(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an untrained judge and monitor, and statistics of 400 drawn digits that go
+    by the name of the 10,000 that a run asks for."""
+    folder = tmp_path_factory.mktemp("judges")
+    pictures = data.load("drawn", 800, seed=7).images
+    for seed, name in enumerate(judge.JUDGES):
+        classifier = judge.rounded(judge.make(width=4, seed=seed))
+        statistics = judge.make_reference(classifier, pictures[:400], pictures[400:], draws=2)
+        statistics = dataclasses.replace(statistics, name="test10000")
+        judge.save(classifier, [statistics], {"accuracy": 0.1}, name, folder)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_scores() -> Iterator[None]:
+    """Runs are monitored and scored on few samples: their figures are not what is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "_MONITOR_SAMPLES", 100)
+        patch.setattr(run, "evaluate", partial(evaluation.evaluate, samples=200, draws=2))
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny: Callable[..., TrainConfig],
+    judges: Path,
+) -> Path:
+    """The folder of a finished tiny run. Shared: copy it before changing it."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    for _ in run.run(tiny(), folder, torch.device("cpu"), judges, command=["the", "command"]):
+        pass
+    return folder

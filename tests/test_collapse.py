@@ -1,0 +1,160 @@
+import math
+import string
+from dataclasses import replace
+
+import pytest
+
+from gan import collapse
+from gan.collapse import CopyFigures, Measures, diagnose
+
+N = 2_000
+EVEN = (180,) * 10  # 90 % of N legible, all ten alike
+NO_COPIES = CopyFigures(closer_share=0.5, copied_share=0.01, n=1_000, m=200, baseline_n=2_000)
+COPIER = replace(NO_COPIES, closer_share=0.95, copied_share=0.6)
+HEALTHY = Measures(N, EVEN, spread=1.0, copies=NO_COPIES)
+
+
+def _kinds(measures: Measures) -> list[str]:
+    return [verdict.kind for verdict in diagnose(measures)]
+
+
+@pytest.mark.parametrize(
+    ("measures", "kinds"),
+    [
+        (HEALTHY, ["healthy"]),
+        (replace(HEALTHY, copies=None), ["healthy"]),
+        (replace(HEALTHY, counts=(100,) * 10), ["rough"]),
+        (replace(HEALTHY, n=299, counts=(27,) * 10), ["unsure"]),
+        (replace(HEALTHY, spread=0.05), ["one_picture"]),
+        (replace(HEALTHY, counts=(20,) * 10), ["noise"]),
+        (replace(HEALTHY, counts=(0,) * 10), ["noise"]),
+        (replace(HEALTHY, counts=(0, 0, *(225,) * 8)), ["few_kinds"]),
+        (replace(HEALTHY, counts=(900, 700, *(20,) * 8)), ["few_kinds"]),
+        (replace(HEALTHY, copies=COPIER), ["copies"]),
+        (replace(HEALTHY, counts=(0, *(200,) * 9), copies=COPIER), ["few_kinds", "copies"]),
+        # one clear picture: neither noise nor a question of copies
+        (Measures(N, (0,) * 7 + (1_900, 0, 0), 0.1, COPIER), ["one_picture"]),
+    ],
+)
+def test_every_failure_is_told_from_the_others(measures, kinds):
+    assert _kinds(measures) == kinds
+
+
+@pytest.mark.parametrize(
+    ("at", "below", "kind"),
+    [
+        (
+            replace(HEALTHY, spread=collapse.ONE_PICTURE_SPREAD),
+            replace(HEALTHY, spread=collapse.ONE_PICTURE_SPREAD - 1e-6),
+            "one_picture",
+        ),
+        (
+            replace(HEALTHY, counts=(50,) * 10),  # a quarter of 2,000
+            replace(HEALTHY, counts=(49, *(50,) * 9)),
+            "noise",
+        ),
+        (
+            replace(HEALTHY, counts=(150,) * 10),  # three quarters
+            replace(HEALTHY, counts=(149, *(150,) * 9)),
+            "rough",
+        ),
+        (
+            replace(HEALTHY, n=collapse.MIN_SAMPLES, counts=(27,) * 10),
+            replace(HEALTHY, n=collapse.MIN_SAMPLES - 1, counts=(27,) * 10),
+            "unsure",
+        ),
+    ],
+)
+def test_a_threshold_itself_still_passes_and_just_below_does_not(at, below, kind):
+    assert kind not in _kinds(at)
+    assert _kinds(below) == [kind]
+
+
+def test_copies_need_more_than_the_threshold_and_enough_samples():
+    at = replace(COPIER, copied_share=collapse.COPIED_SHARE)
+    above = replace(at, copied_share=collapse.COPIED_SHARE + 0.001)
+    few = replace(above, copied_share=0.11, n=20)  # 2 of 20 may be chance
+    assert [_kinds(replace(HEALTHY, copies=c)) for c in (at, above, few)] == [
+        ["healthy"],
+        ["copies"],
+        ["healthy"],
+    ]
+
+
+def test_missing_digits_are_named():
+    counts = (200, 0, 200, 200, 2, 200, 200, 200, 200, 200)
+    assert collapse.missing_digits(counts) == [1, 4]
+    (verdict,) = diagnose(replace(HEALTHY, counts=counts))
+    assert verdict.facts["present"] == 8
+    assert verdict.facts["missing"] == "1, 4"
+    assert verdict.words().seen == "8 of 10 digits appear; missing or rare: 1, 4."
+
+
+def test_a_rare_digit_is_not_missing_and_too_few_samples_miss_nothing():
+    assert collapse.missing_digits((20, *(220,) * 9)) == []  # 1 % of the legible
+    # none of 100 is what a digit at 1 % gives once in three times
+    assert collapse.missing_digits((0, *(11,) * 9)) == []
+    assert collapse.missing_digits((0,) * 10) == []
+
+
+def test_where_no_digit_is_missing_the_rarest_are_named():
+    (verdict,) = diagnose(replace(HEALTHY, counts=(900, 700, 40, 30, 40, 20, 40, 40, 15, 40)))
+    assert verdict.facts["missing"] == "3, 5, 8"
+    assert verdict.facts["present"] == 10
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [((7,) * 10, 10.0), ((0,) * 9 + (5,), 1.0), ((4, 4) + (0,) * 8, 2.0), ((0,) * 10, 0.0)],
+)
+def test_effective_kinds_count_what_occurs(counts, expected):
+    assert collapse.effective_kinds(counts) == pytest.approx(expected)
+
+
+def test_effective_kinds_are_the_exponential_of_the_entropy():
+    expected = math.exp(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))
+    assert collapse.effective_kinds((3, 1) + (0,) * 8) == pytest.approx(expected)
+
+
+def test_legible_is_the_share_that_was_read():
+    assert Measures(200, (10,) * 10, 1.0).legible == 0.5
+    assert Measures(0, (0,) * 10, 1.0).legible == 0.0
+
+
+EVERY_KIND = {
+    "one_picture": replace(HEALTHY, spread=0.05),
+    "noise": replace(HEALTHY, counts=(20,) * 10),
+    "few_kinds": replace(HEALTHY, counts=(0, 0, *(225,) * 8)),
+    "copies": replace(HEALTHY, copies=COPIER),
+    "rough": replace(HEALTHY, counts=(100,) * 10),
+    "healthy": HEALTHY,
+    "unsure": replace(HEALTHY, n=100, counts=(9,) * 10),
+}
+
+
+def test_there_are_words_for_every_verdict():
+    assert set(collapse.ENGLISH) == set(EVERY_KIND)
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_every_template_is_filled_from_the_facts_of_its_verdict(kind):
+    (verdict,) = diagnose(EVERY_KIND[kind])
+    assert verdict.kind == kind
+    words = verdict.words()
+    assert (words.title, words.seen, words.measured, words.meaning) == tuple(words)
+    assert all(words) and not any("{" in text or "}" in text for text in words)
+    # another language may use any fact, so a template must not fail for want of one
+    fields = {f for text in collapse.ENGLISH[kind] for _, f, _, _ in string.Formatter().parse(text)}
+    assert fields - {None} <= set(verdict.facts)
+
+
+def test_the_measured_sentence_carries_the_numbers():
+    (verdict,) = diagnose(EVERY_KIND["copies"])
+    assert "60% of 1,000 samples" in verdict.words().measured
+    (verdict,) = diagnose(EVERY_KIND["noise"])
+    assert verdict.words().measured.startswith("10% of 2,000 samples")
+
+
+def test_words_can_come_from_another_language():
+    german = {"healthy": collapse.Words("Gesund", "{n}", "", "")}
+    assert diagnose(HEALTHY)[0].words(german).seen == "2000"

@@ -1,0 +1,107 @@
+import json
+import math
+
+import pytest
+
+from gan.config import RECIPES, ModelConfig, TrainConfig, recipe_config
+from gan.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("size", "updates"), [(200, 60), (500, 140), (1_000, 300), (60_000, 18_740)]
+)
+def test_twenty_epochs_are_as_many_updates_as_full_batches_fit(size, updates):
+    assert TrainConfig(size=size, budget="epochs", epochs=20).total_updates == updates
+
+
+@pytest.mark.parametrize("size", [2, 200, 60_000])
+def test_under_the_updates_budget_the_size_changes_nothing(size):
+    assert TrainConfig(size=size, budget="updates", updates=4_000).total_updates == 4_000
+
+
+def test_a_set_smaller_than_a_batch_is_one_batch():
+    config = TrainConfig(size=10, batch_size=64, budget="epochs", epochs=3)
+    assert (config.effective_batch, config.updates_per_epoch, config.total_updates) == (10, 1, 3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"size": 0},
+        {"size": 1},
+        {"size": 600.0},
+        {"size": True},
+        {"epochs": 0},
+        {"updates": -1},
+        {"batch_size": 1},
+        {"seed": -1},
+        {"seed": 2**31},
+        {"data_seed": -1},
+        {"lr_g": -1e-3},
+        {"lr_g": math.nan},
+        {"lr_d": math.inf},
+        {"lr_d": "fast"},
+        {"beta1": 1.0},
+        {"constant_share": 1.5},
+        {"ema_decay": 1.0},
+        {"budget": "hours"},
+        {"recipe": "secret"},
+        {"source": ""},
+    ],
+)
+def test_a_value_that_cannot_work_is_named(changes):
+    (name,) = changes
+    with pytest.raises(ConfigError, match=name):
+        TrainConfig(**changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"img_size": 30},
+        {"img_size": 0},
+        {"latent_dim": 0},
+        {"latent_dim": 1.5},
+        {"base_channels": 5_000},
+        {"hidden_units": True},
+    ],
+)
+def test_a_network_that_cannot_be_made_is_named(changes):
+    (name,) = changes
+    with pytest.raises(ConfigError, match=name):
+        ModelConfig(**changes)
+
+
+def test_a_configuration_survives_json():
+    config = TrainConfig(size=600, budget="epochs", lr_g=3e-4, model=ModelConfig(latent_dim=7))
+    there_and_back = TrainConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert there_and_back == config
+    assert hash(there_and_back) == hash(config)
+
+
+def test_an_unknown_setting_is_refused_by_name_and_the_known_are_listed():
+    with pytest.raises(ConfigError, match=r"does not know colour.*batch_size"):
+        TrainConfig.from_dict({"colour": 1})
+    with pytest.raises(ConfigError, match="ModelConfig does not know depth"):
+        TrainConfig.from_dict({"model": {"depth": 3}})
+
+
+@pytest.mark.parametrize("hostile", [{"recipe": []}, {"budget": {}}, {"source": 5}])
+def test_values_of_another_type_are_config_errors_too(hostile):
+    with pytest.raises(ConfigError):
+        TrainConfig.from_dict(hostile)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_makes_a_configuration_that_can_be_changed(recipe):
+    config = recipe_config(recipe, size=600, seed=3)
+    assert (config.recipe, config.size, config.seed) == (recipe, 600, 3)
+
+
+def test_the_plain_recipe_changes_nothing():
+    assert recipe_config("plain") == TrainConfig()
+
+
+def test_an_unknown_recipe_lists_the_known():
+    with pytest.raises(ConfigError, match="plain"):
+        recipe_config("secret")

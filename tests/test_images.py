@@ -1,0 +1,78 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gan import images
+
+
+def test_the_ends_of_the_byte_range_are_minus_one_and_one():
+    ends = images.from_uint8(torch.tensor([0, 255], dtype=torch.uint8))
+    assert ends.dtype == torch.float32
+    assert ends.tolist() == [-1.0, 1.0]
+
+
+def test_every_byte_survives_the_way_in_and_out():
+    pixels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    before = pixels.clone()
+    back = images.to_uint8(images.from_uint8(pixels))
+    assert np.array_equal(back[0, :, :, 0], pixels[0, 0].numpy())
+    assert torch.equal(pixels, before)
+
+
+def test_values_outside_are_clamped_not_wrapped():
+    wild = torch.tensor([-3.0, -1.0, 1.0, 3.0]).reshape(1, 1, 2, 2)
+    assert images.to_uint8(wild).ravel().tolist() == [0, 0, 255, 255]
+
+
+def test_channels_move_to_the_end():
+    pixels = torch.randint(
+        0, 256, (2, 3, 4, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    out = images.to_uint8(images.from_uint8(pixels))
+    assert out.shape == (2, 4, 5, 3)
+    assert out[1, 2, 3, 0] == pixels[1, 0, 2, 3] and out[1, 2, 3, 2] == pixels[1, 2, 2, 3]
+
+
+@pytest.mark.parametrize(("count", "columns", "gap"), [(5, 3, 2), (6, 3, 0), (1, 4, 1)])
+def test_a_grid_holds_every_picture_where_reading_order_puts_it(count, columns, gap):
+    height, width = 3, 4
+    pixels = np.random.default_rng(0).integers(1, 256, (count, height, width, 1), dtype=np.uint8)
+    sheet = images.grid(pixels, columns, gap=gap, background=0)
+    rows = -(-count // columns)
+    assert sheet.shape == (rows * (height + gap) + gap, columns * (width + gap) + gap, 1)
+    for index in range(count):
+        top = gap + index // columns * (height + gap)
+        left = gap + index % columns * (width + gap)
+        assert np.array_equal(sheet[top : top + height, left : left + width], pixels[index])
+    # the pictures have no zeros, so everything that is lit is theirs: gaps and empty places are not
+    assert np.count_nonzero(sheet) == pixels.size
+
+
+def test_the_background_of_a_grid_is_as_asked():
+    sheet = images.grid(np.zeros((1, 2, 2, 3), np.uint8), 2, gap=1, background=200)
+    assert sheet[0, 0].tolist() == [200, 200, 200]
+    assert (sheet == 200).sum() == sheet.size - 12
+
+
+@pytest.mark.parametrize(("shape", "columns"), [((2, 3, 4), 2), ((2, 3, 4, 1), 0)])
+def test_a_grid_of_something_else_is_an_error(shape, columns):
+    with pytest.raises(ValueError, match="columns"):
+        images.grid(np.zeros(shape, np.uint8), columns)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("scale", [1, 3])
+def test_a_png_decodes_to_the_enlarged_picture(channels, scale):
+    picture = np.random.default_rng(1).integers(0, 256, (5, 4, channels), dtype=np.uint8)
+    with Image.open(io.BytesIO(images.to_png(picture, scale))) as decoded:
+        assert decoded.format == "PNG"
+        found = np.asarray(decoded).reshape(5 * scale, 4 * scale, channels)
+    assert np.array_equal(found, np.kron(picture, np.ones((scale, scale, 1), np.uint8)))
+
+
+def test_the_same_picture_gives_the_same_bytes():
+    picture = np.arange(64, dtype=np.uint8).reshape(8, 8, 1)
+    assert images.to_png(picture) == images.to_png(picture.copy())

@@ -72,7 +72,7 @@ def sha256(path: Path) -> str:
 def save_tensors(path: Path, kind: str, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
     """tensors and info under ``kind`` -> one safetensors file, atomically."""
     content = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    text = json.dumps({"kind": kind, **info}, sort_keys=True)
+    text = json.dumps({**info, "kind": kind}, sort_keys=True)
     write_atomically(path, serialise(content, metadata={_KEY: text}))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from gan import checkpoint, data, jobs, run
+from gan import checkpoint, data, jobs, judge, run
 from gan.config import BUDGETS, Budget, TrainConfig, recipe_config
 from gan.errors import CheckpointError, ConfigError, DataError
 from gan.evaluation import Evaluation

@@ -4,10 +4,11 @@ import streamlit as st
 
 from views.parts import controls
 from views.parts.i18n import text
+from views.parts.pictures import favicon
 
 st.set_page_config(
     page_title="How much data does a GAN need?",
-    page_icon=":material/blur_on:",
+    page_icon=favicon(),
     layout="wide",
 )
 language = controls.language()

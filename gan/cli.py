@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
     zoo_parser = command("zoo", _zoo, "List, check or rebuild the pretrained models.")
     zoo_parser.add_argument("verb", choices=("list", "verify", "build"))
+    zoo_parser.add_argument("--markdown", action="store_true", help="list as the README's table")
     zoo_parser.add_argument("--source", default="mnist")
     zoo_parser.add_argument("--sizes", type=_size, nargs="+", default=list(zoo.ZOO_SIZES))
     zoo_parser.add_argument("--budgets", choices=BUDGETS, nargs="+", default=list(BUDGETS))
@@ -278,6 +279,8 @@ def _train_judge(
 def _zoo(options: argparse.Namespace) -> tuple[Any, str]:
     if options.verb == "list":
         cards = zoo.list_models(options.out)
+        if options.markdown:
+            return None, markdown_table(zoo.read_manifest(options.out))
         return [_card_row(c) for c in cards], "\n".join(_card_line(c) for c in cards)
     if options.verb == "verify":
         complaints = zoo.verify(options.out)
@@ -329,6 +332,37 @@ def _card_line(card: zoo.ModelCard) -> str:
         f"{card.name:38} update {card.step:6,}  {card.seeds} seed(s)  FD {row['fd']:7.2f}  "
         f"legible {row['legible']:6.1%}  coverage {row['coverage']:.2f}  {', '.join(row['verdicts'])}"
     )
+
+
+def markdown_table(cards: Sequence[zoo.ModelCard]) -> str:
+    """Sizes by budgets, as the README shows them: legible share and FD over the seeds, verdict."""
+    cells = {(c.size, c.budget): c for c in cards if c.snapshot == "final"}
+    head = "| images | 20 epochs: updates | legible | FD | verdict "
+    head += "| equal updates: legible | FD | verdict |"
+    lines = [head, "|" + "---|" * 8]
+    for size in sorted({size for size, _ in cells}, reverse=True):
+        row = [f"{size:,} ({100 * size / data.FULL_SIZE:.3g} %)"]
+        for budget in BUDGETS:
+            card = cells.get((size, budget))
+            if budget == "epochs":
+                row.append(f"{card.step:,}" if card else "–")
+            row += _markdown_cell(card) if card else ["–"] * 3
+        lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+def _markdown_cell(card: zoo.ModelCard) -> list[str]:
+    legible = [row["legible"] for row in card.seed_rows]
+    distance = [row["fd"] for row in card.seed_rows]
+    titles = " + ".join(v.words().title.partition(" (")[0] for v in card.metrics.verdicts())
+    return [_range(legible, "{:.1%}"), _range(distance, "{:.1f}"), titles.lower()]
+
+
+def _range(values: Sequence[float], form: str) -> str:
+    """ "84.1%" of one seed, "82.0% to 84.1% (n = 3)" of several."""
+    if len(values) == 1:
+        return form.format(values[0])
+    return f"{form.format(min(values))} to {form.format(max(values))} (n = {len(values)})"
 
 
 # --- bench ---------------------------------------------------------------------------------

@@ -214,12 +214,12 @@ def build(
 ) -> Iterator[Built]:
     """Trains what is not finished yet below ``work``, in child processes, and after each one brings
     ``root`` up to date. Killed and called again, it goes on where it was."""
-    for config in configs:
-        available = data.load(
-            config.source, config.size, config.data_seed
-        )  # fail before, not after
-        del available
-        break
+    if configs:  # what is missing is said now, once, and not by every child
+        for name in judge.JUDGES:
+            judge.load(name)
+            judge.reference(name)
+        largest = max(configs, key=lambda c: c.size)
+        data.load(largest.source, largest.size, largest.data_seed)
     todo = [c for c in configs if not run.is_finished(run_folder(c, work), c)]
     done = len(configs) - len(todo)
     if done:

@@ -57,6 +57,15 @@ def test_digits_are_drawn_with_crisp_pixels(page, address):
     assert rendering == "pixelated"
 
 
+def test_the_page_asks_nobody_else(page, address):
+    elsewhere = []
+    page.on("request", lambda r: elsewhere.append(r.url) if r.url.startswith("http") else None)
+    page.goto(f"{address}/?lang=en")
+    page.wait_for_selector(bench.GRID)
+    page.wait_for_load_state("networkidle")
+    assert [url for url in elsewhere if not url.startswith(address)] == []
+
+
 @pytest.mark.parametrize("page", [{"width": 390, "height": 844}], indirect=True)
 def test_a_phone_does_not_scroll_sideways(page, address):
     page.goto(f"{address}/?lang=ja")

@@ -151,6 +151,7 @@ def _metadata(text):
     def damage(path):
         path.write_bytes(safetensors.torch.save({"a": torch.zeros(1)}, metadata={"gan": text}))
 
+    damage.__name__ = f"metadata {text}"
     return damage
 
 

@@ -11,7 +11,7 @@ N = 2_000
 EVEN = (180,) * 10  # 90 % of N legible, all ten alike
 NO_COPIES = CopyFigures(closer_share=0.5, copied_share=0.01, n=1_000, m=200, baseline_n=2_000)
 COPIER = replace(NO_COPIES, closer_share=0.95, copied_share=0.6)
-HEALTHY = Measures(N, EVEN, spread=1.0, copies=NO_COPIES)
+HEALTHY = Measures(n=N, counts=EVEN, spread=1.0, contrast=1.0, copies=NO_COPIES)
 
 
 def _kinds(measures: Measures) -> list[str]:
@@ -33,7 +33,12 @@ def _kinds(measures: Measures) -> list[str]:
         (replace(HEALTHY, copies=COPIER), ["copies"]),
         (replace(HEALTHY, counts=(0, *(200,) * 9), copies=COPIER), ["few_kinds", "copies"]),
         # one clear picture: neither noise nor a question of copies
-        (Measures(N, (0,) * 7 + (1_900, 0, 0), 0.1, COPIER), ["one_picture"]),
+        (
+            replace(HEALTHY, counts=(0,) * 7 + (1_900, 0, 0), spread=0.1, copies=COPIER),
+            ["one_picture"],
+        ),
+        # alike because grey: training did not get there
+        (replace(HEALTHY, counts=(0,) * 10, spread=0.05, contrast=0.1), ["noise"]),
     ],
 )
 def test_every_failure_is_told_from_the_others(measures, kinds):
@@ -47,6 +52,11 @@ def test_every_failure_is_told_from_the_others(measures, kinds):
             replace(HEALTHY, spread=collapse.ONE_PICTURE_SPREAD),
             replace(HEALTHY, spread=collapse.ONE_PICTURE_SPREAD - 1e-6),
             "one_picture",
+        ),
+        (
+            replace(HEALTHY, counts=(0,) * 10, spread=0.1, contrast=collapse.GREY_CONTRAST),
+            replace(HEALTHY, counts=(0,) * 10, spread=0.1, contrast=collapse.GREY_CONTRAST - 1e-6),
+            "noise",
         ),
         (
             replace(HEALTHY, counts=(50,) * 10),  # a quarter of 2,000
@@ -117,8 +127,8 @@ def test_effective_kinds_are_the_exponential_of_the_entropy():
 
 
 def test_legible_is_the_share_that_was_read():
-    assert Measures(200, (10,) * 10, 1.0).legible == 0.5
-    assert Measures(0, (0,) * 10, 1.0).legible == 0.0
+    assert replace(HEALTHY, n=200, counts=(10,) * 10).legible == 0.5
+    assert replace(HEALTHY, n=0, counts=(0,) * 10).legible == 0.0
 
 
 EVERY_KIND = {

@@ -51,7 +51,7 @@ def test_the_first_screen_is_a_result():
     assert "64 digits drawn by the generator trained on 600 images" in grid(app)
     assert app.select_slider(key="size").value == 600
     assert any("n" in c.value and "draws" in c.value for c in app.caption)  # the protocol
-    assert [m.label for m in app.metric][:2] == ["Read as a digit", "Distance to real digits (FD)"]
+    assert [m.label for m in app.metric][:2] == ["Read as a digit", "FD to real digits"]
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])

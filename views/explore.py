@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from gan import data, explorer, images, zoo
@@ -316,6 +318,29 @@ def _training(lang: str, card: zoo.ModelCard) -> None:
         )
         st.altair_chart(chart, key="distance", alt=text(lang, "fd_chart"))
         st.caption(text(lang, "fd_chart_note"))
+    _film(lang, card, moments)
+
+
+@st.fragment
+def _film(lang: str, card: zoo.ModelCard, moments: list[dict[str, Any]]) -> None:
+    """One scrubber through the run: what the same latents gave at each moment."""
+    st.subheader(text(lang, "film_title"), anchor=False)
+    steps = [moment["step"] for moment in moments]
+    try:
+        frames = cache.film(str(card.film_path), len(steps), card.resolution)
+    except GanError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    step = st.select_slider(
+        text(lang, "film_step"),
+        steps,
+        value=card.step if card.step in steps else steps[-1],
+        format_func=lambda s: f"{s:,}",
+        key=f"film_{card.name}",
+    )
+    with st.container(key="film"):
+        st.html(image_tag(frames[steps.index(step)], text(lang, "film_alt", step=f"{step:,}")))
+    st.caption(text(lang, "film_note"))
 
 
 def _details(lang: str, card: zoo.ModelCard) -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import gc
 
+import numpy as np
 import streamlit as st
 import torch
+from PIL import Image
 
 from gan import judge, run, zoo
+from gan.errors import CheckpointError
 from gan.explorer import GenerateRequest, GenerateResult, generate
 
 
@@ -62,6 +65,20 @@ def evidence(card: zoo.ModelCard) -> dict:
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _evidence(path: str, sha256: str, _card: zoo.ModelCard) -> dict:
     return zoo.load_evidence(_card)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def film(path: str, moments: int, side: int) -> np.ndarray:
+    """The film of a run: uint8 [moments, side, 16 * side, 1]. CheckpointError where it is damaged."""
+    try:
+        with Image.open(path) as picture:
+            frames = np.asarray(picture.convert("L"))
+        return frames.reshape(moments, side, run.FILM_LATENTS * side, 1)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not the film of {moments} moments it should be ({error}); "
+            "restore it from the repository"
+        ) from error
 
 
 @st.cache_resource(show_spinner=False)

@@ -47,7 +47,7 @@ def digit_histogram(
             color=alt.Color(
                 "kind:N",
                 scale=alt.Scale(domain=kinds, range=[REAL, FAKE]),
-                legend=alt.Legend(title=None, orient="top"),
+                legend=alt.Legend(title=None, orient="top", columns=2),
             ),
             tooltip=["digit:N", "kind:N", alt.Tooltip("share:Q", format=".1%")],
         )
@@ -83,7 +83,7 @@ def training_curves(
             color=alt.Color(
                 "series:N",
                 scale=alt.Scale(domain=labels, range=[colour for *_, colour in series]),
-                legend=alt.Legend(title=None, orient="top"),
+                legend=alt.Legend(title=None, orient="top", columns=2),
             ),
             tooltip=["series:N", "step:Q", alt.Tooltip("value:Q", format=".3f")],
         )

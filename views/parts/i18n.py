@@ -39,7 +39,7 @@ _ENGLISH: dict[str, str] = {
     "verdict": "Verdict",
     "legible": "Read as a digit",
     "legible_help": "Share of samples that the judge reads as a digit with 0.9 confidence.",
-    "fd": "Distance to real digits (FD)",
+    "fd": "FD to real digits",
     "fd_help": "Frechet distance in the features of our own digit classifier, to {n} real test "
     "digits. Lower is better. Not FID: that name belongs to Inception features.",
     "coverage": "Coverage",
@@ -96,7 +96,9 @@ _ENGLISH: dict[str, str] = {
     "fd_chart_note": "Frechet distance in the features of a second classifier (“monitor”), 1,000 "
     "samples. Dashed: real digits. Logarithmic.",
     "film_title": "The same 16 latents during training",
-    "film_step": "Update",
+    "film_step": "Updates so far",
+    "film_note": "What the average of the generator drew after so many updates, always from the same "
+    "latents.",
     "film_alt": "16 latents after {step} updates",
     "step_axis": "update",
     "g_loss": "generator (G)",
@@ -141,9 +143,9 @@ _JAPANESE: dict[str, str] = {
     "seed_help": "i番目の絵はシード+iの潜在変数から描かれ、どのデータ量でも同じです。",
     "download": "PNGを保存",
     "verdict": "判定",
-    "legible": "数字として読めた割合",
+    "legible": "読めた割合",
     "legible_help": "判定器が確信度0.9以上で数字と読んだサンプルの割合。",
-    "fd": "本物の数字との距離（FD）",
+    "fd": "本物との距離 FD",
     "fd_help": "自前の数字分類器の特徴量でのフレシェ距離。本物のテスト画像{n}枚との比較で、小さいほど良い。"
     "Inception特徴量によるFIDではありません。",
     "coverage": "カバレッジ",
@@ -194,7 +196,8 @@ _JAPANESE: dict[str, str] = {
     "fd_chart": "学習中の本物との距離",
     "fd_chart_note": "別の分類器（monitor）の特徴量でのフレシェ距離、1,000サンプル。破線は本物。対数目盛。",
     "film_title": "学習中の同じ16個の潜在変数",
-    "film_step": "更新回数",
+    "film_step": "ここまでの更新回数",
+    "film_note": "いつも同じ潜在変数から、生成器の平均が各時点で描いた絵です。",
     "film_alt": "{step}回更新後の16個の潜在変数",
     "step_axis": "更新回数",
     "g_loss": "生成器（G）",

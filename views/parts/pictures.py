@@ -11,6 +11,7 @@ import html
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image
 
 from gan.images import to_png
 
@@ -25,6 +26,22 @@ def image_tag(picture: np.ndarray, alt: str, max_width: int | None = None) -> st
         f'<img alt="{html.escape(alt, quote=True)}" style="{_STYLE}{width}" '
         f'src="data:image/png;base64,{data}">'
     )
+
+
+def favicon() -> Image.Image:
+    """A small 0 in pixels for the browser's tab. An icon by name would be fetched from elsewhere."""
+    rows = (
+        "........",
+        "..####..",
+        ".##..##.",
+        ".##..##.",
+        ".##..##.",
+        ".##..##.",
+        "..####..",
+        "........",
+    )
+    pixels = np.array([[255 if c == "#" else 20 for c in row] for row in rows], dtype=np.uint8)
+    return Image.fromarray(pixels).resize((64, 64), Image.Resampling.NEAREST)
 
 
 def strip(columns: Sequence[tuple[str, str, np.ndarray, bool]], cell_width: int = 64) -> str:

@@ -7,12 +7,16 @@ error. Exit code 0: done; 1: a `GanError`, told in one line; 130: interrupted, n
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -137,8 +141,15 @@ def _train(options: argparse.Namespace) -> tuple[Any, str]:
     config = recipe_config(options.recipe, **changes)
     device = trainer.choose_device(options.device)
     folder = options.out or zoo.run_folder(config, zoo.RUNS)
-    with tqdm(total=config.total_updates, unit="update", disable=None) as bar:
-        for progress in run.run(config, folder, device, command=run.this_command()):
+    steps = run.run(config, folder, device, command=run.this_command())
+    with (
+        _polite_stop() as stop,
+        contextlib.closing(steps),  # a run that is closed writes its checkpoint
+        tqdm(total=config.total_updates, unit="update", disable=None) as bar,
+    ):
+        for progress in steps:
+            if stop.is_set():
+                raise KeyboardInterrupt
             report = progress.report
             bar.update(report.step - bar.n)
             bar.set_postfix(
@@ -159,6 +170,25 @@ def _train(options: argparse.Namespace) -> tuple[Any, str]:
         "provenance": cards[0].provenance,
     }
     return result, "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _polite_stop() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or a termination sets, so that the update under way is finished and kept
+    instead of torn. A second Ctrl-C does not wait."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 # --- evaluate ------------------------------------------------------------------------------

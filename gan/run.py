@@ -18,7 +18,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,7 +87,7 @@ def run(
     judges: Path = judge.PRETRAINED,
     checkpoint_seconds: float = 60.0,
     command: Sequence[str] | None = None,
-) -> Iterator[Progress]:
+) -> Generator[Progress]:
     """Trains ``config`` in ``folder``, or goes on with what lies there, and ends with a scored model.
 
     A finished folder of the same configuration yields nothing; of another one, it is a

@@ -16,7 +16,8 @@ from views.parts.pictures import image_tag, strip
 
 GRID_COLUMNS = 8
 GRID_COUNT = 64
-WALL_ROWS = 6
+WALL_ROWS = 5
+FILM_COLUMNS = 8
 _ICONS = {
     "one_picture": ":material/filter_1:",
     "noise": ":material/blur_on:",
@@ -129,40 +130,26 @@ def _figures(lang: str, card: zoo.ModelCard) -> None:
     """Three numbers, each beside what real digits get under the same protocol."""
     figures = card.metrics.figures
     real = cache.reference(_test_images(card))
-    legible, distance, coverage = st.columns(3)
-    _metric(
-        legible,
-        text(lang, "legible"),
-        f"{figures['legible'].value:.1%}",
-        f"± {figures['legible'].spread:.1%}",
-        text(lang, "real_is", value=f"{sum(real.counts) / real.n:.1%}"),
-        text(lang, "legible_help"),
+    rows = (
+        ("legible", "{:.1%}", sum(real.counts) / real.n),
+        ("fd", "{:.2f}" if figures["fd"].value < 10 else "{:.1f}", real.real_fd[0]),
+        ("coverage", "{:.2f}", real.real_coverage),
     )
-    _metric(
-        distance,
-        text(lang, "fd"),
-        f"{figures['fd'].value:.1f}",
-        f"± {figures['fd'].spread:.1f}",
-        text(lang, "real_is", value=f"{real.real_fd[0]:.2f}"),
-        text(lang, "fd_help", n=f"{real.n:,}"),
-    )
-    _metric(
-        coverage,
-        text(lang, "coverage"),
-        f"{figures['coverage'].value:.2f}",
-        f"± {figures['coverage'].spread:.2f}",
-        text(lang, "real_is", value=f"{real.real_coverage:.2f}"),
-        text(lang, "coverage_help"),
-    )
+    for (name, form, real_value), place in zip(rows, st.columns(3), strict=True):
+        measured = form.format(figures[name].value)
+        ideal = form.replace(".1f", ".2f").format(real_value)
+        place.metric(
+            text(lang, name),
+            measured,
+            f"± {form.format(figures[name].spread)} · {text(lang, 'real_is', value=ideal)}",
+            delta_color="off",
+            delta_arrow="off",
+            help=text(lang, f"{name}_help", n=f"{real.n:,}"),
+        )
     figure = figures["legible"]
     st.caption(
         text(lang, "protocol", draws=figure.draws, n=f"{figure.n:,}", seeds=_seeds_text(lang, card))
     )
-
-
-def _metric(place, label: str, value: str, spread: str, real: str, explained: str) -> None:  # type: ignore[no-untyped-def]
-    place.metric(label, value, help=explained)
-    place.caption(f"{spread} · {real}")
 
 
 def _seeds_text(lang: str, card: zoo.ModelCard) -> str:
@@ -202,7 +189,7 @@ def _latents(lang: str, model: zoo.Model, table: dict[tuple[int, str, str], zoo.
     st.markdown(text(lang, "latents_note", k=len(controls.state().shifts)))
     if any(v.kind == "one_picture" for v in model.card.metrics.verdicts()):
         st.info(text(lang, "collapsed_note"), icon=":material/info:")
-    sliders, wall = st.columns([2, 3], gap="large")
+    wall, sliders = st.columns([3, 2], gap="large")
     with sliders:
         controls.shift_sliders(lang, model.strengths.tolist())
         with st.expander(text(lang, "raw")):
@@ -289,7 +276,7 @@ def _training(lang: str, card: zoo.ModelCard) -> None:
     step = text(lang, "step_axis")
     loss, belief, distance = st.columns(3)
     with loss:
-        st.subheader(text(lang, "loss_chart"), anchor=False)
+        st.markdown(f"**{text(lang, 'loss_chart')}**")
         series = [
             ("g_loss", text(lang, "g_loss"), charts.FAKE),
             ("d_loss", text(lang, "d_loss"), charts.D_BLUE),
@@ -300,7 +287,7 @@ def _training(lang: str, card: zoo.ModelCard) -> None:
         st.altair_chart(chart, key="losses", alt=text(lang, "loss_chart"))
         st.caption(text(lang, "loss_note"))
     with belief:
-        st.subheader(text(lang, "prob_chart"), anchor=False)
+        st.markdown(f"**{text(lang, 'prob_chart')}**")
         series = [
             ("prob_real", text(lang, "prob_real"), charts.REAL),
             ("prob_held_out", text(lang, "prob_held_out"), charts.UNSEEN),
@@ -312,7 +299,7 @@ def _training(lang: str, card: zoo.ModelCard) -> None:
         st.altair_chart(chart, key="belief", alt=text(lang, "prob_chart"))
         st.caption(text(lang, "prob_note"))
     with distance:
-        st.subheader(text(lang, "fd_chart"), anchor=False)
+        st.markdown(f"**{text(lang, 'fd_chart')}**")
         chart = charts.distance_curve(
             moments, cache.monitor_real_fd(), step, text(lang, "fd_axis"), marked
         )
@@ -339,7 +326,9 @@ def _film(lang: str, card: zoo.ModelCard, moments: list[dict[str, Any]]) -> None
         key=f"film_{card.name}",
     )
     with st.container(key="film"):
-        st.html(image_tag(frames[steps.index(step)], text(lang, "film_alt", step=f"{step:,}")))
+        frame = images.grid(frames[steps.index(step)], FILM_COLUMNS, gap=1, background=40)
+        alt = text(lang, "film_alt", step=f"{step:,}")
+        st.html(image_tag(frame, alt, max_width=640))
     st.caption(text(lang, "film_note"))
 
 

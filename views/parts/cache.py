@@ -69,11 +69,12 @@ def _evidence(path: str, sha256: str, _card: zoo.ModelCard) -> dict:
 
 @st.cache_resource(show_spinner=False, max_entries=64)
 def film(path: str, moments: int, side: int) -> np.ndarray:
-    """The film of a run: uint8 [moments, side, 16 * side, 1]. CheckpointError where it is damaged."""
+    """The film of a run: uint8 [moments, 16, side, side, 1]. CheckpointError where it is damaged."""
     try:
         with Image.open(path) as picture:
             frames = np.asarray(picture.convert("L"))
-        return frames.reshape(moments, side, run.FILM_LATENTS * side, 1)
+        rows = frames.reshape(moments, side, run.FILM_LATENTS, side)
+        return rows.transpose(0, 2, 1, 3)[..., np.newaxis]
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} is not the film of {moments} moments it should be ({error}); "

@@ -141,11 +141,11 @@ def seed_input(lang: str) -> None:
 
 
 def shift_sliders(lang: str, strengths: Sequence[float]) -> None:
-    """The principal directions, in two columns, and a button that brings all back to 0."""
-    columns = st.columns(2)
-    for index in range(NUM_SHIFTS):
-        with columns[index % 2]:
-            st.slider(
+    """The principal directions, two in a row, and a button that brings all back to 0."""
+    for first in range(0, NUM_SHIFTS, 2):
+        # a row at a time, so that they stay in order where a narrow screen stacks them
+        for index, column in enumerate(st.columns(2), start=first):
+            column.slider(
                 text(lang, "direction", k=index + 1),
                 -MAX_SHIFT,
                 MAX_SHIFT,

@@ -1,0 +1,246 @@
+import json
+import math
+import shutil
+import sys
+from functools import partial
+
+import pytest
+
+from gan import cli, evaluation, judge, run, zoo
+
+
+@pytest.fixture
+def own_judges(monkeypatch, judges):
+    """The command line scores with the small judges of the tests."""
+    load, reference = judge.load, judge.reference
+    monkeypatch.setattr(run, "run", partial(run.run, judges=judges))
+    monkeypatch.setattr(judge, "load", lambda name="judge", root=judges: load(name, root))
+    monkeypatch.setattr(
+        judge,
+        "reference",
+        lambda name="judge", test_images=10_000, root=judges: reference(name, test_images, root),
+    )
+
+
+def _error(capsys, *arguments: str) -> str:
+    """What a failing command says: one line on standard error, nothing on standard output."""
+    assert cli.main(list(arguments)) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = [line for line in err.splitlines() if line]
+    assert len(lines) == 1 and lines[0].startswith("error: ")
+    return lines[0]
+
+
+def _answer(capsys, *arguments: str):
+    """The one JSON value that a command writes to standard output."""
+    assert cli.main([*arguments, "--json"]) == 0
+    out, _ = capsys.readouterr()
+    return json.loads(out)
+
+
+# --- train ---------------------------------------------------------------------------------
+
+TRAIN = ("train", "--source", "drawn", "--size", "40", "--updates", "10", "--device", "cpu")
+
+
+def test_train_trains_scores_and_answers_in_json(capsys, own_judges, tmp_path):
+    answer = _answer(capsys, *TRAIN, "--out", "here")
+    assert answer["folder"] == "here"
+    final = answer["models"][0]
+    assert (final["name"], final["snapshot"]) == ("here", "final")
+    assert len(final["evaluation"]["counts"]) == 10
+    (card, *_) = zoo.read_manifest(tmp_path / "here")
+    assert (card.config.source, card.config.size, card.config.updates) == ("drawn", 40, 10)
+    assert card.metrics.to_dict() == evaluation.Evaluation.from_dict(final["evaluation"]).to_dict()
+    # again: the same answer without training
+    assert _answer(capsys, *TRAIN, "--out", "here") == answer
+
+
+def test_train_tells_people_what_it_measured(capsys, own_judges):
+    assert cli.main([*TRAIN]) == 0
+    out, _ = capsys.readouterr()
+    assert out.startswith("runs/drawn-40-updates-plain-s0: 10 updates on 40 images")
+    assert "final (update 10):" in out and "=>" in out
+    for name in ("legible", "fd", "coverage", "vendi"):
+        assert f"  {name} " in out
+
+
+def test_train_into_the_folder_of_another_run_is_an_error(capsys, own_judges, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "there")
+    assert "another configuration" in _error(capsys, *TRAIN, "--out", "there")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--source", "cifar"), "'cifar'"),
+        (("--source", "folder:nowhere"), "nowhere"),
+        (("--source", "drawn", "--seed", "-1"), "seed=-1"),
+        (("--source", "drawn", "--updates", "0"), "updates=0"),
+        (("--source", "drawn", "--size", "1"), "size=1"),
+        (("--source", "drawn", "--device", "tpu"), "'tpu'"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_one_line(capsys, own_judges, tmp_path, arguments, named):
+    assert named in _error(capsys, "train", *arguments)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--size", "nan%"],
+        ["train", "--size", "0"],
+        ["train", "--budget", "hours"],
+        ["train", "--recipe", "secret"],
+        ["zoo", "burn"],
+        ["fly"],
+        [],
+    ],
+)
+def test_a_command_line_that_is_none_ends_with_code_2_and_the_usage(capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "judge", "zoo", "bench"])
+def test_every_command_explains_itself(capsys, command):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([command, "--help"])
+    assert caught.value.code == 0
+    assert "--json" in capsys.readouterr().out
+
+
+def test_an_interruption_is_told_and_has_its_code(capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(run, "run", interrupted)
+    assert cli.main([*TRAIN]) == 130
+    assert "run the same command again" in capsys.readouterr().err
+
+
+# --- evaluate ------------------------------------------------------------------------------
+
+
+def test_evaluate_scores_a_file_again_as_the_run_did(capsys, own_judges, finished):
+    answer = _answer(
+        capsys,
+        "evaluate",
+        str(finished / "model.safetensors"),
+        "--samples",
+        "200",
+        "--draws",
+        "2",
+        "--copies",
+    )
+    (card, *_) = zoo.read_manifest(finished)
+    verdicts = answer.pop("verdicts")
+    assert verdicts == [v.kind for v in card.metrics.verdicts()]
+    assert evaluation.Evaluation.from_dict(answer) == card.metrics
+
+
+def test_evaluate_without_the_copy_check_needs_no_data(capsys, own_judges, finished, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("the data was asked for")
+
+    monkeypatch.setattr(cli.data, "load", refuse)
+    model = str(finished / "model.safetensors")
+    answer = _answer(capsys, "evaluate", model, "--samples", "200", "--draws", "2")
+    assert answer["copies"] is None
+
+
+def test_evaluate_names_a_model_or_a_file_that_is_not_there(capsys, own_judges, finished, tmp_path):
+    assert "nothing.safetensors is missing" in _error(capsys, "evaluate", "nothing.safetensors")
+    model = str(finished / "model.safetensors")
+    assert "samples=5" in _error(capsys, "evaluate", model, "--samples", "5")
+    (tmp_path / "page.safetensors").write_text("<html>")
+    assert "page.safetensors is damaged" in _error(capsys, "evaluate", "page.safetensors")
+
+
+# --- zoo -----------------------------------------------------------------------------------
+
+
+def test_zoo_list_has_a_row_for_every_model(capsys, finished):
+    rows = _answer(capsys, "zoo", "list", "--out", str(finished))
+    cards = zoo.read_manifest(finished)
+    assert [row["name"] for row in rows] == [card.name for card in cards]
+    assert rows[0]["fd"] == cards[0].metrics.figures["fd"].value
+    assert rows[0]["verdicts"] == [v.kind for v in cards[0].metrics.verdicts()]
+    assert cli.main(["zoo", "list", "--out", str(finished)]) == 0
+    assert capsys.readouterr().out.startswith("finished ")
+
+
+def test_zoo_verify_fails_where_a_file_was_altered(capsys, finished, tmp_path):
+    folder = tmp_path / "zoo"
+    shutil.copytree(finished, folder)
+    assert _answer(capsys, "zoo", "verify", "--out", str(folder)) == {
+        "failed": 0,
+        "complaints": [],
+    }
+    with (folder / "model.safetensors").open("ab") as file:
+        file.write(b"\0")
+    assert cli.main(["zoo", "verify", "--out", str(folder), "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["failed"] >= 1 and "model.safetensors" in answer["complaints"][0]
+
+
+def test_zoo_without_a_manifest_is_one_line(capsys, tmp_path):
+    assert "manifest.json is missing" in _error(capsys, "zoo", "list", "--out", str(tmp_path))
+
+
+def test_zoo_build_reports_what_failed(capsys, monkeypatch, tmp_path):
+    plans = []
+
+    def build(configs, work, out, workers, threads, device):
+        plans.append((configs, work, out, workers, threads, device))
+        for done, config in enumerate(configs):
+            error = "no luck" if config.seed else ""
+            yield zoo.Built(f"run{config.seed}", done, len(configs), 1.0, error)
+
+    monkeypatch.setattr(zoo, "build", build)
+    line = "zoo build --source drawn --sizes 1% 40 --budgets updates --seeds 0 1 --updates 5"
+    assert cli.main([*line.split(), "--workers", "2", "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["failed"] == ["run1: no luck"] * 2
+    assert (answer["done"], answer["total"]) == (2, 4)
+    ((configs, _, _, workers, threads, _),) = plans
+    assert [(c.size, c.seed, c.updates) for c in configs] == [
+        (600, 0, 5),
+        (40, 0, 5),
+        (600, 1, 5),
+        (40, 1, 5),
+    ]
+    assert (workers, threads) == (2, 1)
+
+
+# --- judge and the rest --------------------------------------------------------------------
+
+
+def test_judge_without_mnist_is_one_line(capsys, monkeypatch):
+    from gan.torchvision_compat import import_datasets
+
+    def download(self):
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(import_datasets().MNIST, "download", download)
+    assert "GAN_DATA" in _error(capsys, "judge", "--out", "here")
+
+
+def test_json_has_no_nan():
+    value = {"a": [math.nan, 1.0, {"b": math.inf}], "c": (1, "x", None)}
+    assert cli._without_nan(value) == {"a": [None, 1.0, {"b": None}], "c": [1, "x", None]}
+
+
+def test_the_module_is_the_program(monkeypatch, capsys, finished):
+    import runpy
+
+    monkeypatch.setattr(sys, "argv", ["gan", "zoo", "verify", "--out", str(finished)])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("gan", run_name="__main__")
+    assert caught.value.code == 0
+    assert "what the manifest says" in capsys.readouterr().out

@@ -1,0 +1,289 @@
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gan import checkpoint, cli, data, latents, models, run, trainer, zoo
+from gan.config import TrainConfig, recipe_config
+from gan.errors import CheckpointError, DataError
+
+CPU = torch.device("cpu")
+FILES = {"model.safetensors", "evidence.json", "film.png", "manifest.json"}
+
+
+def _tensors(folder):
+    return checkpoint.load_tensors(folder / "model.safetensors", "generator")[0]
+
+
+def _assert_same_model(one, other):
+    a, b = _tensors(one), _tensors(other)
+    assert a.keys() == b.keys()
+    assert [name for name in a if not torch.equal(a[name], b[name])] == []
+
+
+# --- a finished folder ---------------------------------------------------------------------
+
+
+def test_a_finished_folder_holds_the_files_and_no_checkpoint(finished):
+    assert {path.name for path in finished.iterdir()} - {"best.safetensors"} == FILES
+
+
+def test_a_finished_folder_is_a_zoo_of_one_run(finished, tiny):
+    cards = zoo.read_manifest(finished)
+    card = cards[0]
+    assert (card.name, card.snapshot, card.step) == ("finished", "final", 12)
+    assert card.config == tiny()
+    assert (card.source, card.size, card.budget, card.recipe) == ("drawn", 40, "updates", "plain")
+    assert (card.seed, card.seeds, card.resolution) == (0, 1, 28)
+    assert card.sha256 == checkpoint.sha256(finished / "model.safetensors")
+    assert card.metrics.samples == 400 and card.metrics.copies is not None
+    assert card.provenance["command"] == "the command"
+    assert {"device", "seconds", "commit", "torch", "python", "finished"} <= set(card.provenance)
+    assert card.seed_rows[0]["fd"] == card.metrics.figures["fd"].value
+    assert [v.kind for v in card.metrics.verdicts()] == card.seed_rows[0]["verdicts"]
+    assert zoo.verify(finished) == []
+
+
+def test_the_saved_model_is_the_average_of_the_run(finished, tiny):
+    training, unseen = data.load("drawn", 40), data.load_held_out("drawn", 40)
+    state = trainer.new_state(tiny(), CPU)
+    for _ in trainer.train(state, training.images, unseen.images):
+        pass
+    loaded, extra = run.load_model(finished / "model.safetensors")
+    for name, tensor in state.average.state_dict().items():
+        expected = tensor.half().float() if tensor.ndim > 1 else tensor
+        assert torch.equal(loaded.state_dict()[name], expected), name
+    assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
+    directions = extra["directions"]
+    assert directions.shape == (6, 6)
+    torch.testing.assert_close(directions @ directions.T, torch.eye(6), atol=1e-5, rtol=0)
+    again, strengths = latents.principal_directions(state.average, 6)
+    torch.testing.assert_close(extra["strengths"], strengths, atol=1e-3, rtol=1e-2)
+    assert run.model_config(finished / "model.safetensors") == tiny()
+    assert again.shape == directions.shape
+
+
+def test_the_evidence_covers_the_whole_run(finished):
+    evidence = json.loads((finished / "evidence.json").read_text())
+    curves, moments = evidence["curves"], evidence["moments"]
+    assert curves["step"] == list(range(1, 13))
+    assert {"g_loss", "d_loss", "prob_real", "prob_fake", "prob_held_out"} < set(curves)
+    assert {len(column) for column in curves.values()} == {12}
+    assert [m["step"] for m in moments] == run.moments_to_measure(12)
+    assert all(len(m["counts"]) == 10 and sum(m["counts"]) <= 100 for m in moments)
+    assert all(m["fd"] >= 0 and m["spread"] >= 0 for m in moments)
+
+
+def test_the_film_has_a_row_of_sixteen_for_every_moment(finished):
+    moments = run.moments_to_measure(12)
+    with Image.open(finished / "film.png") as film:
+        assert film.size == (16 * 28, len(moments) * 28)
+        last = np.asarray(film)[-28:]
+    # the last row is what the finished model draws, but for the rounding of its weights
+    generator, _ = run.load_model(finished / "model.safetensors")
+    drawn = generator(latents.sample_z(range(16), 6))[:, 0]
+    expected = (torch.cat(list(drawn), dim=1) + 1) * 127.5
+    assert np.abs(last - expected.numpy()).max() < 3
+
+
+def test_running_a_finished_folder_again_does_nothing(finished, tiny, judges):
+    before = {p.name: p.stat().st_mtime_ns for p in finished.iterdir()}
+    assert list(run.run(tiny(), finished, CPU, judges)) == []
+    assert {p.name: p.stat().st_mtime_ns for p in finished.iterdir()} == before
+
+
+def test_another_run_is_not_put_into_a_finished_folder(finished, tiny, judges):
+    with pytest.raises(CheckpointError, match="finished run of another configuration"):
+        next(run.run(tiny(seed=1), finished, CPU, judges))
+    assert run.is_finished(finished, tiny())
+
+
+@pytest.mark.parametrize("content", ["{}", '{"models": []}', '{"models": 5}', "[]", "{"])
+def test_a_folder_with_a_foreign_manifest_is_left_alone(tmp_path, tiny, content):
+    (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"manifest\.json"):
+        run.is_finished(tmp_path, tiny())
+
+
+# --- interruption --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop", [1, 7, 12])
+def test_a_run_killed_on_the_way_ends_as_an_uninterrupted_one(
+    tmp_path, finished, tiny, judges, stop
+):
+    folder = tmp_path / "finished"
+    loop = run.run(tiny(), folder, CPU, judges)
+    for progress in loop:
+        if progress.report.step >= stop:
+            break
+    loop.close()
+    assert {path.name for path in folder.iterdir()} == {"checkpoint.safetensors"}
+    rest = list(run.run(tiny(), folder, CPU, judges))
+    assert [p.report.step for p in rest] == list(range(stop + 1, 13))
+    _assert_same_model(folder, finished)
+    assert {p.name for p in folder.iterdir()} == {p.name for p in finished.iterdir()}
+    for name in ("evidence.json", "film.png"):
+        assert (folder / name).read_bytes() == (finished / name).read_bytes()
+    there, here = (zoo.read_manifest(f) for f in (finished, folder))
+    assert [c.metrics for c in there] == [c.metrics for c in here]
+
+
+def test_a_run_that_dies_goes_on_from_its_last_checkpoint(tmp_path, finished, tiny, judges):
+    folder = tmp_path / "finished"
+    loop = run.run(tiny(), folder, CPU, judges, checkpoint_seconds=0.0)
+    for _ in range(5):
+        next(loop)
+    # what a power cut leaves: the file as it is now, not what closing the loop would write
+    at_the_cut = (folder / "checkpoint.safetensors").read_bytes()
+    loop.close()
+    (folder / "checkpoint.safetensors").write_bytes(at_the_cut)
+    steps = [p.report.step for p in run.run(tiny(), folder, CPU, judges)]
+    assert steps[0] <= 6 and steps[-1] == 12
+    _assert_same_model(folder, finished)
+
+
+def test_a_run_begun_with_other_settings_is_not_taken_up(tmp_path, tiny, judges):
+    loop = run.run(tiny(), tmp_path / "run", CPU, judges)
+    next(loop)
+    loop.close()
+    with pytest.raises(CheckpointError, match="seed: 0 there, 1 here"):
+        next(run.run(tiny(seed=1), tmp_path / "run", CPU, judges))
+
+
+def test_nothing_is_written_before_it_is_clear_that_the_data_is_there(tmp_path, tiny, judges):
+    with pytest.raises(DataError):
+        next(run.run(tiny(source="folder:nowhere"), tmp_path / "run", CPU, judges))
+    assert not (tmp_path / "run").exists()
+
+
+def test_looking_at_a_run_does_not_change_it(tmp_path, finished, tiny, judges):
+    folder = tmp_path / "finished"
+    for progress in run.run(tiny(), folder, CPU, judges):
+        torch.manual_seed(progress.report.step)  # a listener that draws and uses random numbers
+        torch.rand(3)
+        assert progress.images_per_second > 0 and progress.seconds_left >= 0
+    _assert_same_model(folder, finished)
+
+
+def test_the_best_moment_is_kept_where_the_end_is_clearly_worse(
+    tmp_path, tiny, judges, monkeypatch
+):
+    distances = {3: 10.0}  # every other moment: 100
+
+    class Monitor(run._Monitor):
+        def __call__(self, generator, step):
+            return replace(super().__call__(generator, step), fd=distances.get(step, 100.0))
+
+    monkeypatch.setattr(run, "_Monitor", Monitor)
+    folder = tmp_path / "run"
+    snapshot = {}
+    for progress in run.run(tiny(), folder, CPU, judges):
+        if progress.report.step == 5:
+            snapshot["middle"] = True
+    final, best = zoo.read_manifest(folder)
+    assert (final.name, final.snapshot, final.step) == ("run", "final", 12)
+    assert (best.name, best.snapshot, best.step) == ("run-best", "best", 3)
+    state = trainer.new_state(tiny(), CPU)
+    loop = trainer.train(state, data.load("drawn", 40).images, data.load("drawn", 9).images, 1)
+    for _ in range(3):
+        next(loop)
+    kept = zoo.open_model(best).generator.state_dict()
+    for name, tensor in state.average.state_dict().items():
+        expected = tensor.half().float() if tensor.ndim > 1 else tensor
+        assert torch.equal(kept[name], expected), name
+
+
+# --- names and plans -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"size": 600}, "mnist-600-updates-plain"),
+        ({"source": "drawn", "size": 6_000, "budget": "epochs"}, "drawn-6000-epochs-plain"),
+        ({"source": "folder:/a/my pics!", "size": 9}, "folder_my_pics_-9-updates-plain"),
+        ({"source": "folder:../../etc", "size": 9}, "folder_etc-9-updates-plain"),
+    ],
+)
+def test_a_cell_is_named_by_what_is_compared(changes, name):
+    assert run.cell_name(TrainConfig(**changes)) == name
+    assert run.cell_name(TrainConfig(**changes, seed=5)) == name
+
+
+@pytest.mark.parametrize("total", [1, 2, 10, 60, 6_000, 18_740])
+def test_moments_grow_from_the_start_to_the_very_end(total):
+    steps = run.moments_to_measure(total)
+    assert steps == sorted(set(steps))
+    assert steps[0] >= 1 and steps[-1] == total
+    assert len(steps) <= 25
+    if total >= 6_000:
+        assert len(steps) == 24 and steps[0] == total // 100
+        ratios = [b / a for a, b in zip(steps, steps[1:], strict=False)]
+        assert max(ratios) / min(ratios) < 1.05
+
+
+def test_a_training_set_past_sixty_thousand_is_judged_by_the_half_it_never_saw():
+    assert run.reference_images(TrainConfig(size=60_000)) == 10_000
+    assert run.reference_images(TrainConfig(size=65_000)) == 5_000
+    assert run.reference_images(TrainConfig(source="drawn", size=65_000)) == 10_000
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        recipe_config("plain", size=600),
+        recipe_config("plain", source="drawn", size=7, budget="epochs", epochs=3, seed=4),
+        recipe_config("plain", size=65_000, updates=10, data_seed=2),
+        recipe_config("plain", source="folder:/a b/c", size=9),
+    ],
+)
+def test_the_command_line_of_a_run_makes_that_very_run(config, tmp_path, monkeypatch):
+    seen = {}
+
+    def watch(config, folder, device, **_):
+        seen.update(config=config, folder=folder, device=device)
+        return iter(())
+
+    monkeypatch.setattr(run, "run", watch)
+    arguments = run.train_arguments(config, tmp_path / "run", "cpu", threads=1)
+    assert cli.main(arguments) == 1  # no manifest was written
+    assert seen == {"config": config, "folder": tmp_path / "run", "device": CPU}
+
+
+# --- model files ---------------------------------------------------------------------------
+
+
+def test_a_model_file_without_its_directions_is_named(tmp_path, finished):
+    path = tmp_path / "model.safetensors"
+    tensors, info = checkpoint.load_tensors(finished / "model.safetensors", "generator")
+    del tensors["directions"]
+    checkpoint.save_tensors(path, "generator", tensors, info)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors has no directions"):
+        run.load_model(path)
+
+
+def test_a_model_file_of_another_network_is_named(tmp_path, tiny, tiny_model):
+    path = tmp_path / "model.safetensors"
+    generator, _ = models.make_pair(tiny_model, 0)
+    wrong = tiny(model=replace(tiny_model, hidden_units=9))
+    run.save_model(path, generator.eval(), wrong, step=1)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors belongs to another network"):
+        run.load_model(path)
+
+
+def test_a_checkpoint_is_no_model(tmp_path, tiny):
+    path = tmp_path / "checkpoint.safetensors"
+    trainer.save_checkpoint(path, trainer.new_state(tiny(), CPU))
+    with pytest.raises(CheckpointError, match="not 'generator'"):
+        run.load_model(path)
+
+
+def test_a_copied_folder_is_still_finished(tmp_path, finished, tiny):
+    shutil.copytree(finished, tmp_path / "elsewhere")
+    assert run.is_finished(tmp_path / "elsewhere", tiny())
+    assert not run.is_finished(tmp_path / "nowhere", tiny())

@@ -1,0 +1,298 @@
+import math
+
+import pytest
+import torch
+
+from gan import checkpoint, data, trainer
+from gan.errors import CheckpointError, ConfigError, TrainingError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return data.load("drawn", 40).images
+
+
+@pytest.fixture(scope="module")
+def unseen():
+    return data.load("drawn", 30, seed=9).images
+
+
+def _everything(state: trainer.TrainState) -> dict[str, torch.Tensor]:
+    """Every number that training changes, by name."""
+    found = {"step": torch.tensor(state.step)}
+    for name in ("generator", "discriminator", "average"):
+        for key, tensor in getattr(state, name).state_dict().items():
+            found[f"{name}.{key}"] = tensor.clone()
+    for name in ("optimizer_g", "optimizer_d"):
+        content = getattr(state, name).state_dict()
+        found[f"{name}.lr"] = torch.tensor(content["param_groups"][0]["lr"], dtype=torch.float64)
+        for index, moments in content["state"].items():
+            for key, tensor in moments.items():
+                found[f"{name}.{index}.{key}"] = tensor.clone()
+    return found
+
+
+def _assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    assert [name for name in a if not torch.equal(a[name], b[name])] == []
+
+
+def _train(config, pictures, unseen, block=trainer.BLOCK):
+    state = trainer.new_state(config, CPU)
+    return state, list(trainer.train(state, pictures, unseen, block))
+
+
+# --- the loop ------------------------------------------------------------------------------
+
+
+def test_nothing_is_trained_until_a_report_is_asked_for(tiny, pictures, unseen):
+    state = trainer.new_state(tiny(), CPU)
+    before = _everything(state)
+    loop = trainer.train(state, pictures, unseen, block=5)
+    _assert_same(_everything(state), before)
+    assert next(loop).step == state.step == 5
+    after = _everything(state)
+    assert not torch.equal(after["generator.to_image.weight"], before["generator.to_image.weight"])
+    loop.close()
+    _assert_same(_everything(state), after)
+
+
+def test_every_update_is_reported_once_and_the_last_block_is_what_is_left(tiny, pictures, unseen):
+    _, reports = _train(tiny(), pictures, unseen, block=5)
+    assert [(r.step, len(r.g_loss), r.total) for r in reports] == [
+        (5, 5, 12),
+        (10, 5, 12),
+        (12, 2, 12),
+    ]
+    for report in reports:
+        for series in (report.g_loss, report.d_loss, report.prob_real, report.prob_fake):
+            assert series.shape == report.g_loss.shape and bool(torch.isfinite(series).all())
+        for probability in (report.prob_real, report.prob_fake):
+            assert bool(((probability >= 0) & (probability <= 1)).all())
+        assert 0 <= report.prob_held_out <= 1
+
+
+def test_a_finished_run_has_nothing_more_to_report(tiny, pictures, unseen):
+    state, _ = _train(tiny(), pictures, unseen)
+    before = _everything(state)
+    assert list(trainer.train(state, pictures, unseen)) == []
+    _assert_same(_everything(state), before)
+
+
+def test_the_length_of_a_block_changes_what_is_reported_not_what_is_trained(tiny, pictures, unseen):
+    one, _ = _train(tiny(), pictures, unseen, block=1)
+    other, _ = _train(tiny(), pictures, unseen, block=7)
+    _assert_same(_everything(one), _everything(other))
+
+
+def test_the_same_seed_is_the_same_run_and_another_seed_another(tiny, pictures, unseen):
+    torch.manual_seed(1)
+    one, _ = _train(tiny(seed=3), pictures, unseen)
+    torch.manual_seed(2)
+    same, _ = _train(tiny(seed=3), pictures, unseen)
+    other, _ = _train(tiny(seed=4), pictures, unseen)
+    _assert_same(_everything(one), _everything(same))
+    assert not torch.equal(one.average.hidden.weight, other.average.hidden.weight)
+
+
+def test_what_is_held_out_is_looked_at_but_not_learned(tiny, pictures, unseen):
+    one, _ = _train(tiny(), pictures, unseen)
+    other, _ = _train(tiny(), pictures, 255 - unseen[:10])
+    _assert_same(_everything(one), _everything(other))
+
+
+def test_without_unseen_pictures_their_probability_is_not_known(tiny, pictures, unseen):
+    _, reports = _train(tiny(), pictures, unseen[:1])
+    assert math.isnan(reports[0].prob_held_out)
+
+
+def test_a_positive_logit_comes_to_mean_real(tiny, pictures, unseen):
+    # the generator stands still, so the discriminator must win, and in this direction
+    config = tiny(updates=100, lr_g=0.0, lr_d=0.02, constant_share=1.0)
+    _, (report,) = _train(config, pictures, unseen, block=100)
+    assert float(report.prob_real[-5:].mean()) > 0.6
+    assert float(report.prob_fake[-5:].mean()) < 0.45
+    assert float(report.d_loss[-1]) < 0.8 * float(report.d_loss[0])
+
+
+def test_the_first_losses_are_those_of_an_undecided_pair(tiny, pictures, unseen):
+    _, reports = _train(tiny(), pictures, unseen)
+    assert float(reports[0].d_loss[0]) == pytest.approx(2 * math.log(2), abs=0.2)
+    assert float(reports[0].g_loss[0]) == pytest.approx(math.log(2), abs=0.2)
+
+
+def test_another_number_of_pictures_than_configured_is_refused(tiny, pictures, unseen):
+    state = trainer.new_state(tiny(), CPU)
+    with pytest.raises(ConfigError, match="40 images but got 39"):
+        next(trainer.train(state, pictures[:39], unseen))
+
+
+# --- batches and rates ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "batch"), [(40, 8), (43, 8), (5, 8), (8, 8)])
+def test_every_epoch_shows_every_picture_at_most_once(tiny, size, batch):
+    config = tiny(size=size, batch_size=batch)
+    per_epoch, full = config.updates_per_epoch, config.effective_batch
+    index = trainer._batch_indices(config, 0, 4 * per_epoch)
+    assert index.shape == (4 * per_epoch, full)
+    assert int(index.min()) >= 0 and int(index.max()) < size
+    epochs = [rows.flatten().tolist() for rows in index.split(per_epoch)]
+    for epoch in epochs:
+        assert len(epoch) == len(set(epoch)) == per_epoch * full > size - full
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+
+
+def test_batches_and_latents_depend_on_their_number_only(tiny):
+    config = tiny(size=43)
+    for draw in (trainer._batch_indices, trainer._latents):
+        whole = draw(config, 0, 17)
+        assert torch.equal(whole[7:12], draw(config, 7, 5))
+        assert not torch.equal(whole, draw(tiny(size=43, seed=1), 0, 17))
+    latents = trainer._latents(config, 0, 500)
+    assert latents.shape == (500, 8, 6)
+    assert abs(float(latents.mean())) < 5 / latents.numel() ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("step", "factor"), [(0, 1.0), (49, 1.0), (50, 1.0), (75, 0.5), (99, 0.02), (100, 0.0)]
+)
+def test_rates_are_constant_then_fall_to_zero(step, factor):
+    assert trainer.learning_rate_factor(step, 100, 0.5) == pytest.approx(factor)
+
+
+def test_a_constant_share_of_one_keeps_the_rate_and_of_zero_never():
+    assert {trainer.learning_rate_factor(s, 10, 1.0) for s in range(10)} == {1.0}
+    falling = [trainer.learning_rate_factor(s, 10, 0.0) for s in range(10)]
+    assert falling == pytest.approx([1 - s / 10 for s in range(10)])
+
+
+def test_the_optimizers_follow_the_schedule(tiny, pictures, unseen):
+    state, _ = _train(tiny(), pictures, unseen)
+    last = trainer.learning_rate_factor(11, 12, 0.5)
+    assert state.optimizer_g.param_groups[0]["lr"] == pytest.approx(1e-3 * last)
+    assert state.optimizer_d.param_groups[0]["lr"] == pytest.approx(2e-4 * last)
+
+
+# --- breakdown -----------------------------------------------------------------------------
+
+
+def test_poisoned_weights_end_the_run_with_a_training_error(tiny, pictures, unseen):
+    state = trainer.new_state(tiny(), CPU)
+    with torch.no_grad():
+        state.discriminator.to_logit.weight[0, 0] = math.nan
+    with pytest.raises(TrainingError, match=r"no longer a number at update 5 .*lr_g=0\.001"):
+        next(trainer.train(state, pictures, unseen, block=5))
+
+
+def test_a_network_that_blows_up_ends_the_run_with_a_training_error(tiny, pictures, unseen):
+    state = trainer.new_state(tiny(), CPU)
+    with torch.no_grad():
+        state.discriminator.to_logit.weight.fill_(3e38)
+    with pytest.raises(TrainingError, match="lower lr_g"):
+        list(trainer.train(state, pictures, unseen))
+
+
+# --- interruption --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stop", [0, 3, 5, 7, 11])
+def test_an_interrupted_run_is_the_uninterrupted_one_to_the_last_bit(
+    tiny, pictures, unseen, tmp_path, stop
+):
+    # epochs end after 5 and 10 updates, blocks of 4 after 4, 8 and 12
+    whole, reports = _train(tiny(), pictures, unseen, block=4)
+    first = trainer.new_state(tiny(), CPU)
+    loop = trainer.train(first, pictures, unseen, block=1)
+    for _ in range(stop):
+        next(loop)
+    loop.close()
+    path = tmp_path / "checkpoint.safetensors"
+    trainer.save_checkpoint(path, first, {"note": torch.tensor([stop])})
+    saved = _everything(first)
+    torch.manual_seed(stop)
+    second, extra = trainer.load_checkpoint(path, tiny(), CPU)
+    loaded = _everything(second)
+    # every block sets the rate anew, so it does not travel
+    for name in ("optimizer_g.lr", "optimizer_d.lr"):
+        del saved[name], loaded[name]
+    _assert_same(loaded, saved)
+    assert extra["note"].tolist() == [stop]
+    rest = list(trainer.train(second, pictures, unseen, block=4))
+    _assert_same(_everything(second), _everything(whole))
+    losses = torch.cat([r.g_loss for r in reports])[stop:]
+    assert torch.equal(torch.cat([r.g_loss for r in rest]), losses)
+    assert [r.step for r in rest] == [r.step for r in reports if r.step > stop]
+
+
+def test_a_loaded_average_is_ready_to_be_looked_at(tiny, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    trainer.save_checkpoint(path, trainer.new_state(tiny(), CPU))
+    state, extra = trainer.load_checkpoint(path, tiny(), CPU)
+    assert extra == {}
+    assert not state.average.training and state.generator.training
+    assert not any(p.requires_grad for p in state.average.parameters())
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"seed": 1}, "seed: 0 there, 1 here"),
+        ({"lr_g": 0.5}, "lr_g: 0.001 there, 0.5 here"),
+        ({"size": 30, "updates": 9}, "size: 40 there, 30 here; updates: 12 there, 9 here"),
+        ({"source": "mnist"}, "source: 'drawn' there, 'mnist' here"),
+    ],
+)
+def test_a_checkpoint_of_another_run_names_what_differs(tiny, tmp_path, changes, named):
+    path = tmp_path / "checkpoint.safetensors"
+    trainer.save_checkpoint(path, trainer.new_state(tiny(), CPU))
+    with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors") as caught:
+        trainer.load_checkpoint(path, tiny(**changes), CPU)
+    assert f"({named})" in str(caught.value)
+
+
+def test_a_missing_truncated_or_foreign_checkpoint_is_named(tiny, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors is missing"):
+        trainer.load_checkpoint(path, tiny(), CPU)
+    trainer.save_checkpoint(path, trainer.new_state(tiny(), CPU))
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors is damaged"):
+        trainer.load_checkpoint(path, tiny(), CPU)
+    checkpoint.save_tensors(path, "generator", {}, {})
+    with pytest.raises(CheckpointError, match=r"checkpoint\.safetensors holds 'generator'"):
+        trainer.load_checkpoint(path, tiny(), CPU)
+
+
+def test_a_checkpoint_without_its_step_is_incomplete(tiny, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    trainer.save_checkpoint(path, trainer.new_state(tiny(), CPU))
+    tensors, info = checkpoint.load_tensors(path, "training checkpoint")
+    del info["step"], info["kind"]
+    checkpoint.save_tensors(path, "training checkpoint", tensors, info)
+    with pytest.raises(CheckpointError, match=r"incomplete \('step'\)"):
+        trainer.load_checkpoint(path, tiny(), CPU)
+
+
+# --- devices -------------------------------------------------------------------------------
+
+
+def test_the_cpu_is_always_there_and_a_device_that_is_not_is_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert trainer.choose_device("cpu") == trainer.choose_device("auto") == CPU
+    with pytest.raises(ConfigError, match="'cuda:1' is not here; choose one of cpu"):
+        trainer.choose_device("cuda:1")
+
+
+def test_a_gpu_is_preferred(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert trainer.choose_device("auto").type == "cuda"
+    assert trainer.choose_device("cpu") == CPU
+
+
+def test_the_description_of_the_cpu_says_how_many_threads():
+    assert trainer.describe_device(CPU).startswith("cpu (")
+    assert trainer.describe_device(CPU).endswith(", 1 thread)")

@@ -1,0 +1,351 @@
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gan import checkpoint, jobs, judge, models, run, zoo
+from gan.errors import CheckpointError, ConfigError, DataError
+from gan.jobs import Outcome
+
+
+def _copy(finished, folder):
+    shutil.copytree(finished, folder)
+    return folder
+
+
+def _edit(folder, change):
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def two(finished, tmp_path):
+    """A zoo of two models, "one" and "other"."""
+    folder = _copy(finished, tmp_path / "zoo")
+    shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
+
+    def double(content):
+        (entry,) = content["models"][:1]
+        content["models"] = [
+            {**entry, "name": "one"},
+            {**entry, "name": "other", "file": "other.safetensors"},
+        ]
+
+    _edit(folder, double)
+    return folder
+
+
+def _run(work, finished, config, fd, best=False):
+    """The folder of a finished run of ``config`` that scored ``fd``, with weights of its own seed."""
+    folder = _copy(finished, zoo.run_folder(config, work))
+    (folder / "best.safetensors").unlink(missing_ok=True)
+    generator, _ = models.make_pair(config.model, config.seed)
+    path = folder / "model.safetensors"
+    run.save_model(path, generator.eval(), config, step=12)
+
+    def change(content):
+        entry = content["models"][0]
+        entry |= {
+            "name": folder.name,
+            "config": config.to_dict(),
+            "sha256": checkpoint.sha256(path),
+            "seeds": [{**entry["seeds"][0], "seed": config.seed, "fd": fd}],
+        }
+        content["models"] = [entry]
+        if best:
+            shutil.copy(path, folder / "best.safetensors")
+            content["models"].append(
+                {**entry, "name": f"{folder.name}-best", "snapshot": "best", "step": 3}
+                | {"file": "best.safetensors"}
+            )
+
+    _edit(folder, change)
+    return folder
+
+
+# --- opening -------------------------------------------------------------------------------
+
+
+def test_a_model_is_opened_with_its_directions(two):
+    card = zoo.find("other", zoo.read_manifest(two))
+    model = zoo.open_model(card)
+    assert model.card is card
+    assert model.directions.shape == (6, 6) and model.strengths.shape == (6,)
+    assert not model.generator.training
+    assert model.generator(torch.zeros(2, 6)).shape == (2, 1, 28, 28)
+
+
+def test_load_finds_opens_and_hands_out_the_generator(two):
+    generator = zoo.load("one", root=two)
+    assert isinstance(generator, models.Generator) and generator.latent_dim == 6
+    assert not any(p.requires_grad for p in generator.parameters())
+
+
+def test_an_unknown_name_lists_the_known(two):
+    with pytest.raises(ConfigError, match=r"'third' is not in the zoo; there are: one, other"):
+        zoo.load("third", root=two)
+    with pytest.raises(ConfigError, match="there are: none"):
+        zoo.find("third", [])
+
+
+def test_an_altered_file_is_refused_by_name_and_the_others_still_open(two):
+    path = two / "other.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"other\.safetensors is not the file") as caught:
+        zoo.load("other", root=two)
+    assert "git checkout" in str(caught.value) and "zoo build" in str(caught.value)
+    assert zoo.load("one", root=two).latent_dim == 6
+    (complaint,) = zoo.verify(two)
+    assert "other.safetensors" in complaint
+
+
+def test_a_missing_file_is_named_with_the_remedy_and_the_others_still_open(two):
+    (two / "other.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"other\.safetensors cannot be read .*git checkout"):
+        zoo.load("other", root=two)
+    assert zoo.load("one", root=two).latent_dim == 6
+    assert len(zoo.verify(two)) == 1
+
+
+def test_a_file_that_does_not_fit_its_card_is_refused(two, tiny):
+    def widen(content):
+        content["models"][1]["config"]["model"]["hidden_units"] = 9
+
+    _edit(two, widen)
+    with pytest.raises(CheckpointError, match=r"other\.safetensors holds another network"):
+        zoo.load("other", root=two)
+
+
+def test_verify_has_nothing_to_say_of_a_sound_zoo_and_reads_the_evidence(two):
+    assert zoo.verify(two) == []
+    (two / "evidence.json").write_text("[]")
+    assert [("holds no curves" in text) for text in zoo.verify(two)] == [True, True]
+
+
+def test_the_evidence_of_a_model_is_its_curves_and_moments(two):
+    evidence = zoo.load_evidence(zoo.read_manifest(two)[0])
+    assert evidence["curves"]["step"][-1] == 12
+    assert evidence["moments"][-1]["step"] == 12
+
+
+# --- manifests -----------------------------------------------------------------------------
+
+
+def test_a_missing_manifest_is_named_with_the_remedy(tmp_path):
+    with pytest.raises(CheckpointError, match=r"manifest\.json is missing; .*zoo build"):
+        zoo.list_models(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["file", "evidence", "film"])
+@pytest.mark.parametrize("value", ["../x", "/etc/passwd", "below/x", 5, None])
+def test_a_manifest_that_leads_out_of_its_folder_is_refused(two, name, value):
+    _edit(two, lambda content: content["models"][1].update({name: value}))
+    with pytest.raises(CheckpointError, match=r"manifest\.json is not a manifest"):
+        zoo.read_manifest(two)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content.pop("models"),
+        lambda content: content.update(models=5),
+        lambda content: content.update(models=["x"]),
+        lambda content: content["models"][0].pop("sha256"),
+        lambda content: content["models"][0].update(seeds=5),
+        lambda content: content["models"][0].update(config="mnist"),
+        lambda content: content["models"][0]["config"].update(colour=1),
+        lambda content: content["models"][0]["config"].update(size=-1),
+        lambda content: content["models"][0]["config"].update(model=None),
+        lambda content: content["models"][0].update(evaluation=5),
+        lambda content: content["models"][0]["evaluation"].update(figures=[]),
+        lambda content: content["models"][0]["evaluation"].update(counts=None),
+    ],
+)
+def test_a_manifest_of_another_kind_is_refused_by_name(two, change):
+    _edit(two, change)
+    with pytest.raises(CheckpointError, match=r"manifest\.json"):
+        zoo.read_manifest(two)
+
+
+def test_finished_runs_follow_the_pretrained_models_and_foreign_folders_are_left_out(
+    two, finished, tmp_path
+):
+    runs = tmp_path / "runs"
+    _copy(finished, runs / "b")
+    _copy(finished, runs / "a")
+    (runs / "half").mkdir()
+    (runs / "foreign").mkdir()
+    (runs / "foreign" / "manifest.json").write_text("<html>")
+    names = [card.name for card in zoo.list_models(two, runs)]
+    per_run = [card.name for card in zoo.read_manifest(finished)]
+    assert names == ["one", "other", *per_run, *per_run]
+    assert [c.name for c in zoo.list_models(two, None)] == ["one", "other"]
+    assert [c.name for c in zoo.list_models(two, tmp_path / "nowhere")] == ["one", "other"]
+
+
+# --- collecting ----------------------------------------------------------------------------
+
+
+def test_the_median_seed_is_shown_and_all_seeds_are_told(finished, tiny, tmp_path):
+    configs = [tiny(seed=seed) for seed in range(3)]
+    for config, fd in zip(configs, (5.0, 1.0, 3.0), strict=True):
+        _run(tmp_path / "work", finished, config, fd)
+    root = tmp_path / "zoo"
+    assert zoo.collect(configs, tmp_path / "work", root) == ["drawn-40-updates-plain"]
+    (card,) = zoo.read_manifest(root)
+    assert (card.name, card.seed, card.seeds) == ("drawn-40-updates-plain", 2, 3)
+    assert [(row["seed"], row["fd"]) for row in card.seed_rows] == [(0, 5.0), (1, 1.0), (2, 3.0)]
+    weights = zoo.open_model(card).generator.hidden.weight
+    expected = models.make_pair(configs[2].model, 2)[0].hidden.weight.detach().half().float()
+    assert torch.equal(weights, expected)
+    assert zoo.verify(root) == []
+
+
+def test_of_an_even_number_of_seeds_the_lower_median_is_shown(finished, tiny, tmp_path):
+    configs = [tiny(seed=seed) for seed in range(2)]
+    for config, fd in zip(configs, (5.0, 1.0), strict=True):
+        _run(tmp_path / "work", finished, config, fd)
+    zoo.collect(configs, tmp_path / "work", tmp_path / "zoo")
+    assert zoo.read_manifest(tmp_path / "zoo")[0].seed == 1
+
+
+def test_unfinished_runs_are_left_out(finished, tiny, tmp_path):
+    configs = [tiny(seed=0), tiny(seed=1)]
+    _run(tmp_path / "work", finished, configs[1], 1.0)
+    zoo.collect(configs, tmp_path / "work", tmp_path / "zoo")
+    (card,) = zoo.read_manifest(tmp_path / "zoo")
+    assert (card.seed, card.seeds) == (1, 1)
+
+
+def test_cells_that_are_not_rebuilt_stay_as_they_are(finished, tiny, tmp_path):
+    work, root = tmp_path / "work", tmp_path / "zoo"
+    old, new = tiny(), tiny(size=50)
+    _run(work, finished, old, 1.0)
+    zoo.collect([old], work, root)
+    before = json.loads((root / "manifest.json").read_text())["models"]
+    _run(work, finished, new, 2.0)
+    assert zoo.collect([new], work, root) == ["drawn-50-updates-plain"]
+    after = json.loads((root / "manifest.json").read_text())["models"]
+    assert after[0] == before[0]
+    assert [entry["name"] for entry in after] == [
+        "drawn-40-updates-plain",
+        "drawn-50-updates-plain",
+    ]
+    assert zoo.verify(root) == []
+
+
+def test_a_zoo_is_ordered_by_size_as_numbers(finished, tiny, tmp_path):
+    configs = [tiny(size=size) for size in (1_000, 200, 60)]
+    for config in configs:
+        _run(tmp_path / "work", finished, config, 1.0)
+    zoo.collect(configs, tmp_path / "work", tmp_path / "zoo")
+    assert [card.size for card in zoo.read_manifest(tmp_path / "zoo")] == [60, 200, 1_000]
+
+
+def test_a_best_moment_comes_along_and_goes_when_the_median_seed_has_none(finished, tiny, tmp_path):
+    work, root = tmp_path / "work", tmp_path / "zoo"
+    cell = "drawn-40-updates-plain"
+    _run(work, finished, tiny(seed=0), 5.0, best=True)
+    assert zoo.collect([tiny(seed=0)], work, root) == [cell, f"{cell}-best"]
+    final, best = zoo.read_manifest(root)
+    assert (final.snapshot, best.snapshot, best.step) == ("final", "best", 3)
+    assert (root / f"{cell}-best.safetensors").exists()
+    _run(work, finished, tiny(seed=1), 4.0)
+    configs = [tiny(seed=0), tiny(seed=1)]
+    assert zoo.collect(configs, work, root) == [cell]
+    assert [card.name for card in zoo.read_manifest(root)] == [cell]
+    assert not (root / f"{cell}-best.safetensors").exists()
+
+
+# --- building ------------------------------------------------------------------------------
+
+
+def test_a_plan_is_every_combination_one_seed_after_the_other():
+    plan = zoo.plan(sizes=(200, 600), seeds=(0, 1), updates=50)
+    assert [(c.seed, c.size, c.budget) for c in plan] == [
+        (seed, size, budget)
+        for seed in (0, 1)
+        for size in (200, 600)
+        for budget in ("epochs", "updates")
+    ]
+    assert {c.updates for c in plan} == {50}
+    assert len({zoo.run_folder(c, zoo.RUNS) for c in plan}) == len(plan)
+
+
+@pytest.fixture
+def workshop(monkeypatch, finished, tmp_path):
+    """Children replaced by copies of a finished run; those of seed 1 fail."""
+    seen = []
+
+    def fake(commands, workers):
+        for index, command in enumerate(commands):
+            seen.append(list(command))
+            arguments = dict(zip(command[4::2], command[5::2], strict=True))
+            config = CONFIGS[int(arguments["--seed"])]
+            if config.seed == 1:
+                yield Outcome(index, 1, "error: no luck", 0.5)
+                continue
+            _run(tmp_path / "work", finished, config, 1.0)
+            yield Outcome(index, 0, "", 0.5)
+
+    monkeypatch.setattr(jobs, "run_all", fake)
+    return seen
+
+
+CONFIGS = {}
+
+
+@pytest.fixture
+def configs(tiny):
+    CONFIGS.update({seed: tiny(seed=seed) for seed in range(3)})
+    yield list(CONFIGS.values())
+    CONFIGS.clear()
+
+
+def test_a_build_goes_on_after_a_failed_run_and_says_which(configs, workshop, tmp_path):
+    work, root = tmp_path / "work", tmp_path / "zoo"
+    built = list(zoo.build(configs, work, root, device="cpu"))
+    assert [(b.name, b.done, b.total) for b in built] == [
+        ("drawn-40-updates-plain-s0", 1, 3),
+        ("drawn-40-updates-plain-s1", 1, 3),
+        ("drawn-40-updates-plain-s2", 2, 3),
+    ]
+    assert [b.error for b in built] == ["", "error: no luck", ""]
+    (card,) = zoo.read_manifest(root)
+    assert [row["seed"] for row in card.seed_rows] == [0, 2]
+    # the children are told what to make, where
+    assert workshop[0][1:4] == ["-m", "gan", "train"]
+    assert str(work / "drawn-40-updates-plain-s0") in workshop[0]
+
+
+def test_a_build_called_again_makes_only_what_is_missing(configs, workshop, tmp_path):
+    work, root = tmp_path / "work", tmp_path / "zoo"
+    next(zoo.build(configs, work, root))
+    shutil.rmtree(root)
+    workshop.clear()
+    built = list(zoo.build(configs, work, root))
+    assert [b.name[-2:] for b in built] == ["s1", "s2"]
+    assert [b.done for b in built] == [1, 2]
+    assert len(workshop) == 2
+    assert zoo.read_manifest(root)[0].seeds == 2
+
+
+def test_a_build_without_its_data_fails_before_it_starts(tiny, workshop, tmp_path):
+    missing = replace(tiny(), source="folder:nowhere")
+    with pytest.raises(DataError, match="nowhere"):
+        next(zoo.build([missing], tmp_path / "work", tmp_path / "zoo"))
+    assert workshop == []
+
+
+def test_removing_the_work_leaves_the_zoo(two, tmp_path):
+    (tmp_path / "work" / "x").mkdir(parents=True)
+    zoo.remove_runs(tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+    assert zoo.verify(two) == []
+    assert judge.PRETRAINED.is_dir()

@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_flush_denormal(True)  # denormal numbers make a collapsed run many times slower
     if getattr(options, "threads", None):
         torch.set_num_threads(options.threads)
+    # a termination ends like Ctrl-C: whoever started children ends them too
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         result, text = options.action(options)
     except GanError as error:
@@ -42,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(json.dumps(_without_nan(result)) if options.json else text)
     return int(bool(isinstance(result, dict) and result.get("failed")))
 

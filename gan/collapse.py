@@ -177,7 +177,7 @@ ENGLISH: dict[str, Words] = {
         "and that is the finding.",
     ),
     "noise": Words(
-        "Noise (training did not get there)",
+        "Noise (failed training)",
         "Hardly any picture is a digit.",
         "{legible:.0%} of {n:,} samples read as a digit with 0.9 confidence; their contrast is "
         "{contrast:.0%} of that of real digits.",

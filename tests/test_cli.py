@@ -1,12 +1,15 @@
 import json
 import math
 import shutil
+import signal
 import sys
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from gan import cli, evaluation, judge, run, zoo
+from gan import checkpoint, cli, evaluation, judge, run, trainer, zoo
 
 
 @pytest.fixture
@@ -124,6 +127,32 @@ def test_an_interruption_is_told_and_has_its_code(capsys, monkeypatch):
     assert "run the same command again" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_stopped_keeps_what_it_did(capsys, own_judges, monkeypatch, number):
+    def untouched(*_):
+        raise AssertionError("the signal went past the command")
+
+    step = trainer.train_step
+
+    def interrupted(state, *batch):
+        if state.step == 6:
+            signal.raise_signal(number)
+        return step(state, *batch)
+
+    before = signal.signal(number, untouched)
+    try:
+        monkeypatch.setattr(trainer, "train_step", interrupted)
+        assert cli.main([*TRAIN, "--out", "here"]) == 130
+        assert signal.getsignal(number) is untouched
+    finally:
+        signal.signal(number, before)
+    assert "run the same command again" in capsys.readouterr().err
+    _, info = checkpoint.load_tensors(Path("here/checkpoint.safetensors"), "training checkpoint")
+    assert info["step"] == 7  # the update under way is finished and kept
+    monkeypatch.setattr(trainer, "train_step", step)
+    assert cli.main([*TRAIN, "--out", "here"]) == 0
+
+
 # --- evaluate ------------------------------------------------------------------------------
 
 
@@ -191,6 +220,25 @@ def test_zoo_verify_fails_where_a_file_was_altered(capsys, finished, tmp_path):
 
 def test_zoo_without_a_manifest_is_one_line(capsys, tmp_path):
     assert "manifest.json is missing" in _error(capsys, "zoo", "list", "--out", str(tmp_path))
+
+
+def test_the_readmes_table_has_sizes_by_budgets(finished):
+    card = zoo.read_manifest(finished)[0]
+    rows = [{**card.seed_rows[0], "legible": x, "fd": y} for x, y in ((0.5, 3.0), (0.7, 2.0))]
+    cards = [
+        replace(card, size=600, budget="epochs", step=180, seed_rows=tuple(rows[:1])),
+        replace(card, size=600, budget="updates", seed_rows=tuple(rows)),
+        replace(card, size=60_000, budget="updates", seed_rows=tuple(rows[1:])),
+        replace(card, size=200, budget="updates", snapshot="best", seed_rows=tuple(rows)),
+    ]
+    lines = cli.markdown_table(cards).splitlines()
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert {len(row) for row in table} == {8}
+    assert [row[0] for row in table[2:]] == ["60,000 (100 %)", "600 (1 %)"]
+    assert table[2][1:4] == ["–"] * 3
+    assert table[3][1:4] == ["180", "50.0%", "3.0"]
+    assert table[3][5:7] == ["50.0% to 70.0% (n = 2)", "2.0 to 3.0 (n = 2)"]
+    assert table[2][5:7] == ["70.0%", "2.0"]
 
 
 def test_zoo_build_reports_what_failed(capsys, monkeypatch, tmp_path):

@@ -38,8 +38,10 @@ def test_an_amount_is_a_count_or_a_share_of_sixty_thousand(text, count):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "0", "-5", "-1%", "0%", "0.0001%", "nan%", "inf%", "-inf%", "nan", "inf", "%", "1%%"]
-    + ["1.5", "1e3", "0x10", "six", "1e400%", "9" * 5_000, "__", ",", "1; rm -rf"],
+    [
+        *("", " ", "0", "-5", "-1%", "0%", "0.0001%", "1.5", "1e3", "0x10", "six", "__", ",", "%"),
+        *("nan%", "inf%", "-inf%", "1e400%", "nan", "inf", "1%%", "9" * 5_000, "1; rm -rf"),
+    ],
 )
 def test_an_amount_that_is_none_is_quoted(text):
     with pytest.raises(DataError) as caught:
@@ -77,7 +79,7 @@ def test_drawn_digits_are_labelled_pictures_on_black():
     assert int((counts - 100).abs().max()) < 5 * (1_000 * 0.1 * 0.9) ** 0.5
     assert len(_rows(images)) == 1_000
     lit = (images > 127).float().mean(dim=(1, 2, 3))
-    assert 0.02 < float(lit.min()) and float(lit.max()) < 0.5
+    assert float(lit.min()) > 0.02 and float(lit.max()) < 0.5
 
 
 def test_a_drawn_digit_looks_like_its_label():
@@ -161,6 +163,13 @@ def test_a_colour_picture_becomes_grey_by_its_luminance(tmp_path):
         Image.new("RGB", (9, 9), (255, 0, 0)).save(tmp_path / f"{index}.png")
     images = data.load(f"folder:{tmp_path}").images
     assert set(images.flatten().tolist()) == {76}  # 0.299 of 255 (ITU-R 601)
+
+
+def test_sixteen_bits_of_grey_are_scaled_not_clipped(tmp_path):
+    for index in range(3):
+        Image.fromarray(np.full((28, 28), 0x8080, np.uint16)).save(tmp_path / f"{index}.png")
+    images = data.load(f"folder:{tmp_path}").images
+    assert set(images.flatten().tolist()) == {0x80}
 
 
 def test_asking_for_more_than_a_folder_has_says_how_many_there_are(pictures):

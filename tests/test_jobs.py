@@ -1,3 +1,4 @@
+import itertools
 import os
 import sys
 import time
@@ -52,7 +53,7 @@ def test_one_worker_runs_one_after_the_other(tmp_path):
     code = "import time; a = time.time(); time.sleep(0.05); print(a, time.time(), file=open({!r}, 'w'))"
     _run([_python(code.format(f"{tmp_path}/{n}")) for n in range(3)])
     spans = [tuple(map(float, (tmp_path / str(n)).read_text().split())) for n in range(3)]
-    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))
 
 
 def test_workers_run_side_by_side(tmp_path):

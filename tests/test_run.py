@@ -1,3 +1,4 @@
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -223,7 +224,7 @@ def test_moments_grow_from_the_start_to_the_very_end(total):
     assert len(steps) <= 25
     if total >= 6_000:
         assert len(steps) == 24 and steps[0] == total // 100
-        ratios = [b / a for a, b in zip(steps, steps[1:], strict=False)]
+        ratios = [b / a for a, b in itertools.pairwise(steps)]
         assert max(ratios) / min(ratios) < 1.05
 
 
@@ -247,7 +248,7 @@ def test_the_command_line_of_a_run_makes_that_very_run(config, tmp_path, monkeyp
 
     def watch(config, folder, device, **_):
         seen.update(config=config, folder=folder, device=device)
-        return iter(())
+        yield from ()
 
     monkeypatch.setattr(run, "run", watch)
     arguments = run.train_arguments(config, tmp_path / "run", "cpu", threads=1)

@@ -21,7 +21,7 @@ SIZES = (200, 600, 6_000, 60_000)
     "state",
     [
         ExploreState(),
-        ExploreState(size=6_000, budget="updates", moment="best", seed=128),
+        ExploreState(size=600, budget="updates", moment="best", seed=128),
         ExploreState(shifts=(0.0, -1.5, 0.0, 0.1, 0.0, 4.0), axes=((3, 1.5), (10, -2.0))),
     ],
 )
@@ -61,8 +61,8 @@ def test_what_does_not_fit_falls_back_and_is_named(name, value):
 
 
 def test_one_bad_part_leaves_the_others_in_force():
-    state, problems = from_query({"size": "6000", "seed": "x", "budget": "updates"}, SIZES)
-    assert (state.size, state.budget, state.seed) == (6_000, "updates", 0)
+    state, problems = from_query({"size": "600", "seed": "x", "budget": "updates"}, SIZES)
+    assert (state.size, state.budget, state.seed) == (600, "updates", 0)
     assert len(problems) == 1
 
 
@@ -110,18 +110,24 @@ def test_histogram_shares_sum_to_one_on_both_sides():
     assert chart.data.query("kind == 'fake' and digit == 'none'")["share"].item() == 0.5
 
 
+def rows(chart):
+    """Every row of data the chart carries, wherever Altair has put it."""
+    return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
+
+
 def test_curves_are_drawn_from_the_series_asked_for():
     curves = {"step": [1, 2], "g_loss": [0.5, 0.6], "d_loss": [1.0, 1.1]}
     series = [("g_loss", "G", "#000"), ("d_loss", "D", "#111")]
     plain = charts.training_curves(curves, series, "step", "loss")
-    assert plain.layer[0].data.query("series == 'D'")["value"].tolist() == [1.0, 1.1]
-    assert len(plain.layer) == 1
-    assert len(charts.training_curves(curves, series, "s", "l", marked_step=2).layer) == 2
+    drawn = {(r["series"], r["step"], r["value"]) for r in rows(plain)}
+    assert drawn == {("G", 1, 0.5), ("G", 2, 0.6), ("D", 1, 1.0), ("D", 2, 1.1)}
+    marked = charts.training_curves(curves, series, "step", "loss", marked_step=2)
+    assert len(marked.layer) == len(plain.layer) + 1
 
 
 def test_a_distance_of_zero_can_be_drawn_on_a_logarithmic_axis():
     chart = charts.distance_curve([{"step": 1, "fd": 0.0}], 0.4, "step", "fd")
-    assert (chart.layer[0].data["fd"] > 0).all()
+    assert [r["fd"] > 0 for r in rows(chart) if "fd" in r] == [True]
 
 
 def test_a_picture_survives_the_way_into_html_bit_for_bit():

@@ -118,6 +118,7 @@ def budget_switch(lang: str, updates: int) -> None:
         format_func=lambda b: text(lang, f"budget_{b}", updates=f"{updates:,}"),
         key="budget",
         required=True,
+        wrap=True,
         help=text(lang, "budget_help"),
     )
 
@@ -130,6 +131,7 @@ def moment_switch(lang: str, steps: dict[str, int]) -> None:
         format_func=lambda m: text(lang, f"moment_{m}", step=f"{steps[m]:,}"),
         key="moment",
         required=True,
+        wrap=True,
         help=text(lang, "moment_help"),
     )
 

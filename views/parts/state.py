@@ -16,7 +16,7 @@ from gan.explorer import MAX_SHIFT
 LANGUAGES = ("en", "ja")
 NUM_SHIFTS = 6
 MAX_SEED = 999_999  # of the page; the library takes more
-DEFAULT_SIZE = 600
+DEFAULT_SIZE = 6_000
 _MAX_AXES = 64
 
 

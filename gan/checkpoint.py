@@ -8,7 +8,6 @@ kept apart: a *model* is what others look at (the generator's weights in half pr
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -28,10 +27,11 @@ _KEY = "gan"
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes beside ``path``, syncs, and renames: a reader or a crash never meets half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    temporary = Path(name)
+    temporary: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
@@ -44,8 +44,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             "Free some space or choose another folder"
         ) from error
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -88,6 +88,8 @@ def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         raise CheckpointError(
             f"{path} is damaged or not a safetensors file ({error}); restore or rebuild it"
         ) from error
+    if not isinstance(info, dict):
+        info = {}  # metadata of somebody else's: of no kind we know
     if info.get("kind") != kind:
         raise CheckpointError(f"{path} holds {info.get('kind')!r}, not {kind!r}; name another file")
     return tensors, info

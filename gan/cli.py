@@ -163,6 +163,8 @@ def _train(options: argparse.Namespace) -> tuple[Any, str]:
             )
     cards = zoo.read_manifest(folder)
     lines = [f"{folder}: {config.total_updates:,} updates on {config.size:,} images"]
+    if config.source.startswith("folder:"):
+        lines.append("the judge knows digits only: of other pictures its figures say little")
     for card in cards:
         lines += [f"{card.snapshot} (update {card.step:,}):", *_score_lines(card.metrics)]
     result = {

@@ -140,6 +140,7 @@ class TrainConfig(_Plain):
             isinstance(self.source, str) and bool(self.source),
             f"source={self.source!r} must be mnist, drawn or folder:PATH",
         )
+        _require(isinstance(self.model, ModelConfig), f"model={self.model!r} must be a ModelConfig")
         _require(
             self.size >= 2, f"size={self.size} is too small: batch normalisation needs 2 images"
         )

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from gan.errors import DataError
@@ -269,6 +269,13 @@ def _split_folder(path: Path, seed: int) -> tuple[list[Path], list[Path]]:
     return shuffled[held_out:], shuffled[:held_out]
 
 
+def _grey(picture: Image.Image) -> Image.Image:
+    """Eight bits of grey. Pillow clips deeper greys at 255 instead of scaling them."""
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    return picture.convert("L")
+
+
 def _read_pictures(files: list[Path]) -> Tensor:
     pictures = np.empty((len(files), 1, RESOLUTION, RESOLUTION), dtype=np.uint8)
     for index, file in enumerate(files):
@@ -279,10 +286,9 @@ def _read_pictures(files: list[Path]) -> Tensor:
                         f"{file} has {picture.width} x {picture.height} pixels; "
                         f"at most {_FOLDER_MAX_PIXELS:,} are read: make it smaller"
                     )
-                grey = picture.convert("L").resize(
-                    (RESOLUTION, RESOLUTION), Image.Resampling.LANCZOS
-                )
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+                grey = _grey(picture).resize((RESOLUTION, RESOLUTION), Image.Resampling.LANCZOS)
+        # Pillow reports damage as an OSError, and some of it as a SyntaxError or ValueError
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise DataError(
                 f"{file} cannot be read as a picture ({error}); remove or replace it"
             ) from error

@@ -71,6 +71,8 @@ class Evaluation:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of `to_dict`; KeyError or TypeError where the dictionary is of another kind."""
+        if not isinstance(values["figures"], dict):
+            raise TypeError(f"figures must be a dictionary, not {type(values['figures']).__name__}")
         copies = values["copies"]
         return cls(
             judge=values["judge"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,33 +38,49 @@ def run_all(
     running are ended (they get 10 seconds to write what they must) before control returns.
     """
     waiting = list(enumerate(commands))
-    running: dict[int, tuple[subprocess.Popen[str], float]] = {}
+    running: dict[int, _Child] = {}
     try:
         while waiting or running:
             while waiting and len(running) < workers:
                 index, command = waiting.pop(0)
-                child = subprocess.Popen(
-                    list(command),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                )
-                running[index] = (child, time.monotonic())
+                running[index] = _Child(command)
             time.sleep(poll_seconds)
-            for index, (child, started) in list(running.items()):
-                if child.poll() is None:
+            for index, child in list(running.items()):
+                code = child.process.poll()
+                if code is None:
                     continue
-                _, error = child.communicate()
                 del running[index]
-                tail = "\n".join(error.strip().splitlines()[-5:])
-                yield Outcome(index, child.returncode, tail, time.monotonic() - started)
+                error = child.last_words()
+                yield Outcome(index, code, error, time.monotonic() - child.started)
     finally:
-        for child, _ in running.values():
-            child.terminate()
-        for child, _ in running.values():
+        for child in running.values():
+            child.process.terminate()
+        for child in running.values():
             try:
-                child.wait(timeout=10)
+                child.process.wait(timeout=10)
             except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+                child.process.kill()
+                child.process.wait()
+            child.last_words()
+
+
+class _Child:
+    """A process whose complaints go to a file: a pipe that nobody empties would block it."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by last_words)
+        self.process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._errors,
+        )
+        self.started = time.monotonic()
+
+    def last_words(self) -> str:
+        """The last lines of stderr; closes the file."""
+        with self._errors:
+            self._errors.seek(0, 2)
+            self._errors.seek(max(0, self._errors.tell() - 4096))
+            tail = self._errors.read().decode(errors="replace")
+        return "\n".join(tail.strip().splitlines()[-5:])

@@ -14,6 +14,7 @@ A finished folder is a zoo of one model (see `gan.zoo`). The *best moment* is ch
 from __future__ import annotations
 
 import itertools
+import math
 import platform
 import subprocess
 import sys
@@ -135,6 +136,8 @@ def run(
         if state.step > saved_step:
             trainer.save_checkpoint(path, state, book.to_tensors())
         raise
+    if state.step > saved_step:  # scoring may fail, on a full disk for one; the training is kept
+        trainer.save_checkpoint(path, state, book.to_tensors())
     _finish(config, folder, state, book, training.images, held_out.images, judges, command)
     path.unlink(missing_ok=True)
 
@@ -241,14 +244,17 @@ class _Book:
         columns = {name: torch.cat(parts) for name, parts in self.series.items()}
         edges = np.linspace(0, len(columns["g_loss"]), _CURVE_POINTS + 1).round().astype(int)
         edges = np.unique(edges)
-        curves: dict[str, list[float]] = {"step": edges[1:].tolist()}
+        curves: dict[str, list[float | None]] = {"step": edges[1:].tolist()}
         for name, column in columns.items():
             curves[name] = [
                 round(float(column[a:b].mean()), 4) for a, b in itertools.pairwise(edges)
             ]
         steps, values = np.array(self.held_out, dtype=np.float64).T
         place = np.searchsorted(steps, edges[1:]).clip(max=len(steps) - 1)  # next one measured
-        curves["prob_held_out"] = [round(float(v), 4) for v in values[place]]
+        # too few held-out images for a batch: not measured, and JSON has no word for NaN but null
+        curves["prob_held_out"] = [
+            None if math.isnan(v) else round(float(v), 4) for v in values[place]
+        ]
         return {"curves": curves, "moments": [asdict(m) for m in self.moments]}
 
 
@@ -274,7 +280,9 @@ def _finish(
         "platform": f"{platform.system()} {platform.machine()}",
     }
     snapshots = [("final", state.step, state.average.cpu())]
-    if book.moments and book.best_step != state.step:
+    # how far a picture is from a digit says nothing of the moments of another data set
+    of_digits = not config.source.startswith("folder:")
+    if of_digits and book.moments and book.best_step != state.step:
         best = min(book.moments, key=lambda m: m.fd)
         if best.fd < _BEST_FACTOR * book.moments[-1].fd:
             generator = models.Generator(config.model)

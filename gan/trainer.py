@@ -143,7 +143,8 @@ def train(
             ):
                 optimizer.param_groups[0]["lr"] = rate * factor
             record[:, i] = train_step(state, from_uint8(images[index[i]]), z[i])
-        g_loss, d_loss, prob_real, prob_fake = record.cpu()
+        record = record.cpu()  # the one point in a block that waits for the device
+        g_loss, d_loss, prob_real, prob_fake = record
         if not bool(torch.isfinite(record).all()):
             raise TrainingError(
                 f"a loss is no longer a number at update {state.step:,} (G {float(g_loss[-1]):g}, "

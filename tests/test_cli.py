@@ -279,7 +279,10 @@ def test_judge_without_mnist_is_one_line(capsys, monkeypatch):
     assert "GAN_DATA" in _error(capsys, "judge", "--out", "here")
 
 
-def test_json_has_no_nan():
+def test_json_has_no_nan(capsys, monkeypatch):
+    monkeypatch.setattr(cli.bench, "app", lambda rounds: {"rounds": rounds, "seconds": math.nan})
+    monkeypatch.setattr(cli.bench, "describe", lambda result: "")
+    assert _answer(capsys, "bench", "app", "--rounds", "3") == {"rounds": 3, "seconds": None}
     value = {"a": [math.nan, 1.0, {"b": math.inf}], "c": (1, "x", None)}
     assert cli._without_nan(value) == {"a": [None, 1.0, {"b": None}], "c": [1, "x", None]}
 

@@ -115,6 +115,7 @@ def test_a_reference_is_what_the_judge_saw(pictures):
     assert made.pixel_spread == metrics.pairwise_spread(from_uint8(images))
     # real images of the same kind are near and cover the reference as real ones do
     assert 0 < made.real_fd[0] < 0.2 * float(cov.trace())
+    assert made.real_fd[1] > 0  # the lots differ
     assert made.real_coverage > 0.7
 
 
@@ -168,6 +169,16 @@ def test_training_is_the_same_every_time():
             pass
         weights.append(classifier.dense.weight.detach().clone())
     assert torch.equal(*weights)
+
+
+def test_junk_does_not_reach_the_statistics_of_batchnorm():
+    training = data.load("drawn", 128)
+    classifier = judge.make(width=2, seed=0)
+    tracked = [
+        int(classifier.norm1.num_batches_tracked)
+        for _ in judge.train(classifier, *training, *training, epochs=4, batch_size=32)
+    ]
+    assert tracked == [4, 8, 12, 12]  # the last quarter is the one with junk
 
 
 # --- junk ----------------------------------------------------------------------------------

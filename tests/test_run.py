@@ -171,21 +171,21 @@ def test_looking_at_a_run_does_not_change_it(tmp_path, finished, tiny, judges):
     _assert_same_model(folder, finished)
 
 
+@pytest.mark.parametrize(("best_fd", "kept_apart"), [(10.0, True), (80.0, False)])
 def test_the_best_moment_is_kept_where_the_end_is_clearly_worse(
-    tmp_path, tiny, judges, monkeypatch
+    tmp_path, tiny, judges, monkeypatch, best_fd, kept_apart
 ):
-    distances = {3: 10.0}  # every other moment: 100
-
     class Monitor(run._Monitor):
         def __call__(self, generator, step):
-            return replace(super().__call__(generator, step), fd=distances.get(step, 100.0))
+            return replace(super().__call__(generator, step), fd=best_fd if step == 3 else 100.0)
 
     monkeypatch.setattr(run, "_Monitor", Monitor)
     folder = tmp_path / "run"
-    snapshot = {}
-    for progress in run.run(tiny(), folder, CPU, judges):
-        if progress.report.step == 5:
-            snapshot["middle"] = True
+    for _ in run.run(tiny(), folder, CPU, judges):
+        pass
+    if not kept_apart:
+        assert [card.snapshot for card in zoo.read_manifest(folder)] == ["final"]
+        return
     final, best = zoo.read_manifest(folder)
     assert (final.name, final.snapshot, final.step) == ("run", "final", 12)
     assert (best.name, best.snapshot, best.step) == ("run-best", "best", 3)

@@ -103,6 +103,17 @@ def test_what_is_held_out_is_looked_at_but_not_learned(tiny, pictures, unseen):
     _assert_same(_everything(one), _everything(other))
 
 
+def test_the_average_follows_the_generator_with_a_decay_that_warms_up(tiny, pictures, unseen):
+    state = trainer.new_state(tiny(ema_decay=0.4), CPU)
+    expected = state.generator.expand.weight.detach().clone()
+    for step, _ in enumerate(trainer.train(state, pictures, unseen, block=1)):
+        decay = min(0.4, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * state.generator.expand.weight.detach()
+        torch.testing.assert_close(state.average.expand.weight, expected)
+    running = state.generator.expand_norm.running_var
+    assert torch.equal(state.average.expand_norm.running_var, running)
+
+
 def test_without_unseen_pictures_their_probability_is_not_known(tiny, pictures, unseen):
     _, reports = _train(tiny(), pictures, unseen[:1])
     assert math.isnan(reports[0].prob_held_out)

@@ -316,7 +316,8 @@ def _zoo(options: argparse.Namespace) -> tuple[Any, str]:
     if options.verb == "list":
         cards = zoo.list_models(options.out)
         if options.markdown:
-            return None, markdown_table(zoo.read_manifest(options.out))
+            table = markdown_table(zoo.read_manifest(options.out))
+            return table, table
         return [_card_row(c) for c in cards], "\n".join(_card_line(c) for c in cards)
     if options.verb == "verify":
         complaints = zoo.verify(options.out)

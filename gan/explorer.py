@@ -35,13 +35,16 @@ class GenerateRequest:
     axes: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.first_seed <= latents.MAX_SEED - MAX_COUNT:
-            raise ConfigError(f"seed {self.first_seed} must be from 0 to {latents.MAX_SEED:,}")
-        if not 1 <= self.count <= MAX_COUNT:
-            raise ConfigError(f"count {self.count} must be from 1 to {MAX_COUNT}")
-        for value in (*self.shifts, *(v for _, v in self.axes)):
-            if not abs(value) <= MAX_SHIFT:  # also catches NaN
-                raise ConfigError(f"shift {value} must be from -{MAX_SHIFT} to {MAX_SHIFT}")
+        last = latents.MAX_SEED - MAX_COUNT
+        for name, value, low, high in (
+            ("seed", self.first_seed, 0, last),
+            ("count", self.count, 1, MAX_COUNT),
+        ):
+            if not isinstance(value, int) or not low <= value <= high:
+                raise ConfigError(f"{name} {value} must be a whole number from {low} to {high:,}")
+        for shift in (*self.shifts, *(v for _, v in self.axes)):
+            if not abs(shift) <= MAX_SHIFT:  # also catches NaN
+                raise ConfigError(f"shift {shift} must be from -{MAX_SHIFT} to {MAX_SHIFT}")
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,9 @@ def frechet_distance_of_moments(
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """a [N, F], b [M, F] -> squared Frechet distance of the Gaussians fitted to them, float64.
 
-    Biased upwards by about (1/N + 1/M) times the total variance: compare equal counts only, and
-    have more samples than features.
+    Biased upwards, for equal covariances with eigenvalues l by about (1/N + 1/M) times
+    [sum_i l_i + 1/2 sum_ij l_i l_j (1 + [i = j]) / (l_i + l_j)]: compare equal counts only, and have
+    more samples than features.
     """
     return frechet_distance_of_moments(*moments(a), *moments(b))
 
@@ -60,12 +61,19 @@ def _symmetric_root(matrix: Tensor) -> Tensor:
     return (vectors * values.clamp_min(0.0).sqrt()) @ vectors.T
 
 
+def _distances(a: Tensor, b: Tensor) -> Tensor:
+    """a [N, D], b [M, D] -> Euclidean distances [N, M], float32. Moved to the origin first: cdist
+    subtracts squares, which loses everything for points far away from it."""
+    centre = b.double().mean(dim=0)
+    return torch.cdist((a.double() - centre).float(), (b.double() - centre).float())
+
+
 def nearest_distances(queries: Tensor, points: Tensor, k: int = 1) -> Tensor:
     """queries [N, D], points [M, D] -> [N], Euclidean distance to the k-th nearest point."""
     if not 1 <= k <= len(points):
         raise ValueError(f"k={k} needs that many points, got {len(points)}")
     parts = [
-        torch.cdist(queries[i : i + _CHUNK].float(), points.float()).kthvalue(k, dim=1).values
+        _distances(queries[i : i + _CHUNK], points).kthvalue(k, dim=1).values
         for i in range(0, len(queries), _CHUNK)
     ]
     return torch.cat(parts) if parts else torch.empty(0)
@@ -86,7 +94,7 @@ def precision_recall_density_coverage(real: Tensor, fake: Tensor, k: int = 5) ->
     recalled = torch.zeros(len(real), dtype=torch.bool)
     covered = torch.zeros(len(real), dtype=torch.bool)
     for i in range(0, len(fake), _CHUNK):
-        distance = torch.cdist(real.float(), fake[i : i + _CHUNK].float())  # [M, chunk]
+        distance = _distances(fake[i : i + _CHUNK], real).T  # [M, chunk]
         inside_real = distance <= radius_real[:, None]
         precise += int(inside_real.any(dim=0).sum())
         inside_real_count += float(inside_real.sum())
@@ -158,7 +166,7 @@ def _k_means(points: Tensor, bins: int, seed: int, rounds: int = 20) -> Tensor:
 
 def _cells(points: Tensor, centres: Tensor) -> Tensor:
     parts = [
-        torch.cdist(points[i : i + _CHUNK], centres).argmin(dim=1)
+        _distances(points[i : i + _CHUNK], centres).argmin(dim=1)
         for i in range(0, len(points), _CHUNK)
     ]
     return torch.cat(parts)

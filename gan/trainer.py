@@ -113,7 +113,7 @@ def new_state(config: TrainConfig, device: torch.device) -> TrainState:
 def learning_rate_factor(step: int, total: int, constant_share: float) -> float:
     """1 for the first ``constant_share`` of the run, then linearly down to 0 after update ``total``."""
     start = constant_share * total
-    return 1.0 if step < start else (total - step) / (total - start)
+    return 1.0 if step < start or start >= total else (total - step) / (total - start)
 
 
 def train(

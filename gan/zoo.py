@@ -254,10 +254,10 @@ def collect(configs: Sequence[TrainConfig], work: Path, root: Path) -> list[str]
         if run.is_finished(folder, config):
             content = checkpoint.read_json(folder / run.MANIFEST, "train it anew")
             cells.setdefault(run.cell_name(config), []).append((folder, content))
-    try:
-        kept = checkpoint.read_json(root / run.MANIFEST, "")["models"]
-    except (CheckpointError, KeyError):
-        kept = []
+    kept = []
+    if (root / run.MANIFEST).exists():  # one that cannot be read must not be taken for an empty one
+        read_manifest(root)
+        kept = checkpoint.read_json(root / run.MANIFEST, "restore it")["models"]
     written: dict[str, dict[str, Any]] = {}
     for cell, finished in cells.items():
         for entry in _cell_entries(cell, finished, root):

@@ -172,6 +172,19 @@ def test_sixteen_bits_of_grey_are_scaled_not_clipped(tmp_path):
     assert set(images.flatten().tolist()) == {0x80}
 
 
+def test_transparent_pixels_are_background_whatever_colour_they_hide(tmp_path):
+    hidden = np.full((28, 28, 4), 255, np.uint8)
+    hidden[..., 3] = 0
+    for index in range(3):
+        Image.fromarray(hidden).save(tmp_path / f"{index}.png")
+    assert set(data.load(f"folder:{tmp_path}").images.flatten().tolist()) == {0}
+
+
+def test_a_negative_seed_is_refused_by_name():
+    with pytest.raises(DataError, match="seed -1"):
+        data.load("drawn", 2, seed=-1)
+
+
 def test_asking_for_more_than_a_folder_has_says_how_many_there_are(pictures):
     with pytest.raises(DataError, match=r"37 images .* has 36 .*ask for 36 or fewer"):
         data.load(f"folder:{pictures}", 37)

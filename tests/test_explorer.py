@@ -121,3 +121,8 @@ def test_a_single_picture_is_read_as_in_a_batch(model, judges):
         digit, confidence = explorer.read_one(classifier, drawn[index])
         assert digit == int(reading.digit[index])
         assert confidence == pytest.approx(float(reading.confidence[index]), abs=1e-6)
+
+
+def test_half_a_seed_is_refused():
+    with pytest.raises(ConfigError, match=r"seed 1\.5"):
+        GenerateRequest(first_seed=1.5)

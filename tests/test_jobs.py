@@ -44,6 +44,12 @@ def test_a_child_that_complains_at_length_is_not_blocked():
     assert outcome.error.splitlines() == ["line"] * 5
 
 
+def test_complaints_in_another_encoding_are_no_trouble():
+    code = "import sys; sys.stderr.buffer.write(b'caf\\xe9\\n'); sys.exit(1)"
+    (outcome,) = _run([_python(code)])
+    assert outcome.code == 1 and outcome.error.startswith("caf")
+
+
 def test_a_killed_child_has_a_negative_code():
     (outcome,) = _run([_python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")])
     assert outcome.code == -9

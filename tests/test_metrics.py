@@ -271,6 +271,14 @@ def test_the_divergence_of_half_against_all_is_the_closed_form():
     assert divergence < math.log(2)
 
 
+@pytest.mark.parametrize(("share", "different"), [(62, 0), (65, 2)])
+def test_bins_are_compared_by_the_two_proportion_z_test(share, different):
+    # 50 of 100 against 62 of 100 is z = 1.71, against 65 of 100 z = 2.15; 1.96 is the 5 % level
+    train = torch.tensor([0.0, 10.0]).repeat(50)[:, None] + _normal(100, 1, 0) / 100
+    samples = torch.tensor([0.0] * share + [10.0] * (100 - share))[:, None]
+    assert metrics.ndb(train, samples, bins=2)[0] == different
+
+
 @pytest.mark.parametrize(("rows", "samples"), [(9, 5), (20, 0)])
 def test_too_few_rows_for_the_bins_are_an_error(rows, samples):
     with pytest.raises(ValueError, match="10 bins"):
@@ -320,3 +328,11 @@ def test_the_wilson_interval_has_its_textbook_values(successes, n, low, high):
 
 def test_no_trials_leave_everything_possible():
     assert metrics.wilson_interval(0, 0) == (0.0, 1.0)
+
+
+def test_neighbours_far_from_the_origin_are_those_near_it():
+    rng = torch.Generator().manual_seed(0)
+    real, fake = torch.randn(300, 8, generator=rng), torch.randn(300, 8, generator=rng)
+    near = metrics.precision_recall_density_coverage(real, fake)
+    far = metrics.precision_recall_density_coverage(real + 1_000, fake + 1_000)
+    assert far == pytest.approx(near, abs=0.02)

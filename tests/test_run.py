@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gan import checkpoint, cli, data, latents, models, run, trainer, zoo
+from gan import checkpoint, cli, data, evaluation, latents, models, run, trainer, zoo
 from gan.config import TrainConfig, recipe_config
 from gan.errors import CheckpointError, DataError
 
@@ -148,6 +148,45 @@ def test_a_run_that_dies_goes_on_from_its_last_checkpoint(tmp_path, finished, ti
     _assert_same_model(folder, finished)
 
 
+def test_what_was_written_down_before_an_interruption_is_not_lost(
+    tmp_path, tiny, judges, monkeypatch
+):
+    config, total = tiny(updates=30), 30
+    due = run.moments_to_measure(total)
+    stop = next(step for step in range(1, total) if step not in due)
+    folder, path = tmp_path / "run", tmp_path / "run" / "checkpoint.safetensors"
+    asked = set()
+    sample_images = run.sample_images
+
+    def watch(generator, latent_dim, first_seed, count):
+        asked.update((first_seed, first_seed + count))
+        return sample_images(generator, latent_dim, first_seed, count)
+
+    class Monitor(run._Monitor):
+        def __call__(self, generator, step):
+            return replace(super().__call__(generator, step), fd=1.0 if step == 1 else 100.0)
+
+    monkeypatch.setattr(run, "sample_images", watch)
+    monkeypatch.setattr(run, "_Monitor", Monitor)
+    loop = run.run(config, folder, CPU, judges)
+    while next(loop).report.step < stop:
+        pass
+    loop.close()
+    state, extra = trainer.load_checkpoint(path, config, CPU)
+    extra["seconds"][0] = 1_000.0
+    trainer.save_checkpoint(path, state, extra)
+    for _ in run.run(config, folder, CPU, judges):
+        pass
+    final, best = zoo.read_manifest(folder)
+    assert best.step == 1  # the best moment was before
+    assert final.provenance["seconds"] > 1_000
+    evidence = zoo.load_evidence(final)
+    assert [m["step"] for m in evidence["moments"]] == due
+    assert evidence["curves"]["step"] == list(range(1, 31))
+    # the monitor chooses by other latents than those that are scored
+    assert min(asked) >= evaluation.FIRST_SEED + evaluation.SAMPLES * evaluation.DRAWS
+
+
 def test_a_run_begun_with_other_settings_is_not_taken_up(tmp_path, tiny, judges):
     loop = run.run(tiny(), tmp_path / "run", CPU, judges)
     next(loop)
@@ -197,6 +236,46 @@ def test_the_best_moment_is_kept_where_the_end_is_clearly_worse(
     for name, tensor in state.average.state_dict().items():
         expected = tensor.half().float() if tensor.ndim > 1 else tensor
         assert torch.equal(kept[name], expected), name
+
+
+def test_a_scoring_that_fails_does_not_cost_the_training(
+    tmp_path, finished, tiny, judges, monkeypatch
+):
+    folder = tmp_path / "finished"
+
+    def fail(*_):
+        raise CheckpointError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "_finish", fail)
+        with pytest.raises(CheckpointError, match="no space left"):
+            list(run.run(tiny(), folder, CPU, judges))
+    assert list(run.run(tiny(), folder, CPU, judges)) == []  # nothing is trained again
+    assert {path.name for path in folder.iterdir()} - {"best.safetensors"} == FILES
+    _assert_same_model(folder, finished)
+
+
+def test_ones_own_pictures_can_be_trained_on(tmp_path, tiny, judges, monkeypatch):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for index, pixels in enumerate(data.load("drawn", 10).images):
+        Image.fromarray(pixels[0].numpy()).save(pictures / f"{index}.png")
+
+    class Monitor(run._Monitor):
+        def __call__(self, generator, step):
+            return replace(super().__call__(generator, step), fd=float(step))
+
+    monkeypatch.setattr(run, "_Monitor", Monitor)
+    config = tiny(source=f"folder:{pictures}", size=9)
+    for _ in run.run(config, tmp_path / "run", CPU, judges):
+        pass
+    # nearness to digits says nothing of them, so no moment is the best
+    (card,) = zoo.read_manifest(tmp_path / "run")
+    assert (card.snapshot, card.source) == ("final", config.source)
+    assert card.metrics.copies is None
+    text = (tmp_path / "run" / "evidence.json").read_text()
+    assert "NaN" not in text  # one picture held out is too few for a batch
+    assert set(json.loads(text)["curves"]["prob_held_out"]) == {None}
 
 
 # --- names and plans -----------------------------------------------------------------------

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gan import checkpoint, jobs, judge, models, run, zoo
+from gan import checkpoint, jobs, models, run, zoo
 from gan.errors import CheckpointError, ConfigError, DataError
 from gan.jobs import Outcome
 
@@ -240,6 +240,15 @@ def test_cells_that_are_not_rebuilt_stay_as_they_are(finished, tiny, tmp_path):
     assert zoo.verify(root) == []
 
 
+def test_a_damaged_manifest_stops_the_collecting_before_anything_is_lost(two, tmp_path):
+    manifest = two / "manifest.json"
+    manifest.write_text('{"models": [')
+    before = {path.name: path.read_bytes() for path in two.iterdir()}
+    with pytest.raises(CheckpointError, match=r"manifest\.json"):
+        zoo.collect([], tmp_path / "none", two)
+    assert {path.name: path.read_bytes() for path in two.iterdir()} == before
+
+
 def test_a_zoo_is_ordered_by_size_as_numbers(finished, tiny, tmp_path):
     configs = [tiny(size=size) for size in (1_000, 200, 60)]
     for config in configs:
@@ -341,11 +350,3 @@ def test_a_build_without_its_data_fails_before_it_starts(tiny, workshop, tmp_pat
     with pytest.raises(DataError, match="nowhere"):
         next(zoo.build([missing], tmp_path / "work", tmp_path / "zoo"))
     assert workshop == []
-
-
-def test_removing_the_work_leaves_the_zoo(two, tmp_path):
-    (tmp_path / "work" / "x").mkdir(parents=True)
-    zoo.remove_runs(tmp_path / "work")
-    assert not (tmp_path / "work").exists()
-    assert zoo.verify(two) == []
-    assert judge.PRETRAINED.is_dir()

@@ -1,0 +1,35 @@
+"""What the README says is what is there."""
+
+import re
+from pathlib import Path
+
+from gan import cli, judge, zoo
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_table_is_what_the_manifest_says():
+    begin, end = "<!-- table: python -m gan zoo list --markdown -->\n", "<!-- end of table -->"
+    table = README[README.index(begin) + len(begin) : README.index(end)]
+    assert table.strip() == cli.markdown_table(zoo.read_manifest(judge.PRETRAINED))
+
+
+def test_the_figures_of_the_judge_are_those_of_its_file():
+    info, real = judge.provenance(), judge.reference()
+    assert f"{info['legible_real']:.1%}".replace("%", " %") in README
+    assert f"{real.real_fd[0]:.2f} for real digits" in README
+
+
+def test_every_module_has_its_place_in_the_layout():
+    layout = README[README.index("## Layout") : README.index("## Limits")]
+    named = set(re.findall(r"[a-z_]+", layout))
+    modules = {p.stem for p in (ROOT / "gan").glob("*.py")} - {"__init__", "__main__"}
+    assert modules <= named, modules - named
+
+
+def test_every_file_the_readme_points_to_exists():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+    for target in re.findall(r"`(docs/[A-Z]+\.md)`", README):
+        assert (ROOT / target).exists(), target

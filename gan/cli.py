@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from gan import bench, data, evaluation, judge, run, trainer, zoo
+from gan import bench, checkpoint, data, evaluation, judge, run, trainer, zoo
 from gan.collapse import diagnose
 from gan.config import BUDGETS, RECIPES, recipe_config
 from gan.errors import GanError
@@ -148,13 +148,21 @@ def _train(options: argparse.Namespace) -> tuple[Any, str]:
     steps = run.run(config, folder, device, command=run.this_command())
     with (
         _polite_stop() as stop,
+        contextlib.ExitStack() as afterwards,
         contextlib.closing(steps),  # a run that is closed writes its checkpoint
         tqdm(total=config.total_updates, unit="update", disable=None) as bar,
     ):
+        afterwards.callback((folder / run.PROGRESS).unlink, missing_ok=True)
+        told = 0.0
         for progress in steps:
             if stop.is_set():
                 raise KeyboardInterrupt
             report = progress.report
+            if time.monotonic() - told > 2:  # for whoever watches from outside
+                told = time.monotonic()
+                checkpoint.write_json(
+                    folder / run.PROGRESS, {"step": report.step, "total": report.total}
+                )
             bar.update(report.step - bar.n)
             bar.set_postfix(
                 G=f"{float(report.g_loss[-1]):.2f}",
@@ -333,12 +341,18 @@ def _zoo(options: argparse.Namespace) -> tuple[Any, str]:
         options.updates,
     )
     failed = []
-    with tqdm(total=len(configs), unit="run", disable=None) as bar:
+    total = sum(config.total_updates for config in configs)
+    with tqdm(total=total, unit="update", disable=None) as bar:
         for built in zoo.build(
-            configs, options.work, options.out, options.workers, options.threads, options.device
+            configs,
+            options.work,
+            options.out,
+            options.workers,
+            options.threads,
+            options.device,
+            on_progress=lambda done: bar.update(done - bar.n),
         ):
-            bar.update(built.done - bar.n)
-            bar.set_postfix_str(f"{built.name} {built.seconds:.0f}s")
+            bar.set_postfix_str(f"{built.done} of {built.total} runs, {built.name}")
             if built.error:
                 failed.append(f"{built.name}: {built.error}")
                 tqdm.write(failed[-1], file=sys.stderr)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -30,9 +30,13 @@ def gan_command(*arguments: str) -> list[str]:
 
 
 def run_all(
-    commands: Sequence[Sequence[str]], workers: int, poll_seconds: float = 0.2
+    commands: Sequence[Sequence[str]],
+    workers: int,
+    poll_seconds: float = 0.2,
+    on_wait: Callable[[], None] | None = None,
 ) -> Iterator[Outcome]:
-    """Runs the commands in order, ``workers`` at a time; yields each as it ends.
+    """Runs the commands in order, ``workers`` at a time; yields each as it ends. ``on_wait`` is called
+    every ``poll_seconds`` in between.
 
     When the consumer stops asking, or an exception such as Ctrl-C passes through, the children still
     running are ended (they get 10 seconds to write what they must) before control returns.
@@ -45,6 +49,8 @@ def run_all(
                 index, command = waiting.pop(0)
                 running[index] = _Child(command)
             time.sleep(poll_seconds)
+            if on_wait is not None:
+                on_wait()
             for index, child in list(running.items()):
                 code = child.process.poll()
                 if code is None:

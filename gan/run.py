@@ -36,6 +36,7 @@ from gan.evaluation import FIRST_SEED, Evaluation, evaluate, sample_images
 
 MODEL_KIND = "generator"
 MANIFEST = "manifest.json"
+PROGRESS = "progress.json"  # while a process works on the folder: how far it is
 FILM_LATENTS = 16
 _MOMENTS = 24
 _MONITOR_SAMPLES = 1_000

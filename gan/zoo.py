@@ -8,7 +8,7 @@ every finished run below ``runs/`` is one with its own. One damaged file never h
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -210,9 +210,11 @@ def build(
     workers: int = 1,
     threads: int = 1,
     device: str = "auto",
+    on_progress: Callable[[int], None] | None = None,
 ) -> Iterator[Built]:
     """Trains what is not finished yet below ``work``, in child processes, and after each one brings
-    ``root`` up to date. Killed and called again, it goes on where it was."""
+    ``root`` up to date. Killed and called again, it goes on where it was. ``on_progress`` is told, every
+    second, how many updates of all ``configs`` are done."""
     if configs:  # what is missing is said now, once, and not by every child
         for name in judge.JUDGES:
             judge.load(name)
@@ -227,7 +229,12 @@ def build(
         jobs.gan_command(*run.train_arguments(c, run_folder(c, work), device, threads))
         for c in todo
     ]
-    for outcome in jobs.run_all(commands, workers):
+
+    def tell() -> None:
+        if on_progress is not None:
+            on_progress(sum(_updates_done(c, work) for c in configs))
+
+    for outcome in jobs.run_all(commands, workers, poll_seconds=1.0, on_wait=tell):
         config = todo[outcome.index]
         done += outcome.code == 0
         if outcome.code == 0:
@@ -239,6 +246,17 @@ def build(
             outcome.seconds,
             "" if outcome.code == 0 else outcome.error or f"exit code {outcome.code}",
         )
+
+
+def _updates_done(config: TrainConfig, work: Path) -> int:
+    """Of a run below ``work``: all when it has finished, else what its process last wrote down."""
+    folder = run_folder(config, work)
+    if (folder / run.MANIFEST).exists():
+        return config.total_updates
+    try:
+        return int(checkpoint.read_json(folder / run.PROGRESS, "")["step"])
+    except (CheckpointError, KeyError, TypeError, ValueError):
+        return 0
 
 
 def collect(configs: Sequence[TrainConfig], work: Path, root: Path) -> list[str]:

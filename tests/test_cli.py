@@ -244,7 +244,7 @@ def test_the_readmes_table_has_sizes_by_budgets(finished):
 def test_zoo_build_reports_what_failed(capsys, monkeypatch, tmp_path):
     plans = []
 
-    def build(configs, work, out, workers, threads, device):
+    def build(configs, work, out, workers, threads, device, on_progress):
         plans.append((configs, work, out, workers, threads, device))
         for done, config in enumerate(configs):
             error = "no luck" if config.seed else ""

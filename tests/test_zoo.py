@@ -292,7 +292,7 @@ def workshop(monkeypatch, finished, tmp_path):
     """Children replaced by copies of a finished run; those of seed 1 fail."""
     seen = []
 
-    def fake(commands, workers):
+    def fake(commands, workers, poll_seconds, on_wait):
         for index, command in enumerate(commands):
             seen.append(list(command))
             arguments = dict(zip(command[4::2], command[5::2], strict=True))
@@ -300,7 +300,12 @@ def workshop(monkeypatch, finished, tmp_path):
             if config.seed == 1:
                 yield Outcome(index, 1, "error: no luck", 0.5)
                 continue
+            folder = zoo.run_folder(config, tmp_path / "work")
+            checkpoint.write_json(folder / "progress.json", {"step": 2, "total": 4})
+            on_wait()
+            shutil.rmtree(folder)
             _run(tmp_path / "work", finished, config, 1.0)
+            on_wait()
             yield Outcome(index, 0, "", 0.5)
 
     monkeypatch.setattr(jobs, "run_all", fake)
@@ -331,6 +336,13 @@ def test_a_build_goes_on_after_a_failed_run_and_says_which(configs, workshop, tm
     # the children are told what to make, where
     assert workshop[0][1:4] == ["-m", "gan", "train"]
     assert str(work / "drawn-40-updates-plain-s0") in workshop[0]
+
+
+def test_a_build_tells_how_many_updates_are_done(configs, workshop, tmp_path):
+    told = []
+    list(zoo.build(configs, tmp_path / "work", tmp_path / "zoo", on_progress=told.append))
+    all_of_one = configs[0].total_updates
+    assert told == [2, all_of_one, all_of_one + 2, 2 * all_of_one]
 
 
 def test_a_build_called_again_makes_only_what_is_missing(configs, workshop, tmp_path):

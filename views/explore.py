@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from gan import data, explorer, images, zoo
 from gan.collapse import Verdict
+from gan.config import TrainConfig
 from gan.errors import GanError
 from views.parts import cache, charts, controls
 from views.parts.articles import CLAIMS
@@ -37,11 +39,12 @@ def page(lang: str) -> None:
         controls.language_switch(lang)
     st.markdown(text(lang, "lead"))
     try:
-        cards = [c for c in cache.cards() if c.source == "mnist" and c.recipe == "plain"]
+        cards = _comparable(cache.cards())
     except GanError as error:
         st.error(f"{text(lang, 'no_zoo')} {error}", icon=":material/error:")
         return
-    table = {(c.size, c.budget, c.snapshot): c for c in cards}
+    # the pretrained come first and, of two for one place, the first is shown
+    table = {(c.size, c.budget, c.snapshot): c for c in reversed(cards)}
     sizes = sorted({c.size for c in cards})
     if not sizes:
         st.error(text(lang, "no_zoo"), icon=":material/error:")
@@ -52,8 +55,7 @@ def page(lang: str) -> None:
     with left:
         controls.size_slider(lang, sizes)
     with right:
-        updates = next((c.config.updates for c in cards if c.budget == "updates"), 0)
-        controls.budget_switch(lang, updates)
+        controls.budget_switch(lang, TrainConfig().updates)
     card = _chosen(table, lang)
     if card is None:
         st.info(text(lang, "not_trained"), icon=":material/info:")
@@ -80,6 +82,17 @@ def page(lang: str) -> None:
     _training(lang, card)
     _details(lang, card)
     controls.write_link(lang)
+
+
+def _comparable(cards: list[zoo.ModelCard]) -> list[zoo.ModelCard]:
+    """The models that differ in data and budget only: the same networks, epochs and updates."""
+    standard = TrainConfig()
+    return [
+        c
+        for c in cards
+        if replace(c.config, size=standard.size, budget=standard.budget, seed=standard.seed)
+        == standard
+    ]
 
 
 def _chosen(table: dict[tuple[int, str, str], zoo.ModelCard], lang: str) -> zoo.ModelCard | None:
@@ -241,23 +254,23 @@ def _articles(lang: str, table: dict[tuple[int, str, str], zoo.ModelCard], size:
         if not claims:
             st.markdown(text(lang, "nothing_claimed"))
     for place, budget in ((epochs, "epochs"), (updates, "updates")):
-        card = table.get((size, budget, "final"))
         with place, st.container(border=True, height="stretch"):
             st.caption(text(lang, f"measured_{budget}"))
+            card = table.get((size, budget, "final"))
             if card is None:
                 st.markdown(text(lang, "not_trained"))
                 continue
-            verdicts = card.metrics.verdicts()
-            st.markdown(
-                text(
-                    lang,
-                    "measured_cell",
-                    legible=card.metrics.figures["legible"].value,
-                    fd=card.metrics.figures["fd"].value,
-                    verdict=_titles(lang, verdicts),
-                )
-            )
+            verdict = _titles(lang, card.metrics.verdicts())
+            st.markdown(text(lang, "measured_cell", verdict=verdict, **_legible_fd(card)))
+            best = table.get((size, budget, "best"))
+            if best is not None:
+                step = f"{best.step:,}"
+                st.markdown(text(lang, "measured_best", step=step, **_legible_fd(best)))
     st.caption(text(lang, "articles_note"))
+
+
+def _legible_fd(card: zoo.ModelCard) -> dict[str, float]:
+    return {name: card.metrics.figures[name].value for name in ("legible", "fd")}
 
 
 def _titles(lang: str, verdicts: list[Verdict]) -> str:

@@ -67,7 +67,8 @@ def begin(sizes: Sequence[int], lang: str) -> None:
     if asked is not None and asked not in LANGUAGES:
         named.append(f"lang={asked[:40]}")
     if named:
-        shown = ", ".join(f"`{n.replace('`', '')}`" for n in named)
+        # from a stranger's link into Markdown: as code, with nothing in it that could end the code
+        shown = ", ".join(f"`{' '.join(n.replace('`', '').split())}`" for n in named)
         st.warning(text(lang, "link_problem", problems=shown), icon=":material/link_off:")
 
 

@@ -81,6 +81,7 @@ _ENGLISH: dict[str, str] = {
     "measured_epochs": "Measured, 20 epochs",
     "measured_updates": "Measured, equal updates",
     "measured_cell": "{legible:.0%} legible, FD {fd:.1f}. {verdict}",
+    "measured_best": "At its best moment (update {step}): {legible:.0%} legible, FD {fd:.1f}.",
     "not_trained": "not trained here",
     "articles_note": "The articles trained for a fixed number of epochs and judged by eye, one run a "
     "size; their networks differ from ours. 20 epochs of 200 images are only 60 updates: the right "
@@ -184,6 +185,7 @@ _JAPANESE: dict[str, str] = {
     "measured_epochs": "測定（20エポック）",
     "measured_updates": "測定（更新回数をそろえた場合）",
     "measured_cell": "{legible:.0%}が読める、FD {fd:.1f}。{verdict}",
+    "measured_best": "最良の時点（更新{step}回）: {legible:.0%}が読める、FD {fd:.1f}。",
     "not_trained": "未学習",
     "articles_note": "記事はエポック数を固定し、1回の学習を目で見て判断しています。ネットワークもここのものとは"
     "異なります。200枚の20エポックは更新60回にすぎません。右の列を見ると、データ不足と学習不足を"

@@ -6,19 +6,18 @@ from views.parts import controls
 from views.parts.i18n import text
 from views.parts.pictures import favicon
 
+language = controls.language()
 st.set_page_config(
-    page_title="How much data does a GAN need?",
+    page_title=text(language, "title"),
     page_icon=favicon(),
     layout="wide",
 )
-language = controls.language()
 page = st.navigation(
     [
         st.Page(
             "views/explore.py",
             title=text(language, "page_explore"),
             icon=":material/grid_view:",
-            url_path="explore",
             default=True,
         )
     ],

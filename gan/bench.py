@@ -12,7 +12,6 @@ import platform
 import shutil
 import socket
 import statistics
-import subprocess
 import sys
 import time
 import urllib.error
@@ -21,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gan import jobs
 from gan.errors import ConfigError
 
 APP = Path(__file__).resolve().parent.parent / "streamlit_app.py"
@@ -77,22 +77,8 @@ def serve(environment: dict[str, str] | None = None) -> Iterator[str]:
     command = [sys.executable, "-m", "streamlit", "run", str(APP)]
     command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
     command += ["--server.headless", "true"]
-    child = subprocess.Popen(
-        command,
-        cwd=APP.parent,
-        env={**os.environ, **(environment or {})},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
+    with jobs.background(command, APP.parent, environment):
         yield f"http://127.0.0.1:{port}"
-    finally:
-        child.terminate()
-        try:
-            child.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
 
 
 def wait_until_up(address: str) -> None:

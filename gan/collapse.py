@@ -22,10 +22,9 @@ from gan.metrics import wilson_interval
 
 Kind = Literal["one_picture", "noise", "few_kinds", "copies", "rough", "healthy", "unsure"]
 
-MIN_SAMPLES = (
-    300  # below, a digit that is really there at 1 % is unseen once in 20 times (0.99^300)
-)
-ONE_PICTURE_SPREAD = 0.35  # of the spread of real digits
+MIN_SAMPLES = 300
+MIN_LEGIBLE = 381  # legible ones: from here on a digit never seen is below 1 % (Wilson)
+ONE_PICTURE_SPREAD = 0.35  # of the median distance of two real digits
 GREY_CONTRAST = 0.6  # of real digits'; below, alike pictures are alike in being grey
 NOISE_LEGIBLE = 0.25  # share of samples read as a digit
 ROUGH_LEGIBLE = 0.75
@@ -38,10 +37,11 @@ COPIED_SHARE = 0.10  # of the samples nearer to training images than 99 % of uns
 class CopyFigures:
     """How near the samples lie to the training images, against real images that were never seen.
 
-    For every sample: r = distance to the nearest of ``m`` training images / distance to the nearest
-    of ``m`` held-out images. ``closer_share``: share with r < 1; 1/2 for a generator that knows no
-    training image from any other digit. ``copied_share``: share with r below the value that only 1 %
-    of ``baseline_n`` other unseen real images fall below; so 1 % is expected of non-copies.
+    For every sample: r = distance to the nearest training image / distance to the nearest of ``m``
+    held-out images. ``copied_share``: share with r below the value that only 1 % of ``baseline_n``
+    other unseen real images fall below; so 1 % is expected of non-copies. ``closer_share``: share
+    nearer to one of ``m`` training images than to one of the ``m`` held-out ones; 1/2 for a
+    generator that knows no training image from any other digit.
     """
 
     closer_share: float
@@ -54,7 +54,7 @@ class CopyFigures:
 @dataclass(frozen=True)
 class Measures:
     """What a verdict is decided on. ``counts``: samples of n read as 0..9 with confidence 0.9;
-    ``spread``: root mean squared distance of two samples over that of two real test digits;
+    ``spread``: median distance of two samples over that of two real test digits;
     ``contrast``: pixel deviation within a sample over that within a real digit (grey: near 0)."""
 
     n: int
@@ -124,17 +124,20 @@ def missing_digits(counts: tuple[int, ...]) -> list[int]:
 
 
 def diagnose(measures: Measures) -> list[Verdict]:
-    """The findings, the gravest first; never empty. ``unsure`` alone where n < `MIN_SAMPLES`."""
+    """The findings, the gravest first; never empty. ``unsure`` alone where there are fewer than
+    `MIN_SAMPLES` samples, or too few legible ones to miss a digit among."""
     legible = measures.legible
     facts: dict[str, Any] = {
         "n": measures.n,
+        "read": sum(measures.counts),
+        "checked": 3 if measures.copies is None else 4,
         "legible": legible,
         "spread": measures.spread,
         "contrast": measures.contrast,
         "present": 10,
         "missing": "",
         "effective": effective_kinds(measures.counts),
-        "needed": MIN_SAMPLES,
+        "needed": MIN_LEGIBLE,
     }
     if measures.n < MIN_SAMPLES:
         return [Verdict("unsure", facts)]
@@ -142,6 +145,8 @@ def diagnose(measures: Measures) -> list[Verdict]:
         return [Verdict("one_picture", facts)]
     if legible < NOISE_LEGIBLE:
         return [Verdict("noise", facts)]
+    if facts["read"] < MIN_LEGIBLE:
+        return [Verdict("unsure", facts)]
     verdicts: list[Verdict] = []
     missing = missing_digits(measures.counts)
     rare = facts["effective"] < FEW_KINDS_EFFECTIVE
@@ -154,9 +159,7 @@ def diagnose(measures: Measures) -> list[Verdict]:
     if copies is not None:
         facts = facts | {
             "copied": copies.copied_share,
-            "closer": copies.closer_share,
             "copies_n": copies.n,
-            "m": copies.m,
         }
         # the baseline is 1 % by construction; ask that the excess is no accident of the sample
         sure = wilson_interval(copies.copied_share * copies.n, copies.n)[0] > COPIED_SHARE / 2
@@ -171,18 +174,18 @@ ENGLISH: dict[str, Words] = {
     "one_picture": Words(
         "One picture (total collapse)",
         "Whatever the latent vector, nearly the same picture comes out.",
-        "Two samples differ {spread:.0%} as much as two real digits do; {legible:.0%} of {n:,} "
-        "samples read as a digit.",
+        "Half of all pairs of samples differ less than {spread:.0%} as much as two real digits do; "
+        "{legible:.0%} of {n:,} samples read as a digit.",
         "The generator has stopped listening to its input. Moving the sliders changes little, "
         "and that is the finding.",
     ),
     "noise": Words(
         "Noise (failed training)",
-        "Hardly any picture is a digit.",
+        "Few of the pictures, or none, are digits.",
         "{legible:.0%} of {n:,} samples read as a digit with 0.9 confidence; their contrast is "
         "{contrast:.0%} of that of real digits.",
-        "Too few updates for these networks, or a discriminator that no longer teaches anything. "
-        "More data alone may not be what is missing.",
+        "The training had hardly begun, or it broke down; the curves tell which. More updates help the "
+        "first, not the second.",
     ),
     "few_kinds": Words(
         "Few kinds (mode collapse)",
@@ -193,9 +196,9 @@ ENGLISH: dict[str, Words] = {
     ),
     "copies": Words(
         "Copies (memorisation)",
-        "Samples resemble the training images more than any unseen digit does.",
-        "{copied:.0%} of {copies_n:,} samples are nearer to a training image than 99 % of unseen "
-        "real digits are (expected: 1 %).",
+        "Samples resemble the training images as unseen digits hardly ever do.",
+        "{copied:.0%} of {copies_n:,} samples lie as close to a training image, compared with unseen "
+        "ones, as only 1 % of unseen real digits do.",
         "Sharp pictures here are no proof of skill: part of the training set was learned by heart.",
     ),
     "rough": Words(
@@ -210,12 +213,13 @@ ENGLISH: dict[str, Words] = {
         "All ten digits appear and most pictures are clear.",
         "{legible:.0%} of {n:,} samples read as a digit with 0.9 confidence; as varied as "
         "{effective:.1f} equally frequent digits.",
-        "None of the four failures was found at this sample size. That is not proof of none.",
+        "{checked} of the four failures were looked for at this sample size and not found. That is no "
+        "proof that there are none.",
     ),
     "unsure": Words(
         "Not enough samples to tell",
-        "{n:,} samples were read.",
-        "A missing digit cannot be told from a rare one below {needed} samples.",
+        "{read:,} of {n:,} samples could be read.",
+        "A missing digit cannot be told from a rare one below {needed} legible samples.",
         "Draw more samples before concluding anything.",
     ),
 }

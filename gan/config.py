@@ -16,7 +16,8 @@ from gan.errors import ConfigError
 Budget = Literal["epochs", "updates"]
 BUDGETS: tuple[Budget, ...] = ("epochs", "updates")
 
-#: What a recipe changes against the defaults below. "plain" is the DCGAN of the articles.
+#: What a recipe changes against the defaults below. "plain" is a DCGAN as the
+#: articles use one, without anything that helps against too little data.
 RECIPES: dict[str, dict[str, Any]] = {"plain": {}}
 
 

@@ -6,12 +6,17 @@ dies alone. Never `multiprocessing`: its children would run the app's script aga
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from gan.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,48 @@ class Outcome:
     code: int
     error: str
     seconds: float
+
+
+def answer(command: Sequence[str], seconds: float = 10.0) -> str:
+    """What a short command prints, stripped; "" where it is missing, fails or takes too long."""
+    try:
+        done = subprocess.run(
+            list(command), capture_output=True, text=True, timeout=seconds, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def background(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """Runs a command in ``folder`` beside the block and ends it after. Nobody hears what it prints."""
+    child = subprocess.Popen(
+        list(command),
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        _end([child])
+
+
+def _end(children: Sequence[subprocess.Popen[bytes]], patience: float = 10.0) -> None:
+    """Asks all to stop, waits, and kills who does not."""
+    for child in children:
+        child.terminate()
+    for child in children:
+        try:
+            child.wait(timeout=patience)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
 
 
 def gan_command(*arguments: str) -> list[str]:
@@ -41,6 +88,8 @@ def run_all(
     When the consumer stops asking, or an exception such as Ctrl-C passes through, the children still
     running are ended (they get 10 seconds to write what they must) before control returns.
     """
+    if workers < 1:
+        raise ConfigError(f"workers={workers} must be at least 1")
     waiting = list(enumerate(commands))
     running: dict[int, _Child] = {}
     try:
@@ -59,19 +108,14 @@ def run_all(
                 error = child.last_words()
                 yield Outcome(index, code, error, time.monotonic() - child.started)
     finally:
+        _end([child.process for child in running.values()])
         for child in running.values():
-            child.process.terminate()
-        for child in running.values():
-            try:
-                child.process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
             child.last_words()
 
 
 class _Child:
-    """A process whose complaints go to a file: a pipe that nobody empties would block it."""
+    """A process whose complaints go to a file (a pipe that nobody empties would block it), in a session
+    of its own: a Ctrl-C in the terminal reaches the parent alone, which then ends it in good order."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by last_words)
@@ -80,6 +124,7 @@ class _Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
+            start_new_session=True,
         )
         self.started = time.monotonic()
 

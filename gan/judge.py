@@ -14,7 +14,7 @@ part in any decision about the models it scores.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -127,14 +127,25 @@ def load(name: str = "judge", root: Path = PRETRAINED) -> Judge:
 
 
 @dataclass(frozen=True)
+class RealScore:
+    """What real digits that the judge never saw get under the protocol of the samples: the Frechet
+    distance (mean and standard deviation over ``draws`` disjoint lots) to the test images outside the
+    lot, and the mean coverage. The yardstick beside every figure of a generator."""
+
+    fd: float
+    fd_spread: float
+    coverage: float
+    draws: int
+
+
+@dataclass(frozen=True)
 class Reference:
     """What a judge saw in real test images; scores are taken against this, without any data set.
 
     mean [F], cov [F, F] (float64) and ``sample`` [2000, F] of its features; ``counts`` of the
-    digits read with `CONFIDENCE` among ``n``; ``pixel_spread``, the root mean squared distance of
-    two of the pictures in [-1, 1]; ``contrast``, their mean pixel deviation; ``real_fd``: mean and standard deviation of the Frechet distance
-    from 2,000 training images to this reference, and ``real_coverage``, the same lots' mean coverage:
-    the best a perfect generator could do.
+    digits read with `CONFIDENCE` among ``n``; ``pixel_spread``, the median distance of two of the
+    pictures in [-1, 1]; ``contrast``, their mean pixel deviation; ``real``: the size of a lot
+    (1,000 or 2,000 images) -> its score.
     """
 
     name: str
@@ -145,9 +156,11 @@ class Reference:
     counts: list[int]
     pixel_spread: float
     contrast: float
-    real_fd: tuple[float, float]
-    real_coverage: float
-    real_n: int  # images in each of those lots
+    real: dict[int, RealScore]
+
+    def real_score(self, n: int) -> RealScore:
+        """What real digits get in lots of ``n``, or of the size nearest to it."""
+        return self.real[min(self.real, key=lambda size: abs(size - n))]
 
 
 def reference(name: str = "judge", test_images: int = 10_000, root: Path = PRETRAINED) -> Reference:
@@ -167,48 +180,50 @@ def reference(name: str = "judge", test_images: int = 10_000, root: Path = PRETR
             counts=facts["counts"],
             pixel_spread=facts["pixel_spread"],
             contrast=facts["contrast"],
-            real_fd=(facts["real_fd"][0], facts["real_fd"][1]),
-            real_coverage=facts["real_coverage"],
-            real_n=facts["real_n"],
+            real={int(n): RealScore(**score) for n, score in facts["real"].items()},
         )
-    except (KeyError, IndexError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(
             f"{path} has no statistics of {test_images:,} test images; {_remedy(name)}"
         ) from error
 
 
-def make_reference(
-    judge: Judge, test_images: Tensor, training_images: Tensor, draws: int = 5, seed: int = 0
-) -> Reference:
-    """Reads uint8 test images [N, 1, 28, 28] and, for ``real_fd``, ``draws`` disjoint lots of
-    training images (2,000 each where there are enough)."""
+def make_reference(judge: Judge, test_images: Tensor, seed: int = 0) -> Reference:
+    """Reads uint8 test images [N, 1, 28, 28]; they must be images the judge was not trained on."""
     seen = read(judge, test_images)
     mean, cov = metrics.moments(seen.features)
-    rng = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(test_images), generator=rng)[:_FEATURE_SAMPLE]
-    per_draw = min(_FEATURE_SAMPLE, len(training_images) // draws)
-    order = torch.randperm(len(training_images), generator=rng)
-    distances, coverages = [], []
-    for draw in range(draws):
-        lot = training_images[order[draw * per_draw : (draw + 1) * per_draw]]
-        features = read(judge, lot).features
-        distances.append(metrics.frechet_distance_of_moments(*metrics.moments(features), mean, cov))
-        coverages.append(
-            metrics.precision_recall_density_coverage(seen.features[chosen], features).coverage
-        )
-    spread = torch.tensor(distances, dtype=torch.float64)
+    order = torch.randperm(len(test_images), generator=torch.Generator().manual_seed(seed))
+    shuffled = seen.features[order]
+    lots = [n for n in (1_000, 2_000) if len(order) >= 2 * n] or [len(order) // 3]
+    pixels = from_uint8(test_images[order])
     return Reference(
         name=f"test{len(test_images)}",
         n=len(test_images),
         mean=mean,
         cov=cov,
-        sample=seen.features[chosen],
+        sample=shuffled[:_FEATURE_SAMPLE],
         counts=seen.counts(),
-        pixel_spread=metrics.pairwise_spread(from_uint8(test_images)),
-        contrast=metrics.contrast(from_uint8(test_images)),
-        real_fd=(float(spread.mean()), float(spread.std(unbiased=True))),
-        real_coverage=sum(coverages) / draws,
-        real_n=per_draw,
+        pixel_spread=metrics.pairwise_spread(pixels),
+        contrast=metrics.contrast(pixels),
+        real={n: _score_real(shuffled, n) for n in lots},
+    )
+
+
+def _score_real(features: Tensor, n: int, draws: int = 5) -> RealScore:
+    """features [N, F] of real images in random order: up to ``draws`` lots of n, each against the rest."""
+    distances, coverages = [], []
+    for start in range(0, min(draws, len(features) // n) * n, n):
+        lot = features[start : start + n]
+        rest = torch.cat([features[:start], features[start + n :]])
+        distances.append(metrics.frechet_distance(lot, rest))
+        prdc = metrics.precision_recall_density_coverage(rest[:_FEATURE_SAMPLE], lot)
+        coverages.append(prdc.coverage)
+    spread = torch.tensor(distances, dtype=torch.float64)
+    return RealScore(
+        fd=float(spread.mean()),
+        fd_spread=float(spread.std(unbiased=True)),
+        coverage=sum(coverages) / len(coverages),
+        draws=len(distances),
     )
 
 
@@ -232,9 +247,7 @@ def save(
             "counts": item.counts,
             "pixel_spread": item.pixel_spread,
             "contrast": item.contrast,
-            "real_fd": list(item.real_fd),
-            "real_coverage": item.real_coverage,
-            "real_n": item.real_n,
+            "real": {str(n): asdict(score) for n, score in item.real.items()},
         }
     checkpoint.save_tensors(
         _statistics_file(root, name), _STATISTICS_KIND, tensors, {"references": facts, **info}

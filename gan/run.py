@@ -16,7 +16,6 @@ from __future__ import annotations
 import itertools
 import math
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Generator, Sequence
@@ -29,7 +28,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan import checkpoint, data, images, judge, latents, metrics, models, trainer
+from gan import checkpoint, data, images, jobs, judge, latents, metrics, models, trainer
+from gan.collapse import NOISE_LEGIBLE
 from gan.config import TrainConfig
 from gan.errors import CheckpointError
 from gan.evaluation import FIRST_SEED, Evaluation, evaluate, sample_images
@@ -39,15 +39,15 @@ MANIFEST = "manifest.json"
 PROGRESS = "progress.json"  # while a process works on the folder: how far it is
 FILM_LATENTS = 16
 _MOMENTS = 24
-_MONITOR_SAMPLES = 1_000
+MONITOR_SAMPLES = 1_000
 _CURVE_POINTS = 150
 _BEST_FACTOR = 0.7  # the best moment is kept when its FD is below this share of the last one's
 
 
 @dataclass(frozen=True)
 class Moment:
-    """What the monitor saw of the average after ``step`` updates, in 1,000 samples: digits read,
-    Frechet distance in the monitor's own features, spread of the pictures against real ones."""
+    """What the monitor saw of the average after ``step`` updates, in `MONITOR_SAMPLES` samples: digits
+    read, Frechet distance in the monitor's own features, spread of the pictures against real ones."""
 
     step: int
     counts: tuple[int, ...]
@@ -61,7 +61,6 @@ class Progress:
 
     report: trainer.Report
     images_per_second: float
-    seconds_left: float
     moment: Moment | None
 
 
@@ -127,12 +126,7 @@ def run(
                 trainer.save_checkpoint(path, state, book.to_tensors())
                 last_saved, saved_step = now, state.step
             speed = (report.step - begun_at) / max(now - started, 1e-9)
-            yield Progress(
-                report,
-                speed * config.effective_batch,
-                (total - report.step) / max(speed, 1e-9),
-                moment,
-            )
+            yield Progress(report, speed * config.effective_batch, moment)
     except GeneratorExit:  # the consumer has had enough: keep what was done
         if state.step > saved_step:
             trainer.save_checkpoint(path, state, book.to_tensors())
@@ -165,13 +159,13 @@ class _Monitor:
 
     def __init__(self, config: TrainConfig, root: Path) -> None:
         self._judge = judge.load("monitor", root)
-        self._reference = judge.reference("monitor", root=root)
+        self._reference = judge.reference("monitor", reference_images(config), root)
         self._latent_dim = config.model.latent_dim
         self._z = latents.sample_z(range(FILM_LATENTS), self._latent_dim)
 
     def __call__(self, generator: models.Generator, step: int) -> Moment:
         # other latents than those of the final score
-        drawn = sample_images(generator, self._latent_dim, FIRST_SEED * 2, _MONITOR_SAMPLES)
+        drawn = sample_images(generator, self._latent_dim, FIRST_SEED * 2, MONITOR_SAMPLES)
         reading = judge.read(self._judge, drawn)
         mean, cov = metrics.moments(reading.features)
         reference = self._reference
@@ -285,7 +279,9 @@ def _finish(
     of_digits = not config.source.startswith("folder:")
     if of_digits and book.moments and book.best_step != state.step:
         best = min(book.moments, key=lambda m: m.fd)
-        if best.fd < _BEST_FACTOR * book.moments[-1].fd:
+        # pictures in which nothing is read can have a lower distance than clear ones of one digit
+        drew_digits = sum(best.counts) >= NOISE_LEGIBLE * MONITOR_SAMPLES
+        if drew_digits and best.fd < _BEST_FACTOR * book.moments[-1].fd:
             generator = models.Generator(config.model)
             generator.load_state_dict(book.best)
             snapshots.append(("best", book.best_step, generator.eval()))
@@ -297,7 +293,6 @@ def _finish(
     for snapshot, step, generator in snapshots:
         path = folder / ("model.safetensors" if snapshot == "final" else "best.safetensors")
         save_model(path, generator, config, step)
-        scored = _score(path, config, judges, training_images, held_out_images)
         entries.append(
             {
                 "name": folder.name + ("" if snapshot == "final" else "-best"),
@@ -310,11 +305,23 @@ def _finish(
                 "film": "film.png",
                 "config": config.to_dict(),
                 "provenance": provenance,
-                "evaluation": scored.to_dict(),
-                "seeds": [seed_row(config.seed, scored, book.seconds)],
+                **_score(path, config, judges, training_images, held_out_images, book.seconds),
             }
         )
     checkpoint.write_json(folder / MANIFEST, {"version": 1, "models": entries})
+
+
+def rescore(folder: Path, config: TrainConfig, judges: Path = judge.PRETRAINED) -> None:
+    """Scores the models of a finished folder anew, after the judge or a measure has changed."""
+    if not is_finished(folder, config):
+        raise CheckpointError(f"{folder} holds no finished run; train it first")
+    training = data.load(config.source, config.size, config.data_seed).images
+    held_out = data.load_held_out(config.source, config.size, config.data_seed).images
+    content = checkpoint.read_json(folder / MANIFEST, "train it anew")
+    for entry in content["models"]:
+        seconds = entry["provenance"]["seconds"]
+        entry |= _score(folder / entry["file"], config, judges, training, held_out, seconds)
+    checkpoint.write_json(folder / MANIFEST, content)
 
 
 def seed_row(seed: int, scored: Evaluation, seconds: float) -> dict[str, Any]:
@@ -330,11 +337,17 @@ def seed_row(seed: int, scored: Evaluation, seconds: float) -> dict[str, Any]:
 
 
 def _score(
-    path: Path, config: TrainConfig, judges: Path, training: Tensor, held_out: Tensor
-) -> Evaluation:
-    """Scores the file, not the network in memory: what is reported is what is shipped."""
+    path: Path,
+    config: TrainConfig,
+    judges: Path,
+    training: Tensor,
+    held_out: Tensor,
+    seconds: float,
+) -> dict[str, Any]:
+    """The scored part of a manifest's entry. Scores the file, not the network in memory: what is
+    reported is what is shipped."""
     generator, _ = load_model(path)
-    return evaluate(
+    scored = evaluate(
         generator,
         config.model.latent_dim,
         judge.load(root=judges),
@@ -342,6 +355,10 @@ def _score(
         training_images=training,
         held_out_images=held_out,
     )
+    return {
+        "evaluation": scored.to_dict(),
+        "seeds": [seed_row(config.seed, scored, seconds)],
+    }
 
 
 def reference_images(config: TrainConfig) -> int:
@@ -388,18 +405,10 @@ def _commit() -> str:
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return ""
-    try:
-        head = _git(root, "rev-parse", "--short", "HEAD")
-        return head + ("+" if _git(root, "status", "--porcelain", "--", "gan") else "")
-    except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True
-    )
-    return done.stdout.strip()
+    git = ["git", "-C", str(root)]
+    head = jobs.answer([*git, "rev-parse", "--short", "HEAD"])
+    changed = jobs.answer([*git, "status", "--porcelain", "--", "gan"])
+    return head + ("+" if head and changed else "")
 
 
 def train_arguments(config: TrainConfig, folder: Path, device: str, threads: int) -> list[str]:

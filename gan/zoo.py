@@ -8,15 +8,18 @@ every finished run below ``runs/`` is one with its own. One damaged file never h
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
 from torch import Tensor
 
 from gan import checkpoint, data, jobs, judge, run
-from gan.config import BUDGETS, Budget, TrainConfig, recipe_config
+from gan.config import BUDGETS, RECIPES, Budget, TrainConfig, recipe_config
 from gan.errors import CheckpointError, ConfigError
 from gan.evaluation import Evaluation
 from gan.judge import PRETRAINED
@@ -25,6 +28,8 @@ from gan.models import Generator
 RUNS = Path("runs")
 #: What the first zoo holds: every size the articles speak of, under both budgets.
 ZOO_SIZES = data.ARTICLE_SIZES
+#: The series every run writes down, all of one length.
+CURVES = ("step", "g_loss", "d_loss", "prob_real", "prob_fake", "prob_held_out")
 
 
 @dataclass(frozen=True)
@@ -160,9 +165,29 @@ def load(name: str, root: Path = PRETRAINED, runs: Path | None = RUNS) -> Genera
 def load_evidence(card: ModelCard) -> dict[str, Any]:
     """{"curves": {"step": [...], "g_loss": [...], ...}, "moments": [...]} of the run behind a card."""
     content = checkpoint.read_json(card.evidence_path, "restore it from the repository")
-    if not isinstance(content, dict) or not {"curves", "moments"} <= set(content):
-        raise CheckpointError(f"{card.evidence_path} holds no curves; restore it")
+    try:
+        lengths = {len(content["curves"][name]) for name in CURVES}
+        complete = len(lengths) == 1 and all({"step", "fd"} <= set(m) for m in content["moments"])
+    except (KeyError, TypeError):
+        complete = False
+    if not complete:
+        raise CheckpointError(f"{card.evidence_path} holds no curves of a run; restore it")
     return content
+
+
+def load_film(card: ModelCard, moments: int) -> np.ndarray:
+    """What the same 16 latents gave at each of the run's ``moments``: uint8 [moments, 16, H, W, 1].
+    CheckpointError where the file is missing, damaged, or of another number of moments."""
+    side = card.resolution
+    try:
+        with Image.open(card.film_path) as picture:
+            rows = np.asarray(picture.convert("L")).reshape(moments, side, run.FILM_LATENTS, side)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise CheckpointError(
+            f"{card.film_path} is not the film of {moments} moments it should be ({error}); "
+            "restore it from the repository"
+        ) from error
+    return rows.transpose(0, 2, 1, 3)[..., np.newaxis]
 
 
 # --- building ------------------------------------------------------------------------------
@@ -215,6 +240,12 @@ def build(
     """Trains what is not finished yet below ``work``, in child processes, and after each one brings
     ``root`` up to date. Killed and called again, it goes on where it was. ``on_progress`` is told, every
     second, how many updates of all ``configs`` are done."""
+    standard = [replace(TrainConfig(), **_cell(c)) for c in configs]
+    if root.resolve() == PRETRAINED and standard != list(configs):
+        raise ConfigError(
+            f"{root} holds models that differ in data, budget, recipe and seed only; give other runs "
+            "a zoo of their own with --out"
+        )
     if configs:  # what is missing is said now, once, and not by every child
         for name in judge.JUDGES:
             judge.load(name)
@@ -246,6 +277,25 @@ def build(
             outcome.seconds,
             "" if outcome.code == 0 else outcome.error or f"exit code {outcome.code}",
         )
+
+
+def _cell(config: TrainConfig) -> dict[str, Any]:
+    """What the models of one zoo may differ in."""
+    names = ("source", "size", "budget", "recipe", "seed")
+    return {name: getattr(config, name) for name in names} | RECIPES[config.recipe]
+
+
+def score(configs: Sequence[TrainConfig], work: Path, root: Path = PRETRAINED) -> Iterator[Built]:
+    """Scores the finished runs of ``configs`` below ``work`` anew and brings ``root`` up to date: for
+    when the judge or a measure has changed."""
+    finished = [c for c in configs if run.is_finished(run_folder(c, work), c)]
+    for done, config in enumerate(finished, start=1):
+        started = time.monotonic()
+        run.rescore(run_folder(config, work), config)
+        if done == len(finished):
+            collect(configs, work, root)
+        seconds = time.monotonic() - started
+        yield Built(run_folder(config, work).name, done, len(finished), seconds, "")
 
 
 def _updates_done(config: TrainConfig, work: Path) -> int:
@@ -285,7 +335,9 @@ def collect(configs: Sequence[TrainConfig], work: Path, root: Path) -> list[str]
     models += written.values()
     models.sort(key=_manifest_order)
     checkpoint.write_json(root / run.MANIFEST, {"version": 1, "models": models})
-    _remove_orphans(root, models)
+    for cell in cells:  # a best moment that a later median seed no longer has
+        if f"{cell}-best" not in written:
+            (root / f"{cell}-best.safetensors").unlink(missing_ok=True)
     return sorted(written)
 
 
@@ -299,14 +351,13 @@ def _cell_entries(
     entries = []
     for entry in content["models"]:
         name = cell + ("" if entry["snapshot"] == "final" else "-best")
-        entry = {**entry, "name": name, "file": f"{name}.safetensors"}
+        files, entry = entry, {**entry, "name": name, "file": f"{name}.safetensors"}
         # the rows of a best moment would be those of the one seed that has it
         entry["seeds"] = rows if entry["snapshot"] == "final" else entry["seeds"]
-        source = next(e for e in content["models"] if e["snapshot"] == entry["snapshot"])
-        _copy(folder / source["file"], root / entry["file"])
+        _copy(folder / files["file"], root / entry["file"])
         for kind, suffix in (("evidence", "evidence.json"), ("film", "film.png")):
             entry[kind] = f"{cell}.{suffix}"
-            _copy(folder / source[kind], root / entry[kind])
+            _copy(folder / files[kind], root / entry[kind])
         entries.append(entry)
     return entries
 
@@ -319,13 +370,6 @@ def _copy(source: Path, target: Path) -> None:
 def _manifest_order(entry: dict[str, Any]) -> tuple[Any, ...]:
     config = entry["config"]
     return config["source"], config["recipe"], config["budget"], config["size"], entry["name"]
-
-
-def _remove_orphans(root: Path, models: list[dict[str, Any]]) -> None:
-    """A cell's best moment that a later median seed no longer has."""
-    for path in root.glob("*-best.safetensors"):
-        if path.name not in {entry["file"] for entry in models}:
-            path.unlink()
 
 
 def verify(root: Path = PRETRAINED) -> list[str]:

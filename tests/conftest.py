@@ -65,13 +65,13 @@ def judges(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an untrained judge and monitor, and statistics of 400 drawn digits that go
     by the name of the 10,000 that a run asks for."""
     folder = tmp_path_factory.mktemp("judges")
-    pictures = data.load("drawn", 800, seed=7).images
+    pictures = data.load("drawn", 400, seed=7).images
     for seed, name in enumerate(judge.JUDGES):
         classifier = judge.make(width=4, seed=seed)
         with torch.no_grad():
             classifier.to_logits.weight.mul_(10)  # sure of itself, so that something is read
         classifier = judge.rounded(classifier)
-        statistics = judge.make_reference(classifier, pictures[:400], pictures[400:], draws=2)
+        statistics = judge.make_reference(classifier, pictures)
         statistics = dataclasses.replace(statistics, name="test10000")
         judge.save(classifier, [statistics], {"accuracy": 0.1}, name, folder)
     return folder
@@ -81,7 +81,7 @@ def judges(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_scores() -> Iterator[None]:
     """Runs are monitored and scored on few samples: their figures are not what is tested."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "_MONITOR_SAMPLES", 100)
+        patch.setattr(run, "MONITOR_SAMPLES", 100)
         patch.setattr(run, "evaluate", partial(evaluation.evaluate, samples=200, draws=2))
         yield
 

@@ -223,13 +223,14 @@ def test_zoo_without_a_manifest_is_one_line(capsys, tmp_path):
 
 
 def test_the_readmes_table_has_sizes_by_budgets(finished):
-    card = zoo.read_manifest(finished)[0]
+    card = replace(zoo.read_manifest(finished)[0], source="mnist")
     rows = [{**card.seed_rows[0], "legible": x, "fd": y} for x, y in ((0.5, 3.0), (0.7, 2.0))]
     cards = [
         replace(card, size=600, budget="epochs", step=180, seed_rows=tuple(rows[:1])),
         replace(card, size=600, budget="updates", seed_rows=tuple(rows)),
         replace(card, size=60_000, budget="updates", seed_rows=tuple(rows[1:])),
         replace(card, size=200, budget="updates", snapshot="best", seed_rows=tuple(rows)),
+        replace(card, size=500, source="drawn", seed_rows=tuple(rows)),
     ]
     lines = cli.markdown_table(cards).splitlines()
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]

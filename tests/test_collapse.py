@@ -6,6 +6,7 @@ import pytest
 
 from gan import collapse
 from gan.collapse import CopyFigures, Measures, diagnose
+from gan.metrics import wilson_interval
 
 N = 2_000
 EVEN = (180,) * 10  # 90 % of N legible, all ten alike
@@ -69,8 +70,13 @@ def test_every_failure_is_told_from_the_others(measures, kinds):
             "rough",
         ),
         (
-            replace(HEALTHY, n=collapse.MIN_SAMPLES, counts=(27,) * 10),
-            replace(HEALTHY, n=collapse.MIN_SAMPLES - 1, counts=(27,) * 10),
+            replace(HEALTHY, n=collapse.MIN_SAMPLES, counts=(0,) * 10),
+            replace(HEALTHY, n=collapse.MIN_SAMPLES - 1, counts=(0,) * 10),
+            "unsure",
+        ),
+        (
+            replace(HEALTHY, n=400, counts=(39, *(38,) * 9)),
+            replace(HEALTHY, n=400, counts=(38,) * 10),
             "unsure",
         ),
     ],
@@ -168,3 +174,22 @@ def test_the_measured_sentence_carries_the_numbers():
 def test_words_can_come_from_another_language():
     german = {"healthy": collapse.Words("Gesund", "{n}", "", "")}
     assert diagnose(HEALTHY)[0].words(german).seen == "2000"
+
+
+def test_enough_legible_samples_are_those_among_which_no_digit_goes_missing_unseen():
+    enough = collapse.MIN_LEGIBLE
+    assert wilson_interval(0, enough)[1] < collapse.MISSING_SHARE
+    assert wilson_interval(0, enough - 1)[1] >= collapse.MISSING_SHARE
+
+
+def test_a_digit_that_never_occurs_is_never_called_present():
+    for each in range(1, 60):
+        measures = replace(HEALTHY, n=600, counts=(0, *(each,) * 9))
+        assert not {"healthy", "rough"} & set(_kinds(measures)), each
+
+
+def test_what_was_not_looked_for_is_not_said_to_be_absent():
+    (healthy,) = collapse.diagnose(HEALTHY)
+    assert healthy.words().meaning.startswith("4 of the four")
+    (healthy,) = collapse.diagnose(replace(HEALTHY, copies=None))
+    assert healthy.words().meaning.startswith("3 of the four")

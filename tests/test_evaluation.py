@@ -55,10 +55,18 @@ def of_real_digits(classifier, reference, training, held_out):
     )
 
 
+def test_a_copier_is_found_however_many_images_there_are_to_copy():
+    training, held_out = data.load("drawn", 6_000).images, data.load_held_out("drawn").images[:600]
+    copied = from_uint8(training[torch.arange(0, 6_000, 30)])  # from all over the set
+    figures = evaluation.check_copies(copied, training, held_out)
+    assert figures.m == 300  # far fewer unseen images than training images
+    assert figures.copied_share == 1.0
+
+
 def test_a_perfect_generator_scores_as_real_digits_do(of_real_digits, reference):
     figures = of_real_digits.figures
-    # 400 samples against 400: the lots behind real_fd were of 200
-    assert figures["fd"].value < 2 * reference.real_fd[0]
+    # 400 samples against 400: the lots of the yardstick are of 133
+    assert figures["fd"].value < 2 * reference.real_score(400).fd
     assert figures["spread"].value == pytest.approx(1.0, abs=0.05)
     assert figures["contrast"].value == pytest.approx(1.0, abs=0.05)
     assert figures["coverage"].value > 0.9

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from gan import jobs
+from gan.errors import ConfigError
 
 
 def _python(code: str) -> list[str]:
@@ -144,3 +145,34 @@ def test_no_child_outlives_an_interruption(tmp_path, monkeypatch):
 
 def test_our_own_program_is_run_by_this_python():
     assert jobs.gan_command("zoo", "list") == [sys.executable, "-m", "gan", "zoo", "list"]
+
+
+def test_without_a_worker_nothing_would_ever_end():
+    with pytest.raises(ConfigError, match="workers=0"):
+        next(jobs.run_all([[sys.executable, "-c", ""]], 0))
+
+
+def test_an_answer_is_what_a_command_prints_and_nothing_where_it_cannot():
+    assert jobs.answer([sys.executable, "-c", "print(' yes ')"]) == "yes"
+    assert jobs.answer([sys.executable, "-c", "raise SystemExit(1)"]) == ""
+    assert jobs.answer([sys.executable, "-c", "import time; time.sleep(9)"], seconds=0.2) == ""
+    assert jobs.answer(["no-such-program"]) == ""
+
+
+def test_what_runs_in_the_background_is_gone_after_the_block(tmp_path):
+    code = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)"
+    with jobs.background([sys.executable, "-c", code], tmp_path):
+        until = time.monotonic() + 20
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        pid = int((tmp_path / "pid").read_text())
+        os.kill(pid, 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_child_does_not_get_the_ctrl_c_of_its_parents_terminal():
+    code = "import os, sys; sys.exit(os.getpgid(0) == int(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(os.getpgid(0))]
+    assert [outcome.code for outcome in jobs.run_all([command], 1, 0.01)] == [0]

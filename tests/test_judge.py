@@ -88,7 +88,7 @@ def test_rounding_changes_little_and_only_once():
 
 def test_a_reference_survives_the_disk(tmp_path, pictures):
     classifier = _untrained()
-    made = judge.make_reference(classifier, pictures.images[:100], pictures.images[100:], draws=2)
+    made = judge.make_reference(classifier, pictures.images[:100])
     judge.save(classifier, [made], {}, "judge", tmp_path)
     loaded = judge.reference("judge", test_images=100, root=tmp_path)
     for field in dataclasses.fields(judge.Reference):
@@ -103,20 +103,38 @@ def test_a_reference_survives_the_disk(tmp_path, pictures):
 
 def test_a_reference_is_what_the_judge_saw(pictures):
     classifier = _untrained()
-    images, training = pictures.images[:100], pictures.images[100:]
-    made = judge.make_reference(classifier, images, training, draws=4)
+    images = pictures.images[:300]
+    made = judge.make_reference(classifier, images)
     features = judge.read(classifier, images).features
     mean, cov = metrics.moments(features)
     torch.testing.assert_close(made.mean, mean)
     torch.testing.assert_close(made.cov, cov)
-    assert (made.name, made.n, made.real_n) == ("test100", 100, 50)
+    assert (made.name, made.n, set(made.real)) == ("test300", 300, {100})
     assert {tuple(row) for row in made.sample.tolist()} == {tuple(r) for r in features.tolist()}
     assert made.counts == judge.read(classifier, images).counts()
-    assert made.pixel_spread == metrics.pairwise_spread(from_uint8(images))
+    assert made.pixel_spread == pytest.approx(metrics.pairwise_spread(from_uint8(images)))
     # real images of the same kind are near and cover the reference as real ones do
-    assert 0 < made.real_fd[0] < 0.2 * float(cov.trace())
-    assert made.real_fd[1] > 0  # the lots differ
-    assert made.real_coverage > 0.7
+    real = made.real_score(100)
+    assert 0 < real.fd < 0.2 * float(cov.trace())
+    assert real.draws == 3 and real.fd_spread > 0  # the lots differ
+    assert real.coverage > 0.7
+
+
+def test_real_digits_are_scored_against_others_than_themselves(pictures):
+    features = judge.read(_untrained(), pictures.images[:300]).features
+    real = judge._score_real(features, 100)
+    lots = [features[i : i + 100] for i in (0, 100, 200)]
+    rests = [torch.cat([lots[1], lots[2]]), torch.cat([lots[0], lots[2]]), torch.cat(lots[:2])]
+    distances = [metrics.frechet_distance(a, b) for a, b in zip(lots, rests, strict=True)]
+    assert real.fd == pytest.approx(sum(distances) / 3)
+
+
+def test_the_yardstick_is_that_of_the_nearest_lot():
+    score = judge.RealScore(0.5, 0.1, 0.9, 5)
+    other = judge.RealScore(0.3, 0.1, 0.9, 5)
+    empty = torch.empty(0)
+    made = judge.Reference("x", 0, empty, empty, empty, [], 1.0, 1.0, {1_000: score, 2_000: other})
+    assert made.real_score(1_000) is score and made.real_score(9_999) is other
 
 
 def test_an_unknown_judge_is_named_and_the_known_are_listed(tmp_path):
@@ -232,7 +250,9 @@ def test_the_shipped_files_fit_each_other(name):
         assert reference.n == count and sum(reference.counts) <= count
         assert reference.mean.shape == (size,) and reference.cov.shape == (size, size)
         assert reference.sample.shape == (2_000, size)
-        assert reference.real_coverage > 0.9
+        # each of 2,000 places is reached by at least one of n others with about 1 - (2000 / (2000 + n))^5
+        assert reference.real[2_000].coverage == pytest.approx(1 - 0.5**5, abs=0.03)
+        assert reference.real[1_000].coverage == pytest.approx(1 - (2 / 3) ** 5, abs=0.05)
 
 
 def test_the_shipped_judge_is_small():

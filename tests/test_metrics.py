@@ -288,10 +288,16 @@ def test_too_few_rows_for_the_bins_are_an_error(rows, samples):
 # --- spread and shares ---------------------------------------------------------------------
 
 
-def test_the_spread_is_the_root_mean_square_over_all_pairs():
-    x = _normal(12, 5, 0)
-    pairs = [float(_distances(x, x)[i, j]) ** 2 for i in range(12) for j in range(i)]
-    assert metrics.pairwise_spread(x) == pytest.approx(math.sqrt(sum(pairs) / len(pairs)))
+def test_the_spread_is_the_median_over_all_pairs():
+    x = _normal(11, 5, 0)  # 55 pairs
+    pairs = sorted(float(_distances(x, x)[i, j]) for i in range(11) for j in range(i))
+    assert metrics.pairwise_spread(x) == pytest.approx(pairs[27])
+
+
+def test_a_few_odd_pictures_do_not_hide_that_most_are_one():
+    x = torch.zeros(100, 5)
+    x[:20] = 100 * _normal(20, 5, 0)
+    assert metrics.pairwise_spread(x) == 0.0
 
 
 def test_pictures_spread_as_their_pixels_do_and_one_picture_not_at_all():

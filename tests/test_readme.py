@@ -18,7 +18,7 @@ def test_the_table_is_what_the_manifest_says():
 def test_the_figures_of_the_judge_are_those_of_its_file():
     info, real = judge.provenance(), judge.reference()
     assert f"{info['legible_real']:.1%}".replace("%", " %") in README
-    assert f"{real.real_fd[0]:.2f} for real digits" in README
+    assert f"{real.real_score(2_000).fd:.2f} for unseen real digits" in README
 
 
 def test_every_module_has_its_place_in_the_layout():

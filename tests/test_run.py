@@ -164,7 +164,9 @@ def test_what_was_written_down_before_an_interruption_is_not_lost(
 
     class Monitor(run._Monitor):
         def __call__(self, generator, step):
-            return replace(super().__call__(generator, step), fd=1.0 if step == 1 else 100.0)
+            return replace(
+                super().__call__(generator, step), counts=(10,) * 10, fd=1.0 if step == 1 else 100.0
+            )
 
     monkeypatch.setattr(run, "sample_images", watch)
     monkeypatch.setattr(run, "_Monitor", Monitor)
@@ -206,7 +208,7 @@ def test_looking_at_a_run_does_not_change_it(tmp_path, finished, tiny, judges):
     for progress in run.run(tiny(), folder, CPU, judges):
         torch.manual_seed(progress.report.step)  # a listener that draws and uses random numbers
         torch.rand(3)
-        assert progress.images_per_second > 0 and progress.seconds_left >= 0
+        assert progress.images_per_second > 0
     _assert_same_model(folder, finished)
 
 
@@ -216,7 +218,11 @@ def test_the_best_moment_is_kept_where_the_end_is_clearly_worse(
 ):
     class Monitor(run._Monitor):
         def __call__(self, generator, step):
-            return replace(super().__call__(generator, step), fd=best_fd if step == 3 else 100.0)
+            return replace(
+                super().__call__(generator, step),
+                counts=(10,) * 10,
+                fd=best_fd if step == 3 else 100.0,
+            )
 
     monkeypatch.setattr(run, "_Monitor", Monitor)
     folder = tmp_path / "run"
@@ -236,6 +242,35 @@ def test_the_best_moment_is_kept_where_the_end_is_clearly_worse(
     for name, tensor in state.average.state_dict().items():
         expected = tensor.half().float() if tensor.ndim > 1 else tensor
         assert torch.equal(kept[name], expected), name
+
+
+def test_a_moment_in_which_nothing_is_read_is_not_the_best(tmp_path, tiny, judges, monkeypatch):
+    class Monitor(run._Monitor):
+        def __call__(self, generator, step):
+            seen = super().__call__(generator, step)
+            return replace(seen, counts=(0,) * 10, fd=1.0 if step == 3 else 100.0)
+
+    monkeypatch.setattr(run, "_Monitor", Monitor)
+    for _ in run.run(tiny(), tmp_path / "run", CPU, judges):
+        pass
+    assert [card.snapshot for card in zoo.read_manifest(tmp_path / "run")] == ["final"]
+
+
+def test_scoring_anew_gives_the_figures_of_the_measures_as_they_are_now(
+    tmp_path, finished, tiny, judges
+):
+    folder = tmp_path / "finished"
+    shutil.copytree(finished, folder)
+    before = json.loads((folder / "manifest.json").read_text())
+    spoiled = json.loads(json.dumps(before))
+    for entry in spoiled["models"]:
+        entry["evaluation"]["figures"]["fd"]["value"] = -1.0
+        entry["seeds"][0]["fd"] = -1.0
+    (folder / "manifest.json").write_text(json.dumps(spoiled))
+    run.rescore(folder, tiny(), judges)
+    assert json.loads((folder / "manifest.json").read_text()) == before
+    with pytest.raises(CheckpointError, match="no finished run"):
+        run.rescore(tmp_path / "none", tiny(), judges)
 
 
 def test_a_scoring_that_fails_does_not_cost_the_training(

@@ -134,3 +134,73 @@ def test_figures_on_the_page_are_those_of_the_manifest():
     app = open_page(size="6000", budget="updates")
     legible = entry["evaluation"]["figures"]["legible"]["value"]
     assert app.metric[0].value == f"{legible:.1%}"
+
+
+def test_a_broken_model_in_between_costs_nothing(own_zoo):
+    (own_zoo / "mnist-10000-epochs-plain.safetensors").write_bytes(b"damaged")
+    app = open_page(seed="64", z="3:1.5", move="0,2,0,0,0,0")
+    before = grid(app)
+    app.select_slider(key="size").set_value(10_000).run()
+    assert not app.exception and "mnist-10000-epochs" in app.error[0].value
+    app.select_slider(key="size").set_value(6_000).run()
+    assert not app.exception and grid(app) == before
+    assert dict(app.query_params) == {
+        "lang": "en",
+        "seed": "64",
+        "z": "3:1.5",
+        "move": "0,2,0,0,0,0",
+    }
+
+
+def best_models():
+    return [c for c in zoo.list_models(runs=None) if c.snapshot == "best"]
+
+
+def test_the_best_moment_can_be_chosen_and_is_remembered():
+    card = best_models()[0]
+    app = open_page(size=str(card.size), budget=card.budget)
+    end = grid(app)
+    app.segmented_control(key="moment").set_value("best").run()
+    best = grid(app)
+    assert best != end and app.query_params["moment"] == "best"
+    app.select_slider(key="size").set_value(60_000).run()
+    assert not app.exception and "moment" not in app.query_params
+    app.select_slider(key="size").set_value(card.size).run()
+    assert grid(app) == best
+
+
+def test_a_best_moment_that_is_not_there_is_reported():
+    app = open_page(size="60000", moment="best")
+    assert "moment=best" in app.warning[0].value
+    assert "moment" not in app.query_params
+
+
+def test_going_back_in_the_browser_goes_back_on_the_page():
+    app = open_page(size="600")
+    before = grid(app)
+    app.select_slider(key="size").set_value(1_000).run()
+    assert grid(app) != before
+    app.query_params["size"] = "600"
+    app.run()
+    assert grid(app) == before and app.select_slider(key="size").value == 600
+
+
+def test_a_component_chosen_again_starts_at_zero():
+    app = open_page(z="3:1.5")
+    next(b for b in app.button if b.label == "Back to the middle").click().run()
+    assert "z" not in app.query_params
+    app.multiselect(key="axes").set_value([3]).run()
+    assert app.slider(key="axis3").value == 0.0
+
+
+def test_a_run_of_ones_own_does_not_take_the_place_of_the_pretrained(monkeypatch, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(gan.judge.PRETRAINED, runs / "mine")
+    monkeypatch.setattr(zoo, "RUNS", runs)
+    monkeypatch.setattr(zoo.list_models, "__defaults__", (gan.judge.PRETRAINED, runs))
+    manifest = json.loads((runs / "mine" / "manifest.json").read_text())
+    for entry in manifest["models"]:
+        entry["name"] = "mine"
+    (runs / "mine" / "manifest.json").write_text(json.dumps(manifest))
+    app = open_page()
+    assert "mine" not in app.json[0].value and "mnist-6000-epochs-plain" in app.json[0].value

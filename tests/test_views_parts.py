@@ -26,7 +26,7 @@ SIZES = (200, 600, 6_000, 60_000)
     ],
 )
 def test_a_link_gives_back_the_state_it_was_made_from(state):
-    assert from_query(to_query(state), SIZES) == (state, [])
+    assert from_query(to_query(state), SIZES, {(600, "updates")}) == (state, [])
 
 
 def test_the_default_state_needs_no_link():
@@ -42,10 +42,13 @@ def test_the_default_state_needs_no_link():
         ("size", "9" * 400),
         ("budget", "free"),
         ("moment", "worst"),
+        ("moment", "best"),  # the default place has none
         ("seed", "-1"),
         ("seed", "1e3"),
         ("seed", "1000000"),
         ("move", "1,2"),
+        ("move", "1_0,0,0,0,0,0"),
+        ("move", "\uff11,0,0,0,0,0"),
         ("move", "nan,0,0,0,0,0"),
         ("move", f"{MAX_SHIFT + 1},0,0,0,0,0"),
         ("z", "64:1"),
@@ -141,5 +144,6 @@ def test_a_picture_survives_the_way_into_html_bit_for_bit():
 
 def test_the_strip_marks_the_current_column_only():
     cell = np.zeros((28, 28, 1), dtype=np.uint8)
-    row = pictures.strip([("200", "a", cell, False), ("600\n1 %", "b", cell, True)])
+    row = pictures.strip([("200", "a", cell, False), ("600\n1 %", "b", cell, True)], "wall")
     assert row.count("solid currentColor") == 1 and row.count("solid transparent") == 1
+    assert row.count('aria-current="true"') == 1 and 'aria-label="wall"' in row

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gan import checkpoint, jobs, models, run, zoo
+from gan.config import TrainConfig
 from gan.errors import CheckpointError, ConfigError, DataError
 from gan.jobs import Outcome
 
@@ -362,3 +363,28 @@ def test_a_build_without_its_data_fails_before_it_starts(tiny, workshop, tmp_pat
     with pytest.raises(DataError, match="nowhere"):
         next(zoo.build([missing], tmp_path / "work", tmp_path / "zoo"))
     assert workshop == []
+
+
+def test_the_shipped_zoo_takes_comparable_runs_only(tmp_path):
+    odd = TrainConfig(size=600, updates=100)
+    with pytest.raises(ConfigError, match="--out"):
+        next(zoo.build([odd], tmp_path))
+
+
+@pytest.mark.parametrize("content", ['{"curves": {}, "moments": []}', '{"moments": []}', "[]"])
+def test_evidence_without_curves_is_refused_by_name(two, content):
+    card = zoo.read_manifest(two)[0]
+    card.evidence_path.write_text(content)
+    with pytest.raises(CheckpointError, match=r"evidence\.json"):
+        zoo.load_evidence(card)
+
+
+def test_a_film_has_a_picture_for_every_latent_and_moment(two):
+    card = zoo.read_manifest(two)[0]
+    moments = len(zoo.load_evidence(card)["moments"])
+    assert zoo.load_film(card, moments).shape == (moments, 16, 28, 28, 1)
+    with pytest.raises(CheckpointError, match=r"film\.png"):
+        zoo.load_film(card, moments + 1)
+    card.film_path.write_bytes(b"<html>")
+    with pytest.raises(CheckpointError, match=r"film\.png"):
+        zoo.load_film(card, moments)

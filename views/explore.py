@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -15,6 +17,8 @@ from views.parts import cache, charts, controls
 from views.parts.articles import CLAIMS
 from views.parts.i18n import share_text, text, verdict_words
 from views.parts.pictures import image_tag, strip
+
+Table = dict[tuple[int, str, str], zoo.ModelCard]  # by size, budget and snapshot
 
 GRID_COLUMNS = 8
 GRID_COUNT = 64
@@ -43,13 +47,12 @@ def page(lang: str) -> None:
     except GanError as error:
         st.error(f"{text(lang, 'no_zoo')} {error}", icon=":material/error:")
         return
-    # the pretrained come first and, of two for one place, the first is shown
-    table = {(c.size, c.budget, c.snapshot): c for c in reversed(cards)}
+    table = _table(cards)
     sizes = sorted({c.size for c in cards})
     if not sizes:
         st.error(text(lang, "no_zoo"), icon=":material/error:")
         return
-    controls.begin(sizes, lang)
+    controls.begin(sizes, {(s, b) for s, b, snapshot in table if snapshot == "best"}, lang)
 
     left, right = st.columns([3, 2])
     with left:
@@ -59,7 +62,7 @@ def page(lang: str) -> None:
     card = _chosen(table, lang)
     if card is None:
         st.info(text(lang, "not_trained"), icon=":material/info:")
-        controls.write_link(lang)
+        controls.write_link(lang, "final")
         return
     try:
         model = cache.model(card)
@@ -81,7 +84,7 @@ def page(lang: str) -> None:
     _articles(lang, table, card.size)
     _training(lang, card)
     _details(lang, card)
-    controls.write_link(lang)
+    controls.write_link(lang, card.snapshot)
 
 
 def _comparable(cards: list[zoo.ModelCard]) -> list[zoo.ModelCard]:
@@ -95,13 +98,22 @@ def _comparable(cards: list[zoo.ModelCard]) -> list[zoo.ModelCard]:
     ]
 
 
-def _chosen(table: dict[tuple[int, str, str], zoo.ModelCard], lang: str) -> zoo.ModelCard | None:
+def _table(cards: list[zoo.ModelCard]) -> Table:
+    """One run a place: the first, which is the pretrained one where there is one, with its moments."""
+    run_of: dict[tuple[int, str], Path] = {}
+    table: Table = {}
+    for card in cards:
+        if run_of.setdefault((card.size, card.budget), card.evidence_path) == card.evidence_path:
+            table[card.size, card.budget, card.snapshot] = card
+    return table
+
+
+def _chosen(table: Table, lang: str) -> zoo.ModelCard | None:
     """The card of the chosen size, budget and moment; the end where a run has no better moment."""
     state = controls.state()
     final = table.get((state.size, state.budget, "final"))
     best = table.get((state.size, state.budget, "best"))
     if best is None or final is None:
-        st.session_state["moment"] = "final"
         return final
     controls.moment_switch(lang, {"final": final.step, "best": best.step})
     return best if controls.state().moment == "best" else final
@@ -134,7 +146,7 @@ def _verdicts(lang: str, card: zoo.ModelCard) -> None:
     for verdict in card.metrics.verdicts():
         words = verdict_words(lang, verdict)
         with st.container(border=True, key=f"verdict_{verdict.kind}"):
-            st.subheader(f"{_ICONS[verdict.kind]} {words.title}", anchor=False)
+            st.header(f"{_ICONS[verdict.kind]} {words.title}", anchor=False)
             st.markdown(f"**{words.seen}** {words.measured}")
             st.caption(words.meaning)
 
@@ -142,11 +154,12 @@ def _verdicts(lang: str, card: zoo.ModelCard) -> None:
 def _figures(lang: str, card: zoo.ModelCard) -> None:
     """Three numbers, each beside what real digits get under the same protocol."""
     figures = card.metrics.figures
-    real = cache.reference(_test_images(card))
+    reference = cache.reference(_test_images(card))
+    real = reference.real_score(figures["fd"].n)
     rows = (
-        ("legible", "{:.1%}", sum(real.counts) / real.n),
-        ("fd", "{:.2f}" if figures["fd"].value < 10 else "{:.1f}", real.real_fd[0]),
-        ("coverage", "{:.2f}", real.real_coverage),
+        ("legible", "{:.1%}", sum(reference.counts) / reference.n),
+        ("fd", "{:.2f}" if figures["fd"].value < 10 else "{:.1f}", real.fd),
+        ("coverage", "{:.2f}", real.coverage),
     )
     for (name, form, real_value), place in zip(rows, st.columns(3), strict=True):
         measured = form.format(figures[name].value)
@@ -157,7 +170,7 @@ def _figures(lang: str, card: zoo.ModelCard) -> None:
             f"± {form.format(figures[name].spread)} · {text(lang, 'real_is', value=ideal)}",
             delta_color="off",
             delta_arrow="off",
-            help=text(lang, f"{name}_help", n=f"{real.n:,}"),
+            help=text(lang, f"{name}_help", n=f"{reference.n:,}"),
         )
     figure = figures["legible"]
     st.caption(
@@ -189,7 +202,7 @@ def _histogram(lang: str, card: zoo.ModelCard, place) -> None:  # type: ignore[n
         card.metrics.counts, card.metrics.samples, real.counts, real.n, words
     )
     with place:
-        st.subheader(text(lang, "histogram"), anchor=False)
+        st.header(text(lang, "histogram"), anchor=False)
         st.altair_chart(chart, key="histogram", alt=text(lang, "histogram_alt"))
         st.caption(
             text(lang, "histogram_note", n=f"{card.metrics.samples:,}", real_n=f"{real.n:,}")
@@ -197,7 +210,7 @@ def _histogram(lang: str, card: zoo.ModelCard, place) -> None:  # type: ignore[n
 
 
 @st.fragment
-def _latents(lang: str, model: zoo.Model, table: dict[tuple[int, str, str], zoo.ModelCard]) -> None:
+def _latents(lang: str, model: zoo.Model, table: Table) -> None:
     """Sliders, and the same latents as every data size draws them. Reruns by itself."""
     st.markdown(text(lang, "latents_note", k=len(controls.state().shifts)))
     if any(v.kind == "one_picture" for v in model.card.metrics.verdicts()):
@@ -229,7 +242,7 @@ def _latents(lang: str, model: zoo.Model, table: dict[tuple[int, str, str], zoo.
         columns.append((heading, alt, images.grid(drawn.pixels, 1, gap=1, background=40), current))
     first = explorer.generate_z(model, z[:1])
     with wall:
-        st.html(strip(columns))
+        st.html(strip(columns, text(lang, "latents_title")))
         try:
             digit, confidence = explorer.read_one(cache.classifier(), first.images[0])
         except GanError as error:
@@ -240,16 +253,16 @@ def _latents(lang: str, model: zoo.Model, table: dict[tuple[int, str, str], zoo.
                 alt = text(lang, "first_digit_alt", digit=digit)
                 st.html(image_tag(first.pixels[0], alt, max_width=140))
             words.caption(text(lang, "first_digit", digit=digit, confidence=confidence))
-    controls.write_link(lang)
+    controls.write_link(lang, model.card.snapshot)
 
 
-def _articles(lang: str, table: dict[tuple[int, str, str], zoo.ModelCard], size: int) -> None:
+def _articles(lang: str, table: Table, size: int) -> None:
     st.header(text(lang, "articles_title"), anchor=False)
     claims = CLAIMS.get(size, ())
     said, epochs, updates = st.columns(3)
     with said, st.container(border=True, height="stretch"):
         for claim in claims:
-            st.caption(f"{text(lang, 'article')}: {claim.article}")
+            st.caption(f"{text(lang, 'article')}: [{claim.article}]({claim.url})")
             st.markdown(f"**{claim.says[lang]}**")
         if not claims:
             st.markdown(text(lang, "nothing_claimed"))
@@ -297,7 +310,7 @@ def _training(lang: str, card: zoo.ModelCard) -> None:
         chart = charts.training_curves(
             curves, series, step, text(lang, "loss_axis"), marked_step=marked
         )
-        st.altair_chart(chart, key="losses", alt=text(lang, "loss_chart"))
+        st.altair_chart(chart, key="losses", alt=_chart_alt(lang, "loss_chart", curves, series))
         st.caption(text(lang, "loss_note"))
     with belief:
         st.markdown(f"**{text(lang, 'prob_chart')}**")
@@ -309,16 +322,34 @@ def _training(lang: str, card: zoo.ModelCard) -> None:
         chart = charts.training_curves(
             curves, series, step, text(lang, "prob_axis"), (0.0, 1.0), marked
         )
-        st.altair_chart(chart, key="belief", alt=text(lang, "prob_chart"))
+        st.altair_chart(chart, key="belief", alt=_chart_alt(lang, "prob_chart", curves, series))
         st.caption(text(lang, "prob_note"))
     with distance:
         st.markdown(f"**{text(lang, 'fd_chart')}**")
         chart = charts.distance_curve(
-            moments, cache.monitor_real_fd(), step, text(lang, "fd_axis"), marked
+            moments, cache.monitor_real_fd(_test_images(card)), step, text(lang, "fd_axis"), marked
         )
-        st.altair_chart(chart, key="distance", alt=text(lang, "fd_chart"))
+        distances = {"fd": [moment["fd"] for moment in moments]}
+        series = [("fd", text(lang, "fd_axis"), "")]
+        st.altair_chart(chart, key="distance", alt=_chart_alt(lang, "fd_chart", distances, series))
         st.caption(text(lang, "fd_chart_note"))
     _film(lang, card, moments)
+
+
+def _chart_alt(
+    lang: str,
+    title: str,
+    columns: Mapping[str, Sequence[float | None]],
+    series: Sequence[tuple[str, str, str]],
+) -> str:
+    """A chart in words: where each line begins, ends, and is lowest."""
+    parts = []
+    for key, label, _ in series:
+        values = [v for v in columns[key] if v is not None]
+        if values:
+            facts = {"first": values[0], "last": values[-1], "lowest": min(values)}
+            parts.append(text(lang, "series_alt", label=label, **facts))
+    return f"{text(lang, title)}. " + " ".join(parts)
 
 
 @st.fragment
@@ -327,7 +358,7 @@ def _film(lang: str, card: zoo.ModelCard, moments: list[dict[str, Any]]) -> None
     st.subheader(text(lang, "film_title"), anchor=False)
     steps = [moment["step"] for moment in moments]
     try:
-        frames = cache.film(str(card.film_path), len(steps), card.resolution)
+        frames = cache.film(card, len(steps))
     except GanError as error:
         st.error(str(error), icon=":material/error:")
         return

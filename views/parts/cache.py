@@ -7,23 +7,28 @@ lives in the session instead.
 from __future__ import annotations
 
 import gc
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
 import torch
-from PIL import Image
 
 from gan import judge, run, zoo
-from gan.errors import CheckpointError
 from gan.explorer import GenerateRequest, GenerateResult, generate
 
 
-@st.cache_resource(show_spinner=False)
 def prepare() -> None:
-    """Once for the process: one thread per request (two only get in each other's way), no slow
-    denormals, and everything loaded so far kept out of the garbage collector's rounds."""
-    torch.set_num_threads(1)
+    """At the start of every run: this thread ignores denormals (the setting is a thread's own), and one
+    thread of torch serves a request (two only get in each other's way)."""
     torch.set_flush_denormal(True)
+    _settle()
+
+
+@st.cache_resource(show_spinner=False)
+def _settle() -> None:
+    """Once for the process. What is loaded by now is kept out of the garbage collector's rounds."""
+    torch.set_num_threads(1)
     gc.collect()
     gc.freeze()
 
@@ -49,7 +54,7 @@ def _model(name: str, sha256: str, _card: zoo.ModelCard) -> zoo.Model:
     return zoo.open_model(_card)
 
 
-@st.cache_resource(show_spinner=False, max_entries=256)
+@st.cache_resource(show_spinner=False, max_entries=64)
 def _pictures(sha256: str, request: GenerateRequest, _model: zoo.Model) -> GenerateResult:
     return generate(_model, request)
 
@@ -58,28 +63,32 @@ def pictures(opened: zoo.Model, request: GenerateRequest) -> GenerateResult:
     return _pictures(opened.card.sha256, request, opened)
 
 
-def evidence(card: zoo.ModelCard) -> dict:
-    return _evidence(str(card.evidence_path), card.sha256, card)
+def evidence(card: zoo.ModelCard) -> dict[str, Any]:
+    """The curves and moments of the run behind a card."""
+    return _evidence(str(card.evidence_path), _stamp(card.evidence_path), card)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _evidence(path: str, sha256: str, _card: zoo.ModelCard) -> dict:
+def _evidence(path: str, stamp: int, _card: zoo.ModelCard) -> dict[str, Any]:
     return zoo.load_evidence(_card)
 
 
+def film(card: zoo.ModelCard, moments: int) -> np.ndarray:
+    """What the same latents gave at each moment of the run behind a card."""
+    return _film(str(card.film_path), _stamp(card.film_path), moments, card)
+
+
 @st.cache_resource(show_spinner=False, max_entries=64)
-def film(path: str, moments: int, side: int) -> np.ndarray:
-    """The film of a run: uint8 [moments, 16, side, side, 1]. CheckpointError where it is damaged."""
+def _film(path: str, stamp: int, moments: int, _card: zoo.ModelCard) -> np.ndarray:
+    return zoo.load_film(_card, moments)
+
+
+def _stamp(path: Path) -> int:
+    """Changes when the file does; 0 where there is none."""
     try:
-        with Image.open(path) as picture:
-            frames = np.asarray(picture.convert("L"))
-        rows = frames.reshape(moments, side, run.FILM_LATENTS, side)
-        return rows.transpose(0, 2, 1, 3)[..., np.newaxis]
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is not the film of {moments} moments it should be ({error}); "
-            "restore it from the repository"
-        ) from error
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @st.cache_resource(show_spinner=False)
@@ -93,6 +102,6 @@ def reference(test_images: int) -> judge.Reference:
 
 
 @st.cache_resource(show_spinner=False)
-def monitor_real_fd() -> float:
-    """What real digits score with the monitor: the floor under the curve of distances."""
-    return judge.reference("monitor").real_fd[0]
+def monitor_real_fd(test_images: int) -> float:
+    """What real digits score with the monitor, in as many samples as it is shown during training."""
+    return judge.reference("monitor", test_images).real_score(run.MONITOR_SAMPLES).fd

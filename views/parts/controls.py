@@ -6,7 +6,8 @@ own keys; after every run the link is written anew from those keys.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import streamlit as st
 
@@ -24,6 +25,7 @@ from views.parts.state import (
 )
 
 _AXIS_KEY = "axis{}"
+_KEYS = ("size", "budget", "moment", "seed", "move", "axes", "axis")  # how the widgets' keys begin
 
 
 def language() -> str:
@@ -47,35 +49,46 @@ def language_switch(current: str) -> None:
     )
 
 
-def begin(sizes: Sequence[int], lang: str) -> None:
-    """Once a session: take over the link, and say what of it could not be used."""
-    if "size" in st.session_state and st.session_state["size"] in sizes:
+def begin(sizes: Sequence[int], best: Collection[tuple[int, str]], lang: str) -> None:
+    """At the start of every run: take over the link of a new session, or of one whose visitor went
+    back or forward in the browser; say what of it could not be used."""
+    asked = st.query_params.to_dict()
+    known = st.session_state.get("size") in sizes
+    if known:
         _keep_alive()
-        return
-    state, problems = from_query(st.query_params.to_dict(), sizes)
-    st.session_state["size"] = state.size
-    st.session_state["budget"] = state.budget
-    st.session_state["moment"] = state.moment
-    st.session_state["seed"] = state.seed
-    for index, value in enumerate(state.shifts):
-        st.session_state[f"move{index}"] = value
-    st.session_state["axes"] = [axis for axis, _ in state.axes]
-    for axis, value in state.axes:
-        st.session_state[_AXIS_KEY.format(axis)] = value
-    asked = st.query_params.get("lang")
+        # A link that is not the one written last is a step through the browser's history only if no
+        # widget was moved at the same time: then it is merely late, and the widget is right.
+        link, shown = st.session_state.get("written", ({}, None))
+        if asked == link or state() != shown:
+            return
+    wanted, problems = from_query(asked, sizes, best)
+    _fill_widgets(wanted)
     named = [f"{p.name}={p.value}" for p in problems]
-    if asked is not None and asked not in LANGUAGES:
-        named.append(f"lang={asked[:40]}")
+    if asked.get("lang", lang) not in LANGUAGES:
+        named.append(f"lang={asked['lang'][:40]}")
     if named:
         # from a stranger's link into Markdown: as code, with nothing in it that could end the code
         shown = ", ".join(f"`{' '.join(n.replace('`', '').split())}`" for n in named)
         st.warning(text(lang, "link_problem", problems=shown), icon=":material/link_off:")
 
 
+def _fill_widgets(wanted: ExploreState) -> None:
+    values = st.session_state
+    values["size"], values["budget"] = wanted.size, wanted.budget
+    values["moment"], values["seed"] = wanted.moment, wanted.seed
+    for index, value in enumerate(wanted.shifts):
+        values[f"move{index}"] = value
+    _forget_axes()
+    values["axes"] = [axis for axis, _ in wanted.axes]
+    for axis, value in wanted.axes:
+        values[_AXIS_KEY.format(axis)] = value
+
+
 def _keep_alive() -> None:
-    """Streamlit drops the value of a widget that is not on the page; assigning it keeps it."""
+    """Streamlit drops the value of a widget that was not on the page in the last run (that of a model
+    that cannot be shown, for one); assigning it keeps it."""
     for key in list(st.session_state):
-        if isinstance(key, str) and key.startswith(("move", "axis", "axes", "moment")):
+        if isinstance(key, str) and key.startswith(_KEYS):
             st.session_state[key] = st.session_state[key]
 
 
@@ -95,9 +108,11 @@ def state() -> ExploreState:
     )
 
 
-def write_link(lang: str) -> None:
-    """The address bar says what is shown, in as few words as possible."""
-    wanted = to_query(state()) | {"lang": lang}
+def write_link(lang: str, moment: str) -> None:
+    """The address bar says what is shown, in as few words as possible. ``moment``: the one on the
+    page; a size without a best moment shows its end, whatever was chosen for another."""
+    wanted = to_query(replace(state(), moment=moment)) | {"lang": lang}
+    st.session_state["written"] = (wanted, state())
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
 
@@ -163,6 +178,16 @@ def _reset_latents() -> None:
     for index in range(NUM_SHIFTS):
         st.session_state[f"move{index}"] = 0.0
     st.session_state["axes"] = []
+    _forget_axes()
+
+
+def _forget_axes() -> None:
+    """Values of components that are no longer chosen; chosen again, they start at 0."""
+    chosen = {_AXIS_KEY.format(axis) for axis in st.session_state.get("axes", [])}
+    for key in list(st.session_state):
+        is_axis = isinstance(key, str) and key.removeprefix("axis").isdigit()
+        if is_axis and key not in chosen:
+            del st.session_state[key]
 
 
 def axis_sliders(lang: str, latent_dim: int) -> None:
@@ -172,6 +197,7 @@ def axis_sliders(lang: str, latent_dim: int) -> None:
         text(lang, "raw_axes"),
         range(latent_dim),
         key="axes",
+        on_change=_forget_axes,
         format_func=lambda axis: text(lang, "raw_axis", axis=axis),
         placeholder=f"z[0] … z[{latent_dim - 1}]",
     )

@@ -36,7 +36,6 @@ _ENGLISH: dict[str, str] = {
     "seed": "Seed",
     "seed_help": "Picture i is drawn from the latent vector of seed + i, the same for every size.",
     "download": "Download PNG",
-    "verdict": "Verdict",
     "legible": "Read as a digit",
     "legible_help": "Share of samples that the judge reads as a digit with 0.9 confidence.",
     "fd": "FD to real digits",
@@ -61,8 +60,8 @@ _ENGLISH: dict[str, str] = {
     "latents_note": "One latent vector z per row, the same for every data size. The sliders move all "
     "of them along the {k} directions that change the picture of this model most.",
     "direction": "Direction {k}",
-    "direction_help": "In standard deviations of z. Changes each pixel by {strength:.2f} per unit "
-    "(of 2, black to white).",
+    "direction_help": "In standard deviations of z. One unit changes the pixels by {strength:.2f} "
+    "(root mean square; black to white is 2).",
     "reset": "Back to the middle",
     "raw": "Raw components of z",
     "raw_note": "A single component has no meaning of its own; the directions above are mixtures of "
@@ -76,7 +75,6 @@ _ENGLISH: dict[str, str] = {
     "same_z_alt": "{n} latents drawn after training on {count} images",
     "articles_title": "What the articles say, and what was measured here",
     "article": "Article",
-    "claim": "It says",
     "nothing_claimed": "Neither article trained on this amount.",
     "measured_epochs": "Measured, 20 epochs",
     "measured_updates": "Measured, equal updates",
@@ -85,17 +83,18 @@ _ENGLISH: dict[str, str] = {
     "not_trained": "not trained here",
     "articles_note": "The articles trained for a fixed number of epochs and judged by eye, one run a "
     "size; their networks differ from ours. 20 epochs of 200 images are only 60 updates: the right "
-    "column shows how much of the effect is missing data rather than missing training.",
+    "column shows how much of the effect is missing data rather than missing training. Our figures: "
+    "means of 5 draws of 2,000 samples of one run; how far runs differ is told by the seeds below.",
     "curves_title": "How the training went",
     "loss_chart": "Losses",
-    "loss_note": "A GAN's loss is not quality. It says how the game between the two stands; the "
-    "distance below says how good the pictures are.",
+    "loss_note": "A GAN's loss is not quality. It says how the game between the two stands; how "
+    "good the pictures are, the distance to real digits says.",
     "prob_chart": "What the discriminator believes",
     "prob_note": "Mean probability of being real. Where unseen real digits fall away from the "
     "training digits, the discriminator knows its training images by heart.",
     "fd_chart": "Distance to real digits during training",
     "fd_chart_note": "Frechet distance in the features of a second classifier (“monitor”), 1,000 "
-    "samples. Dashed: real digits. Logarithmic.",
+    "samples each. Dashed: 1,000 unseen real digits. Logarithmic.",
     "film_title": "The same 16 latents during training",
     "film_step": "Updates so far",
     "film_note": "What the average of the generator drew after so many updates, always from the same "
@@ -107,6 +106,7 @@ _ENGLISH: dict[str, str] = {
     "prob_real": "training digits",
     "prob_held_out": "unseen real digits",
     "prob_fake": "generated",
+    "series_alt": "{label}: first {first:.2f}, last {last:.2f}, lowest {lowest:.2f}.",
     "loss_axis": "loss",
     "prob_axis": "probability",
     "fd_axis": "distance",
@@ -122,18 +122,18 @@ _ENGLISH: dict[str, str] = {
 
 _JAPANESE: dict[str, str] = {
     "page_explore": "探索",
-    "title": "GANに必要な学習データ量は?",
-    "lead": "同じ小さなGANを、枚数を減らしながら手書き数字（MNIST）で学習させました。"
-    "データ量を動かして、描かれる数字の変化を見てください。",
+    "title": "GANに必要な学習データ量は？",
+    "lead": "同じ小さなGANを、手書き数字（MNIST）の枚数だけを変えて学習させました。"
+    "スライダーで枚数を変え、描かれる数字の違いを見てください。",
     "language": "言語",
     "size": "学習データ量",
     "size_label": "{count}枚（{share}）",
     "size_short": "{count}\n{share}",
-    "budget": "学習時間",
+    "budget": "学習回数のそろえ方",
     "budget_epochs": "20エポック（記事と同じ）",
     "budget_updates": "どの枚数でも{updates}回更新",
-    "budget_help": "エポック数をそろえると、1 %のデータでは更新回数も1 %になり、二つの原因が混ざります。"
-    "更新回数をそろえると切り分けられます。両方を学習済みです。",
+    "budget_help": "エポック数をそろえると、1%のデータでは更新回数も1%になり、二つの原因が混ざります。"
+    "更新回数をそろえると切り分けられます。両方の条件で学習済みです。",
     "moment": "学習のどの時点か",
     "moment_final": "最後（更新{step}回）",
     "moment_best": "最良の時点（更新{step}回）",
@@ -143,7 +143,6 @@ _JAPANESE: dict[str, str] = {
     "seed": "シード",
     "seed_help": "i番目の絵はシード+iの潜在変数から描かれ、どのデータ量でも同じです。",
     "download": "PNGを保存",
-    "verdict": "判定",
     "legible": "読めた割合",
     "legible_help": "判定器が確信度0.9以上で数字と読んだサンプルの割合。",
     "fd": "本物との距離 FD",
@@ -153,23 +152,23 @@ _JAPANESE: dict[str, str] = {
     "coverage_help": "本物のテスト画像のうち、近傍（k = 5）に生成画像があるものの割合。",
     "real_is": "本物: {value}",
     "protocol": "{n}枚ずつ{draws}回の平均（±は回ごとのばらつき）。{seeds}",
-    "one_seed": "学習は1回だけです。別のシードでは変わる可能性があります。",
-    "many_seeds": "学習{seeds}回: FDは{low}〜{high}。絵と数値は中央の回のものです。",
+    "one_seed": "学習は1回だけです。別のシードでは結果が変わる可能性があります。",
+    "many_seeds": "学習{seeds}回: FDは{low}〜{high}。絵と数値はFDが中央値の回のものです。",
     "histogram": "どの数字が生き残ったか",
-    "histogram_note": "{n}枚のサンプルのうち各数字と読まれた割合。「なし」は確信度0.9で読めなかったもの。"
+    "histogram_note": "{n}枚のサンプルのうち各数字と読まれた割合。「判読不能」は確信度0.9で読めなかったもの。"
     "本物は判定器がテスト画像{real_n}枚を読んだ結果。",
     "histogram_alt": "棒グラフ: 生成画像と本物での各数字の割合",
     "real": "本物",
     "generated": "生成（偽物）",
-    "none": "なし",
+    "none": "判読不能",
     "share_axis": "画像の割合",
     "latents_title": "潜在変数を動かす",
     "latents_note": "各行が一つの潜在変数 z で、どのデータ量でも同じものです。スライダーは、このモデルの絵を"
     "最も大きく変える{k}方向に、すべての z を動かします。",
     "direction": "方向{k}",
-    "direction_help": "単位は z の標準偏差。1動かすと各画素が{strength:.2f}変わります（黒から白までが2）。",
-    "reset": "中央に戻す",
-    "raw": "z の生の成分",
+    "direction_help": "単位は z の標準偏差。1動かすと画素値が平均（二乗平均平方根）で{strength:.2f}変わります（黒から白までが2）。",
+    "reset": "0に戻す",
+    "raw": "z の各成分",
     "raw_note": "一つの成分だけに意味はありません。上の方向は全成分の混合です。",
     "raw_axes": "動かす成分",
     "raw_axis": "z[{axis}]",
@@ -177,42 +176,42 @@ _JAPANESE: dict[str, str] = {
     "first_digit_alt": "最初の潜在変数から描いた絵。{digit}と読まれた",
     "collapsed_note": "ほとんど動きません。この生成器は潜在変数を無視しています。スライダーの故障ではなく、"
     "これが結果です。",
-    "same_z_alt": "{count}枚で学習後に描いた{n}個の潜在変数",
-    "articles_title": "記事の主張と、ここでの測定",
+    "same_z_alt": "{count}枚で学習した生成器が、同じ{n}個の潜在変数から描いた絵",
+    "articles_title": "記事の記述と、ここでの測定結果",
     "article": "記事",
-    "claim": "主張",
-    "nothing_claimed": "この枚数で学習した記事はありません。",
+    "nothing_claimed": "この枚数を扱った記事はありません。",
     "measured_epochs": "測定（20エポック）",
     "measured_updates": "測定（更新回数をそろえた場合）",
-    "measured_cell": "{legible:.0%}が読める、FD {fd:.1f}。{verdict}",
-    "measured_best": "最良の時点（更新{step}回）: {legible:.0%}が読める、FD {fd:.1f}。",
-    "not_trained": "未学習",
+    "measured_cell": "数字として読めた割合{legible:.0%}、FD {fd:.1f}。{verdict}",
+    "measured_best": "最良の時点（更新{step}回）: 数字として読めた割合{legible:.0%}、FD {fd:.1f}。",
+    "not_trained": "この条件のモデルはまだありません。",
     "articles_note": "記事はエポック数を固定し、1回の学習を目で見て判断しています。ネットワークもここのものとは"
     "異なります。200枚の20エポックは更新60回にすぎません。右の列を見ると、データ不足と学習不足を"
-    "区別できます。",
+    "区別できます。ここの数値は1回の学習について2,000枚ずつ5回の平均です。学習ごとの差は下のシード表にあります。",
     "curves_title": "学習の経過",
     "loss_chart": "損失（Loss）",
-    "loss_note": "GANの損失は画質ではありません。両者の勝負の形勢を示すだけです。絵の良さは下の距離が示します。",
-    "prob_chart": "識別器の見方",
-    "prob_note": "本物と判断した確率の平均。未見の本物が学習画像より低くなると、識別器が学習画像を丸暗記しています。",
+    "loss_note": "GANの損失は画質ではありません。両者の勝負の形勢を示すだけです。絵の良さは「学習中の本物との距離」のグラフが示します。",
+    "prob_chart": "識別器の判断（本物とみなす確率）",
+    "prob_note": "本物と判断した確率の平均。未見の本物の値が学習画像の値を下回ると、識別器が学習画像を丸暗記している徴候です。",
     "fd_chart": "学習中の本物との距離",
-    "fd_chart_note": "別の分類器（monitor）の特徴量でのフレシェ距離、1,000サンプル。破線は本物。対数目盛。",
-    "film_title": "学習中の同じ16個の潜在変数",
+    "fd_chart_note": "別の分類器（monitor）の特徴量でのフレシェ距離、各1,000サンプル。破線は未見の本物1,000枚。対数目盛。",
+    "film_title": "同じ16個の潜在変数から描いた絵の移り変わり",
     "film_step": "ここまでの更新回数",
-    "film_note": "いつも同じ潜在変数から、生成器の平均が各時点で描いた絵です。",
-    "film_alt": "{step}回更新後の16個の潜在変数",
+    "film_note": "重みを移動平均した生成器が、毎回同じ潜在変数から各時点で描いた絵です。",
+    "film_alt": "{step}回更新した時点で、16個の潜在変数から描いた絵",
     "step_axis": "更新回数",
     "g_loss": "生成器（G）",
     "d_loss": "識別器（D）",
     "prob_real": "学習画像",
     "prob_held_out": "未見の本物",
     "prob_fake": "生成画像",
+    "series_alt": "{label}: 最初{first:.2f}、最後{last:.2f}、最小{lowest:.2f}。",
     "loss_axis": "損失",
     "prob_axis": "確率",
     "fd_axis": "距離",
     "details": "このモデルの来歴",
     "seed_table": "この条件の全シード",
-    "link_problem": "リンクの{problems}はここにはありません。既定値を表示しています。",
+    "link_problem": "リンクで指定された{problems}は使えないため、既定値を表示しています。",
     "no_zoo": "学習済みモデルが見つかりません。",
     "broken_model": "このモデルは表示できません。他のモデルは使えます。",
     "broken_evidence": "この学習の曲線は表示できません。",
@@ -221,46 +220,50 @@ _JAPANESE: dict[str, str] = {
 
 _JAPANESE_VERDICTS: dict[str, Words] = {
     "one_picture": Words(
-        "一枚だけ（完全な崩壊）",
+        "どれも同じ絵（完全な崩壊）",
         "どの潜在変数からも、ほぼ同じ絵が出ます。",
-        "サンプル同士の違いは本物同士の{spread:.0%}。{n:,}枚中{legible:.0%}が数字として読めました。",
+        "サンプルの組の半分は、違いが本物同士の{spread:.0%}未満です。{n:,}枚中{legible:.0%}が"
+        "数字として読めました。",
         "生成器が入力を無視しています。スライダーを動かしてもほとんど変わらないこと自体が結果です。",
     ),
     "noise": Words(
         "ノイズ（学習失敗）",
-        "数字になっている絵はほとんどありません。",
+        "数字になっている絵は、ほとんどないか、まったくありません。",
         "{n:,}枚中{legible:.0%}が確信度0.9で数字として読めました。コントラストは本物の{contrast:.0%}。",
-        "このネットワークには更新回数が足りないか、識別器がもう何も教えていません。"
-        "足りないのはデータだけではないかもしれません。",
+        "学習がまだ始まったばかりか、途中で壊れたかです。どちらかは曲線でわかります。"
+        "更新回数を増やして良くなるのは前者だけです。",
     ),
     "few_kinds": Words(
         "種類が少ない（モード崩壊）",
-        "10種類中{present}種類の数字が現れます。ない、またはまれな数字: {missing}。",
-        "{n:,}枚中{legible:.0%}が読め、多様さは同頻度の数字{effective:.1f}種類分（本物のテスト画像: 10.0）。",
+        "10種類中{present}種類の数字が現れます。出ない、またはまれな数字: {missing}。",
+        "{n:,}枚中{legible:.0%}が読め、多様さは均等に出る数字{effective:.1f}種類分に相当します"
+        "（本物のテスト画像: 10.0）。",
         "生成器は本物らしく見える一部の数字を見つけ、それだけを出しています。",
     ),
     "copies": Words(
         "コピー（丸暗記）",
-        "サンプルが、未見の数字よりも学習画像に似ています。",
-        "{copies_n:,}枚中{copied:.0%}が、未見の本物の99 %よりも学習画像に近い（期待値: 1 %）。",
+        "未見の本物の数字ではまれにしか見られないほど、学習画像に似ています。",
+        "{copies_n:,}枚中{copied:.0%}が、未見の本物では1%しか達しない近さで学習画像に近い"
+        "（未見画像との比較で）。",
         "絵が鮮明でも実力の証拠にはなりません。学習データの一部を丸暗記しています。",
     ),
     "rough": Words(
-        "粗い（全数字あるが不鮮明が多い）",
+        "粗い（全種類出るが、不鮮明な絵が多い）",
         "10種類すべて現れますが、はっきりしない絵が多くあります。",
         "{n:,}枚中{legible:.0%}が確信度0.9で数字として読めました。",
-        "成功と失敗の間です。更新回数、データ、あるいは別の時点で良くなるかもしれません。曲線が手がかりです。",
+        "成功と失敗の中間です。更新回数、データ、あるいは別の時点で良くなるかもしれません。曲線が手がかりです。",
     ),
     "healthy": Words(
         "崩壊は見られない",
         "10種類すべて現れ、ほとんどの絵が鮮明です。",
-        "{n:,}枚中{legible:.0%}が確信度0.9で読め、多様さは同頻度の数字{effective:.1f}種類分。",
-        "このサンプル数では四つの失敗はどれも見つかりませんでした。ないことの証明ではありません。",
+        "{n:,}枚中{legible:.0%}が確信度0.9で読め、多様さは均等に出る数字{effective:.1f}種類分に相当します。",
+        "このサンプル数で、四つの失敗のうち{checked}つを調べ、見つかりませんでした。"
+        "失敗がないことの証明ではありません。",
     ),
     "unsure": Words(
-        "判定にはサンプル不足",
-        "{n:,}枚を読みました。",
-        "{needed}枚未満では、ない数字とまれな数字を区別できません。",
+        "サンプル不足で判定できません",
+        "{n:,}枚中{read:,}枚が読めました。",
+        "読めた枚数が{needed}枚未満では、出ない数字とまれな数字を区別できません。",
         "結論の前に、もっとサンプルを描いてください。",
     ),
 }

@@ -44,8 +44,10 @@ def favicon() -> Image.Image:
     return Image.fromarray(pixels).resize((64, 64), Image.Resampling.NEAREST)
 
 
-def strip(columns: Sequence[tuple[str, str, np.ndarray, bool]], cell_width: int = 64) -> str:
-    """A row of pictures that scrolls sideways where the screen is narrow.
+def strip(
+    columns: Sequence[tuple[str, str, np.ndarray, bool]], label: str, cell_width: int = 64
+) -> str:
+    """A row of pictures, called ``label``, that scrolls sideways where the screen is narrow.
 
     columns: (heading, alt text, picture uint8 [H, W, C], whether it is the current one). The current
     one is marked by a frame and by bold type, not by colour alone.
@@ -54,14 +56,14 @@ def strip(columns: Sequence[tuple[str, str, np.ndarray, bool]], cell_width: int 
     for heading, alt, picture, current in columns:
         line = "currentColor" if current else "transparent"
         weight = "700" if current else "400"
+        mark = ' aria-current="true"' if current else ""
         cells.append(
-            f'<figure style="margin:0;flex:1 0 {cell_width}px;max-width:{2 * cell_width}px">'
+            f'<figure{mark} style="margin:0;flex:1 0 {cell_width}px;max-width:{2 * cell_width}px">'
             f'<div style="border:3px solid {line};padding:2px">{image_tag(picture, alt)}</div>'
             f'<figcaption style="text-align:center;font-weight:{weight};font-size:0.8rem;'
             f'line-height:1.3;white-space:pre-line">{html.escape(heading)}</figcaption></figure>'
         )
     return (
-        '<div style="display:flex;gap:2px;overflow-x:auto" tabindex="0">'
-        + "".join(cells)
-        + "</div>"
+        f'<div role="region" aria-label="{html.escape(label, quote=True)}" tabindex="0" '
+        f'style="display:flex;gap:2px;overflow-x:auto">{"".join(cells)}</div>'
     )

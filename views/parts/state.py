@@ -6,8 +6,8 @@ default and reported, so that an old or hostile link still opens the page.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gan.config import BUDGETS, Budget
@@ -61,9 +61,10 @@ def to_query(state: ExploreState) -> dict[str, str]:
 
 
 def from_query(
-    query: Mapping[str, str], sizes: Sequence[int]
+    query: Mapping[str, str], sizes: Sequence[int], best: Collection[tuple[int, str]] = ()
 ) -> tuple[ExploreState, list[Problem]]:
-    """The state a link asks for, and what of it could not be used. ``sizes``: those on offer."""
+    """The state a link asks for, and what of it could not be used. ``sizes``: those on offer;
+    ``best``: the (size, budget) pairs that have a best moment besides the end."""
     problems: list[Problem] = []
     state = ExploreState(size=DEFAULT_SIZE if DEFAULT_SIZE in sizes else sizes[0])
 
@@ -82,7 +83,8 @@ def from_query(
         else:
             problem("budget")
     if "moment" in query:
-        if query["moment"] in ("final", "best"):
+        known = query["moment"] in ("final", "best")
+        if known and (query["moment"] == "final" or (state.size, state.budget) in best):
             state = replace(state, moment=query["moment"])
         else:
             problem("moment")
@@ -114,11 +116,10 @@ def _whole(text: str) -> int | None:
 
 
 def _shift(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
+    if not re.fullmatch(r"-?[0-9]{1,3}(\.[0-9]{1,6})?", text, re.ASCII):
         return None
-    return value if math.isfinite(value) and abs(value) <= MAX_SHIFT else None
+    value = float(text)
+    return value if abs(value) <= MAX_SHIFT else None
 
 
 def _axes(text: str) -> tuple[tuple[int, float], ...] | None:

@@ -1,5 +1,7 @@
 # make app    the app on http://localhost:8501, in a virtual environment of its own
 # make test   everything that is checked: style, types, tests
+#
+# make app TORCH_INDEX=https://download.pytorch.org/whl/cpu   with a CPU-only torch
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -25,8 +27,9 @@ clean:
 	rm -rf $(VENV)
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.14 is needed, this is " + sys.version.split()[0] + "; name another with PYTHON=" if not (3, 11) <= sys.version_info < (3, 15) else 0)'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "no virtual environment could be made; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@if [ -n "$(TORCH_INDEX)" ]; then $(BIN)/python -m pip install $$(grep -E '^torch' requirements.txt) --index-url $(TORCH_INDEX); fi
 
 $(VENV)/.app: requirements.txt | $(BIN)/python
 	$(BIN)/python -m pip install -r requirements.txt

@@ -41,7 +41,9 @@ def digit_histogram(
         alt.Chart(pd.DataFrame(rows))
         .mark_bar()
         .encode(
-            x=alt.X("digit:N", sort=order, title=None, axis=alt.Axis(labelAngle=0)),
+            x=alt.X(
+                "digit:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelOverlap=False)
+            ),
             xOffset=alt.XOffset("kind:N", sort=kinds),
             y=alt.Y("share:Q", title=words["share_axis"], axis=alt.Axis(format="%")),
             color=alt.Color(

@@ -349,11 +349,12 @@ def _zoo(options: argparse.Namespace) -> tuple[Any, str]:
         options.updates,
     )
     if options.verb == "score":
+        scored = 0
         with tqdm(unit="run", disable=None) as bar:
             for built in zoo.score(configs, options.work, options.out):
-                bar.total = built.total
+                scored, bar.total = built.done, built.total
                 bar.update(1)
-        return {"scored": bar.n}, f"{bar.n} runs were scored anew into {options.out}"
+        return {"scored": scored}, f"{scored} runs were scored anew into {options.out}"
     failed = []
     total = sum(config.total_updates for config in configs)
     with tqdm(total=total, unit="update", disable=None) as bar:

@@ -213,7 +213,7 @@ ENGLISH: dict[str, Words] = {
         "All ten digits appear and most pictures are clear.",
         "{legible:.0%} of {n:,} samples read as a digit with 0.9 confidence; as varied as "
         "{effective:.1f} equally frequent digits.",
-        "{checked} of the four failures were looked for at this sample size and not found. That is no "
+        "{checked} of 4 kinds of failure were looked for at this sample size and not found. That is no "
         "proof that there are none.",
     ),
     "unsure": Words(

@@ -296,3 +296,13 @@ def test_the_module_is_the_program(monkeypatch, capsys, finished):
         runpy.run_module("gan", run_name="__main__")
     assert caught.value.code == 0
     assert "what the manifest says" in capsys.readouterr().out
+
+
+def test_zoo_score_says_how_many_runs_it_scored(capsys, monkeypatch, tmp_path):
+    def score(configs, work, out):
+        for done in (1, 2):
+            yield zoo.Built("run", done, 2, 1.0, "")
+
+    monkeypatch.setattr(zoo, "score", score)
+    assert cli.main(["zoo", "score", "--out", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"scored": 2}

@@ -190,6 +190,6 @@ def test_a_digit_that_never_occurs_is_never_called_present():
 
 def test_what_was_not_looked_for_is_not_said_to_be_absent():
     (healthy,) = collapse.diagnose(HEALTHY)
-    assert healthy.words().meaning.startswith("4 of the four")
+    assert healthy.words().meaning.startswith("4 of 4")
     (healthy,) = collapse.diagnose(replace(HEALTHY, copies=None))
-    assert healthy.words().meaning.startswith("3 of the four")
+    assert healthy.words().meaning.startswith("3 of 4")

@@ -388,3 +388,17 @@ def test_a_film_has_a_picture_for_every_latent_and_moment(two):
     card.film_path.write_bytes(b"<html>")
     with pytest.raises(CheckpointError, match=r"film\.png"):
         zoo.load_film(card, moments)
+
+
+def test_scoring_anew_reaches_the_zoo(finished, tiny, tmp_path, monkeypatch):
+    work, root, config = tmp_path / "work", tmp_path / "zoo", tiny()
+    _run(work, finished, config, fd=1.0)
+
+    def rescore(folder, config):
+        _edit(folder, lambda content: content["models"][0]["seeds"][0].update(fd=7.0))
+
+    monkeypatch.setattr(run, "rescore", rescore)
+    unfinished = tiny(seed=9)
+    (built,) = zoo.score([config, unfinished], work, root)
+    assert (built.done, built.total) == (1, 1)
+    assert zoo.read_manifest(root)[0].seed_rows[0]["fd"] == 7.0

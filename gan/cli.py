@@ -426,10 +426,10 @@ def _markdown_cell(card: zoo.ModelCard) -> list[str]:
 
 
 def _range(values: Sequence[float], form: str) -> str:
-    """ "84.1%" of one seed, "82.0% to 84.1% (n = 3)" of several."""
-    if len(values) == 1:
-        return form.format(values[0])
-    return f"{form.format(min(values))} to {form.format(max(values))} (n = {len(values)})"
+    """ "84.1%" of one seed, "82.0% to 84.1% (n = 3)" of several, "0.0% (n = 3)" where they agree."""
+    low, high = form.format(min(values)), form.format(max(values))
+    shown = low if low == high else f"{low} to {high}"
+    return shown if len(values) == 1 else f"{shown} (n = {len(values)})"
 
 
 # --- bench ---------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from gan.collapse import Words
 _ENGLISH: dict[str, str] = {
     "page_explore": "Explore",
     "title": "How much data does a GAN need?",
-    "lead": "The same small GAN, trained on fewer and fewer handwritten digits (MNIST). "
+    "lead": "The same small GAN, trained on more or on fewer handwritten digits (MNIST). "
     "Slide the amount of data and see what it draws.",
     "language": "Language",
     "size": "Training images",

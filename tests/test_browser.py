@@ -37,9 +37,16 @@ def page(chromium, request):
     opened.close()
 
 
-def test_moving_the_size_shows_other_digits(page, address):
-    page.goto(f"{address}/?lang=en&size=600")
+def open_page(page, url):
+    """Opens the address and waits until the whole page stands and takes input."""
+    page.goto(url)
     page.wait_for_selector(bench.GRID)
+    page.wait_for_selector("[data-test-script-state=notRunning]")
+    page.wait_for_load_state("networkidle")
+
+
+def test_moving_the_size_shows_other_digits(page, address):
+    open_page(page, f"{address}/?lang=en&size=600")
     before = page.get_attribute(bench.GRID, "src")
     page.focus(bench.SLIDER)
     page.keyboard.press("ArrowRight")
@@ -48,6 +55,18 @@ def test_moving_the_size_shows_other_digits(page, address):
     )
     page.wait_for_url("**size=1000**")
     assert "1,000 images" in page.get_attribute(bench.GRID, "alt")
+
+
+def test_the_browsers_back_and_forward_go_through_what_was_shown(page, address):
+    open_page(page, f"{address}/?lang=en&size=600")
+    page.focus(bench.SLIDER)
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**size=1000**")
+    page.wait_for_selector("[data-test-script-state=notRunning]")
+    page.go_back()
+    page.wait_for_selector(f"{bench.GRID}[alt*=' 600 images']")
+    page.go_forward()
+    page.wait_for_selector(f"{bench.GRID}[alt*=' 1,000 images']")
 
 
 def test_digits_are_drawn_with_crisp_pixels(page, address):

@@ -59,7 +59,7 @@ def begin(sizes: Sequence[int], best: Collection[tuple[int, str]], lang: str) ->
         # A link that is not the one written last is a step through the browser's history only if no
         # widget was moved at the same time: then it is merely late, and the widget is right.
         link, shown = st.session_state.get("written", ({}, None))
-        if asked == link or state() != shown:
+        if asked == link or (state(), lang) != shown:
             return
     wanted, problems = from_query(asked, sizes, best)
     _fill_widgets(wanted)
@@ -112,7 +112,7 @@ def write_link(lang: str, moment: str) -> None:
     """The address bar says what is shown, in as few words as possible. ``moment``: the one on the
     page; a size without a best moment shows its end, whatever was chosen for another."""
     wanted = to_query(replace(state(), moment=moment)) | {"lang": lang}
-    st.session_state["written"] = (wanted, state())
+    st.session_state["written"] = (wanted, (state(), lang))
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
 

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from gan import cli, judge, zoo
+from gan import cli, judge, models, zoo
+from gan.config import ModelConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,6 +20,15 @@ def test_the_figures_of_the_judge_are_those_of_its_file():
     info, real = judge.provenance(), judge.reference()
     assert f"{info['legible_real']:.1%}".replace("%", " %") in README
     assert f"{real.real_score(2_000).fd:.2f} for unseen real digits" in README
+
+
+def test_the_sizes_of_the_networks_are_those_of_the_networks():
+    method = (ROOT / "docs" / "METHOD.md").read_text(encoding="utf-8")
+    generator, _ = models.make_pair(ModelConfig(), seed=0)
+    for network in (generator, judge.load()):
+        # the shipped judge is frozen, which changes no number in it
+        count = models.count_parameters(network.requires_grad_(True))
+        assert f"{count / 1e6:.2f} M parameters" in method
 
 
 def test_every_module_has_its_place_in_the_layout():

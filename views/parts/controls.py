@@ -68,8 +68,8 @@ def begin(sizes: Sequence[int], best: Collection[tuple[int, str]], lang: str) ->
         named.append(f"lang={asked['lang'][:40]}")
     if named:
         # from a stranger's link into Markdown: as code, with nothing in it that could end the code
-        shown = ", ".join(f"`{' '.join(n.replace('`', '').split())}`" for n in named)
-        st.warning(text(lang, "link_problem", problems=shown), icon=":material/link_off:")
+        quoted = ", ".join(f"`{' '.join(n.replace('`', '').split())}`" for n in named)
+        st.warning(text(lang, "link_problem", problems=quoted), icon=":material/link_off:")
 
 
 def _fill_widgets(wanted: ExploreState) -> None:

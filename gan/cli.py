@@ -75,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--data-seed", type=int, default=0, help="which images make up the subset")
     train.add_argument("--out", type=Path, help="folder (default runs/<name of the run>)")
     _device_options(train)
+    train.add_argument(
+        "--precision",
+        choices=("auto", *trainer.PRECISIONS),
+        default="auto",
+        help="of the matrix products; auto: bfloat16 where the device is made for it",
+    )
 
     score = command("evaluate", _evaluate, "Score a model of the zoo, or a model file.")
     score.add_argument("model", help="a name from `zoo list`, or a .safetensors file")
@@ -156,7 +162,7 @@ def _train(options: argparse.Namespace) -> tuple[Any, str]:
     config = recipe_config(options.recipe, **changes)
     device = trainer.choose_device(options.device)
     folder = options.out or zoo.run_folder(config, zoo.RUNS)
-    steps = run.run(config, folder, device, command=run.this_command())
+    steps = run.run(config, folder, device, command=run.this_command(), precision=options.precision)
     with (
         _polite_stop() as stop,
         contextlib.ExitStack() as afterwards,

@@ -88,11 +88,13 @@ def run(
     judges: Path = judge.PRETRAINED,
     checkpoint_seconds: float = 60.0,
     command: Sequence[str] | None = None,
+    precision: str = "auto",
 ) -> Generator[Progress]:
     """Trains ``config`` in ``folder``, or goes on with what lies there, and ends with a scored model.
 
     A finished folder of the same configuration yields nothing; of another one, it is a
-    CheckpointError. When the consumer stops asking, a checkpoint is written first.
+    CheckpointError. When the consumer stops asking, a checkpoint is written first. ``precision``: see
+    `gan.trainer.choose_precision`; a run that goes on keeps the one it was begun with.
     """
     folder = Path(folder)
     if is_finished(folder, config):
@@ -105,7 +107,8 @@ def run(
         state, extra = trainer.load_checkpoint(path, config, device)
         book = _Book.from_tensors(extra)
     else:
-        state, book = trainer.new_state(config, device), _Book()
+        chosen = trainer.choose_precision(device, precision)
+        state, book = trainer.new_state(config, device, chosen), _Book()
     total = config.total_updates
     due = [s for s in moments_to_measure(total) if s > state.step]
     block = max(1, min(trainer.BLOCK, total // _MOMENTS))
@@ -267,6 +270,7 @@ def _finish(
     provenance = {
         "command": " ".join(command) if command else "",
         "device": trainer.describe_device(state.device),
+        "precision": state.precision,
         "seconds": round(book.seconds, 1),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),

@@ -51,7 +51,7 @@ def test_a_finished_folder_is_a_zoo_of_one_run(finished, tiny):
 
 def test_the_saved_model_is_the_average_of_the_run(finished, tiny):
     training, unseen = data.load("drawn", 40), data.load_held_out("drawn", 40)
-    state = trainer.new_state(tiny(), CPU)
+    state = trainer.new_state(tiny(), CPU, trainer.choose_precision(CPU))
     for _ in trainer.train(state, training.images, unseen.images):
         pass
     loaded, extra = run.load_model(finished / "model.safetensors")
@@ -234,7 +234,7 @@ def test_the_best_moment_is_kept_where_the_end_is_clearly_worse(
     final, best = zoo.read_manifest(folder)
     assert (final.name, final.snapshot, final.step) == ("run", "final", 12)
     assert (best.name, best.snapshot, best.step) == ("run-best", "best", 3)
-    state = trainer.new_state(tiny(), CPU)
+    state = trainer.new_state(tiny(), CPU, trainer.choose_precision(CPU))
     loop = trainer.train(state, data.load("drawn", 40).images, data.load("drawn", 9).images, 1)
     for _ in range(3):
         next(loop)

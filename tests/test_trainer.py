@@ -1,9 +1,11 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from gan import checkpoint, data, trainer
+from gan.augment import UNIFORMS
 from gan.errors import CheckpointError, ConfigError, TrainingError
 
 CPU = torch.device("cpu")
@@ -158,13 +160,24 @@ def test_every_epoch_shows_every_picture_at_most_once(tiny, size, batch):
 
 def test_batches_and_latents_depend_on_their_number_only(tiny):
     config = tiny(size=43)
-    for draw in (trainer._batch_indices, trainer._latents):
+
+    def latents(*arguments):
+        return trainer._draws(*arguments).z
+
+    def uniforms(config, *arguments):
+        return trainer._draws(replace(config, augment="fixed"), *arguments).uniforms
+
+    for draw in (trainer._batch_indices, latents, uniforms):
         whole = draw(config, 0, 17)
         assert torch.equal(whole[7:12], draw(config, 7, 5))
         assert not torch.equal(whole, draw(tiny(size=43, seed=1), 0, 17))
-    latents = trainer._latents(config, 0, 500)
-    assert latents.shape == (500, 8, 6)
-    assert abs(float(latents.mean())) < 5 / latents.numel() ** 0.5
+    z = latents(config, 0, 500)
+    assert z.shape == (500, 8, 6)
+    assert abs(float(z.mean())) < 5 / z.numel() ** 0.5
+    chances = uniforms(config, 0, 50)
+    assert chances.shape == (50, 3, 8, UNIFORMS)
+    assert float(chances.min()) >= 0 and float(chances.max()) < 1
+    assert trainer._draws(config, 0, 2).uniforms is None
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from gan import bench, checkpoint, data, evaluation, judge, run, trainer, zoo
+from gan import bench, checkpoint, data, evaluation, judge, run, speed, trainer, zoo
 from gan.collapse import diagnose
 from gan.config import BUDGETS, RECIPES, recipe_config
 from gan.errors import GanError
@@ -116,9 +116,19 @@ def _parser() -> argparse.ArgumentParser:
     zoo_parser.add_argument("--workers", type=_count, default=1, help="runs side by side")
     _device_options(zoo_parser)
 
-    timing = command("bench", _bench, "Measure how fast the app answers in a real browser.")
-    timing.add_argument("what", choices=("app",))
-    timing.add_argument("--rounds", type=int, default=5, help="starts and size changes to time")
+    timing = command(
+        "bench",
+        _bench,
+        "Measure how fast the app answers in a real browser, or training against the textbook loop.",
+    )
+    timing.add_argument("what", choices=("app", "train"))
+    timing.add_argument("--rounds", type=_count, default=5, help="what the medians are taken over")
+    timing.add_argument("--updates", type=_count, default=100, help="train: updates a round")
+    timing.add_argument("--no-example", action="store_true", help="train: not the 64 x 64 example")
+    timing.add_argument("--source", choices=("mnist", "drawn"), help="train: default what is there")
+    timing.add_argument("--device", default="auto", help="train: auto, cuda, mps or cpu")
+    timing.add_argument("--precision", choices=("auto", *trainer.PRECISIONS), default="auto")
+    timing.add_argument("--threads", type=_count, help="train: CPU threads (default all cores)")
     return parser
 
 
@@ -442,5 +452,17 @@ def _range(values: Sequence[float], form: str) -> str:
 
 
 def _bench(options: argparse.Namespace) -> tuple[Any, str]:
+    if options.what == "train":
+        device = trainer.choose_device(options.device)
+        blocks = max(1, round(options.updates / trainer.BLOCK))
+        speeds = speed.train(
+            device,
+            options.precision,
+            options.rounds,
+            blocks * trainer.BLOCK,
+            0 if options.no_example else 3,
+            options.source,
+        )
+        return speeds, speed.describe(speeds)
     result = bench.app(options.rounds)
     return result, bench.describe(result)

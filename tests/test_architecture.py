@@ -14,7 +14,7 @@ FLOORS = (
     "data models losses augment latents",
     "ema metrics collapse checkpoint",
     "judge trainer",
-    "evaluation",
+    "evaluation speed",
     "run",
     "zoo",
     "explorer bench",

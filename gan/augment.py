@@ -30,7 +30,7 @@ _BACKGROUND = -1.0
 def augment(images: Tensor, uniforms: Tensor, probability: Tensor, hole: bool = True) -> Tensor:
     """images [N, C, H, W] in [-1, 1], uniforms [N, `UNIFORMS`] in [0, 1) -> the same shape and range.
 
-    With ``probability`` (0-dimensional, in [0, 1]) a picture is moved by an affine map, and again with
+    With its ``probability`` ([N], in [0, 1]) a picture is moved by an affine map, and again with
     ``probability`` it gets a hole; the two are decided apart. Row i depends on row i alone.
     """
     moved = _move(images, uniforms[:, 1:7])

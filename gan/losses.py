@@ -28,7 +28,7 @@ def lecam_penalty(
     logits_real: Tensor, logits_fake: Tensor, mean_real: Tensor, mean_fake: Tensor
 ) -> Tensor:
     """How far D is beyond where it usually stands: [N] (LeCam: Tseng et al. 2021, arXiv:2104.03310,
-    eq. 6, in the authors' code with a rectifier). ``mean_real``, ``mean_fake`` []: moving averages
+    eq. 6, in the authors' code with a rectifier). ``mean_real``, ``mean_fake`` [1]: moving averages
     of the two logits."""
     above = F.relu(logits_real - mean_fake).square()
     below = F.relu(mean_real - logits_fake).square()
@@ -40,4 +40,4 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
     eq. 9; the caller scales by gamma / 2). ``images`` must require gradients and have led to
     ``logits`` [N]; the result can be differentiated."""
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
-    return gradient.flatten(1).square().sum(1)
+    return gradient.flatten(logits.ndim).square().sum(-1)

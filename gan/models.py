@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gan.config import ModelConfig
 
-_LEAK = 0.2  # slope of LeakyReLU in D (Radford et al. 2016, section 3)
+LEAK = 0.2  # slope of LeakyReLU in D (Radford et al. 2016, section 3)
 
 
 class Generator(nn.Module):
@@ -42,16 +42,23 @@ class Generator(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Tensor:
-        if self.config.latent == "uniform":
-            z = torch.erf(z / math.sqrt(2))  # 2 Phi(z) - 1: U(-1, 1) for a standard normal z
-        x = F.relu(self.hidden_norm(self.hidden(z)))  # [N, hidden]
+        x = F.relu(self.hidden_norm(self.hidden(self.warped(z))))  # [N, hidden]
         x = F.relu(self.expand_norm(self.expand(x)))  # [N, 2*base * H/4 * W/4]
         x = x.unflatten(1, (self._channels, self._side, self._side))
         x = F.relu(self.up_norm(self.up(x)))  # [N, base, H/2, W/2]
-        x = self.to_image(x).float()  # the picture is never in half precision
+        return self.squashed(self.to_image(x))  # [N, C, H, W]
+
+    def warped(self, z: Tensor) -> Tensor:
+        """What the network makes of a standard normal z first."""
+        if self.config.latent == "uniform":
+            return torch.erf(z / math.sqrt(2))  # 2 Phi(z) - 1: U(-1, 1)
+        return z
+
+    def squashed(self, x: Tensor) -> Tensor:
+        """What the last layer gives -> [-1, 1], never in half precision."""
         if self.config.pixels == "unit":
-            return torch.sigmoid(x) * 2 - 1
-        return torch.tanh(x)  # [N, C, H, W]
+            return torch.sigmoid(x.float()) * 2 - 1
+        return torch.tanh(x.float())
 
 
 class Discriminator(nn.Module):
@@ -77,11 +84,14 @@ class Discriminator(nn.Module):
         self.to_logit = nn.Linear(config.hidden_units, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = (images + 1) / 2 if self.config.pixels == "unit" else images
-        x = F.leaky_relu(self.down(x), _LEAK)  # [N, base, H/2, W/2]
-        x = F.leaky_relu(self.down2_norm(self.down2(x)), _LEAK)  # [N, 2*base, H/4, W/4]
-        x = F.leaky_relu(self.hidden_norm(self.hidden(x.flatten(1))), _LEAK)  # [N, hidden]
+        x = F.leaky_relu(self.down(self.scaled(images)), LEAK)  # [N, base, H/2, W/2]
+        x = F.leaky_relu(self.down2_norm(self.down2(x)), LEAK)  # [N, 2*base, H/4, W/4]
+        x = F.leaky_relu(self.hidden_norm(self.hidden(x.flatten(1))), LEAK)  # [N, hidden]
         return self.to_logit(x).squeeze(1).float()  # [N]
+
+    def scaled(self, images: Tensor) -> Tensor:
+        """Pictures in [-1, 1] as the network takes them."""
+        return (images + 1) / 2 if self.config.pixels == "unit" else images
 
 
 def _norm(kind: type[nn.Module], channels: int) -> nn.Module:
@@ -103,7 +113,7 @@ def init_weights(model: nn.Module, rng: torch.Generator) -> None:
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             if scaled:
-                nn.init.kaiming_normal_(module.weight, _LEAK, generator=rng)
+                nn.init.kaiming_normal_(module.weight, LEAK, generator=rng)
             else:
                 nn.init.normal_(module.weight, 0.0, 0.02, generator=rng)
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):

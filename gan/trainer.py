@@ -144,6 +144,18 @@ def new_state(config: TrainConfig, device: torch.device, precision: str = "float
     """Fresh networks and optimizers for ``config`` on ``device``."""
     generator, discriminator = models.make_pair(config.model, config.seed)
     generator, discriminator = generator.to(device), discriminator.to(device)
+    return assemble(config, device, precision, generator, discriminator, ema.make_ema(generator))
+
+
+def assemble(
+    config: TrainConfig,
+    device: torch.device,
+    precision: str,
+    generator: models.Generator,
+    discriminator: models.Discriminator,
+    average: models.Generator,
+) -> TrainState:
+    """A state around these networks, with optimizers that have not moved yet."""
     fixed = config.augment == "fixed"
     # a captured graph reads its step counts and rates from the device
     adam: dict[str, Any] = {
@@ -156,7 +168,7 @@ def new_state(config: TrainConfig, device: torch.device, precision: str = "float
         device=device,
         generator=generator,
         discriminator=discriminator,
-        average=ema.make_ema(generator),
+        average=average,
         optimizer_g=torch.optim.Adam(generator.parameters(), config.lr_g, **adam),
         optimizer_d=torch.optim.Adam(discriminator.parameters(), config.lr_d, **adam),
         gauges=torch.tensor(
@@ -186,37 +198,47 @@ def train(
         raise ConfigError(f"the run is for {config.size:,} images but got {len(images):,}")
     images, held_out = images.to(device), held_out.to(device)
     total = config.total_updates
-    update: Callable[[Tensor, Draws, Rates], Tensor] = partial(train_step, state)
-    if device.type == "cuda":
-        update = CapturedStep(state, images.shape[1:])
+    update = updater(state, (config.effective_batch, *images.shape[1:]))
     while state.step < total:
         count = min(block - state.step % block, total - state.step)
-        index = _batch_indices(config, state.step, count).to(device)  # [B, batch]
-        draws = _draws(config, state.step, count)
-        z = draws.z.to(device)  # [B, batch, Z]
-        uniforms = None if draws.uniforms is None else draws.uniforms.to(device)
+        index = batch_indices(config, state.step, count).to(device)  # [B, batch]
+        drawn = draws(config, state.step, count)
+        z = drawn.z.to(device)  # [B, batch, Z]
+        uniforms = None if drawn.uniforms is None else drawn.uniforms.to(device)
         record = torch.empty(4, count, device=device)
         for i in range(count):
-            drawn = Draws(z[i], None if uniforms is None else uniforms[i])
             real = from_uint8(images[index[i]])
-            record[:, i] = update(real, drawn, rates(config, state.step))
-        record = record.cpu()  # the one point in a block that waits for the device
-        g_loss, d_loss, prob_real, prob_fake = record
-        if not bool(torch.isfinite(record).all()):
-            raise TrainingError(
-                f"a loss is no longer a number at update {state.step:,} (G {float(g_loss[-1]):g}, "
-                f"D {float(d_loss[-1]):g}); lower lr_g={config.lr_g:g} or lr_d={config.lr_d:g}, "
-                "or go back to an earlier checkpoint"
-            )
-        yield Report(
-            step=state.step,
-            total=total,
-            g_loss=g_loss,
-            d_loss=d_loss,
-            prob_real=prob_real,
-            prob_fake=prob_fake,
-            prob_held_out=_probability_held_out(state, held_out),
+            chance = Draws(z[i], None if uniforms is None else uniforms[i])
+            record[:, i] = update(real, chance, rates(config, state.step))
+        yield report(state, record.cpu(), held_out)  # the one point that waits for the device
+
+
+def updater(state: TrainState, shape: Sequence[int]) -> Callable[[Tensor, Draws, Rates], Tensor]:
+    """`train_step` for ``state`` in the fastest way its device knows. ``shape``: of a batch."""
+    if state.device.type == "cuda":
+        return CapturedStep(state, shape)
+    return partial(train_step, state)
+
+
+def report(state: TrainState, record: Tensor, held_out: Tensor) -> Report:
+    """What the last updates gave, ``record`` [4, B] on the CPU. TrainingError where that is no number."""
+    g_loss, d_loss, prob_real, prob_fake = record
+    config = state.config
+    if not bool(torch.isfinite(record).all()):
+        raise TrainingError(
+            f"a loss is no longer a number at update {state.step:,} (G {float(g_loss[-1]):g}, "
+            f"D {float(d_loss[-1]):g}); lower lr_g={config.lr_g:g} or lr_d={config.lr_d:g}, "
+            "or go back to an earlier checkpoint"
         )
+    return Report(
+        step=state.step,
+        total=config.total_updates,
+        g_loss=g_loss,
+        d_loss=d_loss,
+        prob_real=prob_real,
+        prob_fake=prob_fake,
+        prob_held_out=_probability_held_out(state, held_out),
+    )
 
 
 def rates(config: TrainConfig, step: int) -> Rates:
@@ -234,6 +256,9 @@ def train_step(state: TrainState, real: Tensor, draws: Draws, rates: Rates) -> T
     penalties), mean probability of being real given to what D saw of ``real`` and of the fakes (before
     the update). Real and fake pass through D as batches of their own (Ioffe & Szegedy's statistics then
     differ for the two; mixing them changes the game, see Radford et al. 2016, section 3).
+
+    With the networks of `gan.stack`, K runs at once: real [K, N, C, H, W], a dimension more everywhere,
+    and [4, K] is returned.
     """
     generator, discriminator, config = state.generator, state.discriminator, state.config
     state.optimizer_g.param_groups[0]["lr"] = rates.generator
@@ -246,24 +271,25 @@ def train_step(state: TrainState, real: Tensor, draws: Draws, rates: Rates) -> T
         logits_real = discriminator(seen_real)
         logits_fake = discriminator(_shown(state, fake.detach(), draws, 1))
     loss_real, loss_fake = losses.discriminator_loss(logits_real, logits_fake)
-    d_loss = loss_real.mean() + loss_fake.mean()
+    d_loss = loss_real.mean(-1) + loss_fake.mean(-1)
     objective = d_loss
     if config.lecam:
-        penalty = losses.lecam_penalty(logits_real, logits_fake, state.gauges[2], state.gauges[3])
-        objective = objective + config.lecam * penalty.mean()
+        means = state.gauges[2:].unsqueeze(-1)
+        penalty = losses.lecam_penalty(logits_real, logits_fake, means[0], means[1])
+        objective = objective + config.lecam * penalty.mean(-1)
     if config.r1_gamma:
         slope = losses.gradient_penalty(logits_real, seen_real)
-        objective = objective + config.r1_gamma / 2 * slope.mean()
+        objective = objective + config.r1_gamma / 2 * slope.mean(-1)
     state.optimizer_d.zero_grad()
-    objective.backward()
+    objective.sum().backward()  # of the runs of a stack, which share nothing
     state.optimizer_d.step()
     _move_gauges(state, logits_real.detach(), logits_fake.detach())
 
     discriminator.requires_grad_(False)  # saves the gradients of D's weights, half of this pass
     with _autocast(state):  # another one: the first remembers the weights of before the update
-        g_loss = losses.generator_loss(discriminator(_shown(state, fake, draws, 2))).mean()
+        g_loss = losses.generator_loss(discriminator(_shown(state, fake, draws, 2))).mean(-1)
     state.optimizer_g.zero_grad()
-    g_loss.backward()
+    g_loss.sum().backward()
     state.optimizer_g.step()
     discriminator.requires_grad_(True)
 
@@ -271,7 +297,7 @@ def train_step(state: TrainState, real: Tensor, draws: Draws, rates: Rates) -> T
     state.step += 1
     with torch.no_grad():
         return torch.stack(
-            [g_loss, d_loss, logits_real.sigmoid().mean(), logits_fake.sigmoid().mean()]
+            [g_loss, d_loss, logits_real.sigmoid().mean(-1), logits_fake.sigmoid().mean(-1)]
         ).detach()
 
 
@@ -283,7 +309,14 @@ def _shown(state: TrainState, images: Tensor, draws: Draws, turn: int) -> Tensor
     """What D gets to see of ``images``."""
     if draws.uniforms is None:
         return images
-    return augment(images, draws.uniforms[turn], state.gauges[0], state.config.augment_hole)
+    probability = state.gauges[0].unsqueeze(-1).expand(images.shape[:-3])
+    shown = augment(
+        images.flatten(0, -4),
+        draws.uniforms[turn].flatten(0, -2),
+        probability.flatten(),
+        state.config.augment_hole,
+    )
+    return shown.view_as(images)
 
 
 @torch.no_grad()
@@ -294,7 +327,7 @@ def _move_gauges(state: TrainState, logits_real: Tensor, logits_fake: Tensor) ->
     is while D is too sure of them, and falls below (ADA: Karras et al. 2020, arXiv:2006.06676,
     section 3.1, with a moving average where they take the mean of four batches)."""
     config, gauges = state.config, state.gauges
-    now = torch.stack([logits_real.sign().mean(), logits_real.mean(), logits_fake.mean()])
+    now = torch.stack([logits_real.sign().mean(-1), logits_real.mean(-1), logits_fake.mean(-1)])
     gauges[1:].lerp_(now, 1 - _MEAN_DECAY)
     if config.augment == "adaptive":
         step = config.effective_batch / config.augment_ramp
@@ -314,13 +347,13 @@ class CapturedStep:
 
     def __init__(self, state: TrainState, shape: Sequence[int]) -> None:
         config, device = state.config, state.device
-        batch = config.effective_batch
+        rows = shape[:-3]
         self._state = state
-        self._real = torch.zeros(batch, *shape, device=device)
+        self._real = torch.zeros(*shape, device=device)
         uniforms = None
         if config.augment != "none":
-            uniforms = torch.zeros(3, batch, UNIFORMS, device=device)
-        self._draws = Draws(torch.randn(batch, config.model.latent_dim, device=device), uniforms)
+            uniforms = torch.zeros(3, *rows, UNIFORMS, device=device)
+        self._draws = Draws(torch.randn(*rows, config.model.latent_dim, device=device), uniforms)
         self._rates = torch.zeros(3, device=device)
         before, step = [t.clone() for t in _tensors(state)], state.step
         side = torch.cuda.Stream(device)
@@ -394,7 +427,7 @@ def _rng(seed: int, purpose: str, counter: int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest, "big"))
 
 
-def _draws(config: TrainConfig, step: int, count: int) -> Draws:
+def draws(config: TrainConfig, step: int, count: int) -> Draws:
     """Of the updates ``step .. step + count``: z [count, batch, Z] ~ N(0, 1), uniforms [count, 3, batch,
     `UNIFORMS`]."""
     batch, seed = config.effective_batch, config.seed
@@ -408,7 +441,7 @@ def _draws(config: TrainConfig, step: int, count: int) -> Draws:
     return Draws(z, torch.stack([torch.rand(shape3, generator=rng) for rng in rngs]))
 
 
-def _batch_indices(config: TrainConfig, step: int, count: int) -> Tensor:
+def batch_indices(config: TrainConfig, step: int, count: int) -> Tensor:
     """Indices of the batches of the updates ``step .. step + count``: int64 [count, batch].
 
     Each epoch is a new permutation cut into full batches; without ``reshuffle`` the first one again,

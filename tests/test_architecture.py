@@ -14,7 +14,7 @@ FLOORS = (
     "data models losses augment latents",
     "ema metrics collapse checkpoint",
     "judge trainer",
-    "evaluation speed",
+    "evaluation speed stack",
     "run",
     "zoo",
     "explorer bench",

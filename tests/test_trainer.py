@@ -149,7 +149,7 @@ def test_another_number_of_pictures_than_configured_is_refused(tiny, pictures, u
 def test_every_epoch_shows_every_picture_at_most_once(tiny, size, batch):
     config = tiny(size=size, batch_size=batch)
     per_epoch, full = config.updates_per_epoch, config.effective_batch
-    index = trainer._batch_indices(config, 0, 4 * per_epoch)
+    index = trainer.batch_indices(config, 0, 4 * per_epoch)
     assert index.shape == (4 * per_epoch, full)
     assert int(index.min()) >= 0 and int(index.max()) < size
     epochs = [rows.flatten().tolist() for rows in index.split(per_epoch)]
@@ -162,12 +162,12 @@ def test_batches_and_latents_depend_on_their_number_only(tiny):
     config = tiny(size=43)
 
     def latents(*arguments):
-        return trainer._draws(*arguments).z
+        return trainer.draws(*arguments).z
 
     def uniforms(config, *arguments):
-        return trainer._draws(replace(config, augment="fixed"), *arguments).uniforms
+        return trainer.draws(replace(config, augment="fixed"), *arguments).uniforms
 
-    for draw in (trainer._batch_indices, latents, uniforms):
+    for draw in (trainer.batch_indices, latents, uniforms):
         whole = draw(config, 0, 17)
         assert torch.equal(whole[7:12], draw(config, 7, 5))
         assert not torch.equal(whole, draw(tiny(size=43, seed=1), 0, 17))
@@ -177,7 +177,7 @@ def test_batches_and_latents_depend_on_their_number_only(tiny):
     chances = uniforms(config, 0, 50)
     assert chances.shape == (50, 3, 8, UNIFORMS)
     assert float(chances.min()) >= 0 and float(chances.max()) < 1
-    assert trainer._draws(config, 0, 2).uniforms is None
+    assert trainer.draws(config, 0, 2).uniforms is None
 
 
 @pytest.mark.parametrize(

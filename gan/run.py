@@ -19,7 +19,7 @@ import platform
 import sys
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from torch import Tensor
 
 from gan import checkpoint, data, images, jobs, judge, latents, metrics, models, trainer
 from gan.collapse import NOISE_LEGIBLE
-from gan.config import TrainConfig
+from gan.config import TrainConfig, recipe_config
 from gan.errors import CheckpointError
 from gan.evaluation import FIRST_SEED, Evaluation, evaluate, sample_images
 
@@ -418,7 +418,7 @@ def _commit() -> str:
 def train_arguments(config: TrainConfig, folder: Path, device: str, threads: int) -> list[str]:
     """The command line that makes this very run: what follows ``python -m gan``."""
     arguments = ["train", "--out", str(folder), "--device", device, "--threads", str(threads)]
-    default = replace(TrainConfig(), recipe=config.recipe)
+    default = recipe_config(config.recipe)
     for name in ("source", "size", "budget", "epochs", "updates", "recipe", "seed", "data_seed"):
         value = getattr(config, name)
         if name in ("source", "size", "budget", "recipe", "seed") or value != getattr(

@@ -130,13 +130,16 @@ def _stacked(states: Sequence[TrainState]) -> TrainState:
     stacked.step = first.step
     for name in ("optimizer_g", "optimizer_d"):
         optimizer: torch.optim.Adam = getattr(stacked, name)
-        members = [list(getattr(s, name).state.values()) for s in states]
-        for parameter, *moments in zip(optimizer.param_groups[0]["params"], *members, strict=False):
-            optimizer.state[parameter] = {
-                "step": moments[0]["step"].clone(),
-                "exp_avg": torch.stack([m["exp_avg"] for m in moments]),
-                "exp_avg_sq": torch.stack([m["exp_avg_sq"] for m in moments]),
-            }
+        members = [getattr(s, name) for s in states]
+        columns = zip(*(m.param_groups[0]["params"] for m in members), strict=True)
+        for wide, own in zip(optimizer.param_groups[0]["params"], columns, strict=True):
+            moments = [m.state[p] for m, p in zip(members, own, strict=True) if p in m.state]
+            if moments:  # none before the first update
+                optimizer.state[wide] = {
+                    "step": moments[0]["step"].clone(),
+                    "exp_avg": torch.stack([m["exp_avg"] for m in moments]),
+                    "exp_avg_sq": torch.stack([m["exp_avg_sq"] for m in moments]),
+                }
     return stacked
 
 

@@ -14,7 +14,7 @@ FLOORS = (
     "data models losses augment latents",
     "ema metrics collapse checkpoint",
     "judge trainer",
-    "evaluation speed stack",
+    "evaluation stack speed",
     "run",
     "zoo",
     "explorer bench",

@@ -40,6 +40,11 @@ RECIPES: dict[str, dict[str, Any]] = {
 AUGMENTATIONS = ("none", "fixed", "adaptive")
 
 
+def source_channels(source: str) -> int:
+    """Channels of the pictures of a source of `gan.data`: 3 for stacked digits, else 1."""
+    return 3 if source.partition(":")[0] == "stacked" else 1
+
+
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ConfigError(message)
@@ -118,7 +123,7 @@ class TrainConfig(_Plain):
     optimizer steps, whatever the size). An update is one step of D and one of G.
     """
 
-    source: str = "mnist"  # "mnist", "drawn", or "folder:PATH"
+    source: str = "mnist"  # "mnist", "stacked", "stacked:BASE", "drawn" or "folder:PATH"
     size: int = 60_000  # number of training images
     data_seed: int = 0  # which images: subsets of one data_seed are nested
     budget: Budget = "updates"
@@ -190,9 +195,15 @@ class TrainConfig(_Plain):
             )
         _require(
             isinstance(self.source, str) and bool(self.source),
-            f"source={self.source!r} must be mnist, drawn or folder:PATH",
+            f"source={self.source!r} must be mnist, stacked, stacked:BASE, drawn or folder:PATH",
         )
         _require(isinstance(self.model, ModelConfig), f"model={self.model!r} must be a ModelConfig")
+        channels = source_channels(self.source)
+        _require(
+            self.model.img_channels == channels,
+            f"img_channels={self.model.img_channels} does not fit source={self.source!r}, whose "
+            f"pictures have {channels}; give the model img_channels={channels}, or another source",
+        )
         _require(
             self.size >= 2, f"size={self.size} is too small: batch normalisation needs 2 images"
         )
@@ -223,10 +234,13 @@ class TrainConfig(_Plain):
 
 def recipe_config(recipe: str, **changes: Any) -> TrainConfig:
     """The configuration of a recipe, with ``changes`` on top; ``model`` may be a ModelConfig, or a
-    dictionary of changes to the recipe's. ConfigError for an unknown name."""
+    dictionary of changes to the recipe's. The networks get as many channels as the source has, unless
+    ``model`` says another number. ConfigError for an unknown name."""
     _choose("recipe", recipe, RECIPES)
     values = {**RECIPES[recipe], **changes}
     model = values.pop("model", {})
     if not isinstance(model, ModelConfig):
-        model = ModelConfig.from_dict({**RECIPES[recipe].get("model", {}), **model})
+        channels = source_channels(str(values.get("source", TrainConfig.source)))
+        recipes = RECIPES[recipe].get("model", {})
+        model = ModelConfig.from_dict({"img_channels": channels, **recipes, **model})
     return TrainConfig(recipe=recipe, model=model, **values)

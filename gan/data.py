@@ -2,6 +2,8 @@
 
 Sources
     ``mnist``        60,000 training images and, past that, 5,000 of the 10,000 test images
+    ``stacked``      three training images of MNIST as the three channels of one picture: 1,000
+                     combinations of digits; ``stacked:600`` takes them from the first 600 only
     ``drawn``        digits drawn from a font with random affine jitter: offline, labelled, endless
     ``folder:PATH``  anyone's own pictures, turned grey and resized; sub-folders do not matter
 
@@ -31,6 +33,7 @@ from gan.torchvision_compat import import_datasets
 
 RESOLUTION = 28  # pixels; every source delivers squares of this side
 FULL_SIZE = 60_000  # what "100 %" means: MNIST's training set
+STACKED_SIZE = 128_000  # training triples of stacked digits in the papers; see gan.stacked
 #: The sizes of the two articles, the percentages of the first counted against 60,000.
 ARTICLE_SIZES = (200, 500, 600, 1_000, 6_000, 10_000, 30_000, 60_000, 65_000)
 
@@ -38,6 +41,8 @@ _MNIST_TEST = 10_000
 _MNIST_LENT = 5_000  # test images that sizes past 60,000 may train on
 _DRAWN_TOTAL = 10_000_000  # indices from here on are held out
 _DRAWN_HELD_OUT = 10_000
+_STACKED_TOTAL = 10_000_000  # indices from here on are held out
+_STACKED_HELD_OUT = 10_000
 _FOLDER_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
 _FOLDER_MAX_FILES = 200_000
 _FOLDER_MAX_PIXELS = 50_000_000
@@ -45,7 +50,8 @@ _FOLDER_HELD_OUT_SHARE = 0.1
 
 
 class Labelled(NamedTuple):
-    """images uint8 [N, 1, 28, 28], white strokes (255) on black (0); labels int64 [N] or None."""
+    """images uint8 [N, C, 28, 28], white strokes (255) on black (0); labels int64 [N] or None.
+    C is 3 for stacked digits, of which the label is the three-digit number, else 1."""
 
     images: Tensor
     labels: Tensor | None
@@ -77,10 +83,11 @@ def parse_size(text: str) -> int:
 def load(source: str, size: int | None = None, seed: int = 0) -> Labelled:
     """The first ``size`` training images of ``source`` in the order that ``seed`` draws.
 
-    ``size=None`` means all of them: 60,000 for ``mnist`` and ``drawn``, every picture that is not
-    held out for a folder. DataError when the source is unknown, missing, damaged or too small.
+    ``size=None`` means all of them: 60,000 for ``mnist`` and ``drawn``, 128,000 for ``stacked``,
+    every picture that is not held out for a folder. DataError when the source is unknown, missing,
+    damaged or too small.
     """
-    kind, path = _parse_source(source, seed)
+    kind, rest = _parse_source(source, seed)
     if size is not None and size < 1:
         raise DataError(f"size {size} is not an amount of data; ask for at least 1 image")
     if kind == "mnist":
@@ -89,7 +96,11 @@ def load(source: str, size: int | None = None, seed: int = 0) -> Labelled:
         count = FULL_SIZE if size is None else size
         _require_available(count, _DRAWN_TOTAL, source)
         return _draw(0, count, seed)
-    training, _ = _split_folder(path, seed)
+    if kind == "stacked":
+        count = STACKED_SIZE if size is None else size
+        _require_available(count, _STACKED_TOTAL, source)
+        return stack(base_digits(source, seed), count, seed)
+    training, _ = _split_folder(Path(rest), seed)
     count = len(training) if size is None else size
     _require_available(count, len(training), source)
     return Labelled(_read_pictures(training[:count]), None)
@@ -99,9 +110,10 @@ def load_held_out(source: str, size: int | None = None, seed: int = 0) -> Labell
     """Images that ``load(source, size, seed)`` never contains.
 
     ``mnist``: the 10,000 test images, or past 60,000 the 5,000 of them that are not lent to
-    training; ``drawn``: 10,000 others; a folder: the tenth of its pictures that is kept apart.
+    training; ``stacked``: 10,000 triples of test images; ``drawn``: 10,000 others; a folder: the
+    tenth of its pictures that is kept apart.
     """
-    kind, path = _parse_source(source, seed)
+    kind, rest = _parse_source(source, seed)
     if kind == "mnist":
         test = _read_mnist(train=False)
         if size is None or size <= FULL_SIZE:
@@ -109,19 +121,35 @@ def load_held_out(source: str, size: int | None = None, seed: int = 0) -> Labell
         return _take(test, _test_order()[_MNIST_LENT:])
     if kind == "drawn":
         return _draw(_DRAWN_TOTAL, _DRAWN_HELD_OUT, seed)
-    _, held_out = _split_folder(path, seed)
+    if kind == "stacked":
+        return stack(_read_mnist(train=False), _STACKED_HELD_OUT, seed, start=_STACKED_TOTAL)
+    _, held_out = _split_folder(Path(rest), seed)
     return Labelled(_read_pictures(held_out), None)
 
 
-def _parse_source(source: str, seed: int) -> tuple[str, Path]:
+def _parse_source(source: str, seed: int) -> tuple[str, str]:
+    """(kind, what stands behind the colon: a folder, or how many digits are stacked)."""
     if seed < 0:
         raise DataError(f"seed {seed} cannot draw an order; give 0 or more")
     if source in ("mnist", "drawn"):
-        return source, Path()
-    kind, _, path = source.partition(":")
-    if kind == "folder" and path:
-        return kind, Path(path)
-    raise DataError(f"source {source!r} is unknown; choose mnist, drawn or folder:PATH")
+        return source, ""
+    if source == "stacked":
+        return source, str(FULL_SIZE)
+    kind, _, rest = source.partition(":")
+    if kind == "folder" and rest:
+        return kind, rest
+    if kind == "stacked":
+        # one way to write a number, for the source is the name of the data
+        canonical = rest.isascii() and rest.isdigit() and len(rest) <= 5 and rest[0] != "0"
+        if not canonical or int(rest) > FULL_SIZE:
+            raise DataError(
+                f"source {source!r} names no number of digits to stack; write a whole number from "
+                f"1 to {FULL_SIZE} such as stacked:600, or stacked for all {FULL_SIZE:,}"
+            )
+        return kind, rest
+    raise DataError(
+        f"source {source!r} is unknown; choose mnist, stacked, stacked:BASE, drawn or folder:PATH"
+    )
 
 
 def _require_available(asked: int, available: int, source: str) -> None:
@@ -185,6 +213,52 @@ def _read_mnist(train: bool) -> Labelled:
             f"({expected}, 28, 28): the files are damaged or of another data set; {remedy}"
         )
     return Labelled(images.unsqueeze(1), labels.to(torch.int64))
+
+
+# --- stacked -------------------------------------------------------------------------------
+
+
+def stack(digits: Labelled, count: int, seed: int, start: int = 0) -> Labelled:
+    """Triples ``start`` to ``start + count`` of labelled ``digits`` [M, 1, 28, 28].
+
+    images uint8 [count, 3, 28, 28], 2,352 bytes each; labels 100 a + 10 b + c of the digits a, b, c
+    in channels 0, 1, 2. The three are drawn independently, with replacement. Triple i depends on
+    (seed, i, digits) alone; see `_draw`.
+    """
+    assert digits.labels is not None
+    bits = np.random.Philox(key=seed)
+    bits.advance(start)  # four numbers at a time, of which a triple takes three
+    uniforms = np.random.Generator(bits).random((count, 4))[:, :3]
+    index = torch.from_numpy((uniforms * len(digits.images)).astype(np.int64))  # [count, 3]
+    places = torch.tensor([100, 10, 1])
+    return Labelled(digits.images.squeeze(1)[index], (digits.labels[index] * places).sum(dim=1))
+
+
+def base_digits(source: str, seed: int = 0) -> Labelled:
+    """The single digits [M, 1, 28, 28] that the triples of a stacked source are made of: the first M
+    training images in the order of ``seed``. DataError where one of the ten digits is not among
+    them: the 1,000 combinations then do not all exist."""
+    kind, rest = _parse_source(source, seed)
+    if kind != "stacked":
+        raise DataError(f"source {source!r} stacks no digits; name stacked or stacked:BASE")
+    digits = _load_mnist(int(rest), seed)
+    assert digits.labels is not None
+    counts = torch.bincount(digits.labels, minlength=10).tolist()
+    missing = [str(digit) for digit, found in enumerate(counts) if not found]
+    if missing:
+        raise DataError(
+            f"the {rest} digits of {source} (data seed {seed}) hold no {', '.join(missing)}; "
+            "take more of them, or another data seed"
+        )
+    return digits
+
+
+def load_singles(source: str, size: int | None = None, seed: int = 0) -> tuple[Labelled, Labelled]:
+    """(`load`, `load_held_out`), but of a stacked source the single digits: what a generated digit is
+    compared with to see whether it is a copy."""
+    if _parse_source(source, seed)[0] == "stacked":
+        return base_digits(source, seed), _read_mnist(train=False)
+    return load(source, size, seed), load_held_out(source, size, seed)
 
 
 # --- drawn ---------------------------------------------------------------------------------

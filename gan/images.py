@@ -22,6 +22,17 @@ def from_uint8(pixels: Tensor) -> Tensor:
     return pixels.to(torch.float32).div_(127.5).sub_(1.0)
 
 
+def one_channel(images: Tensor) -> Tensor:
+    """images [N, C, H, W] -> [N, 1, H, W]: of picture i its channel i mod C.
+
+    Three digits in one picture are judged as digits so: as many as there are pictures, each of
+    another latent, every channel equally often. Pictures of one channel stay as they are.
+    """
+    count, channels = images.shape[:2]
+    index = torch.arange(count, device=images.device)
+    return images[index, index % channels].unsqueeze(1)
+
+
 def grid(pixels: np.ndarray, columns: int, gap: int = 2, background: int = 0) -> np.ndarray:
     """pixels uint8 [N, H, W, C] -> one picture uint8 [rows*(H+gap)+gap, columns*(W+gap)+gap, C].
 

@@ -77,6 +77,26 @@ def judges(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def drawn_mnist() -> dict[bool, data.Labelled]:
+    """As many drawn digits as MNIST has, whether of its training set: 600 and 200, many times over."""
+    parts = {}
+    for train, count, seed in ((True, 600, 21), (False, 200, 22)):
+        images, labels = data.load("drawn", count, seed)
+        times = (60_000 if train else 10_000) // count
+        parts[train] = data.Labelled(images.repeat(times, 1, 1, 1), labels.repeat(times))
+    return parts
+
+
+@pytest.fixture
+def fake_mnist(
+    monkeypatch: pytest.MonkeyPatch, drawn_mnist: dict[bool, data.Labelled]
+) -> dict[bool, data.Labelled]:
+    """Drawn digits in the place of MNIST's files."""
+    monkeypatch.setattr(data, "_read_mnist", lambda train: drawn_mnist[train])
+    return drawn_mnist
+
+
 @pytest.fixture(scope="session", autouse=True)
 def small_scores() -> Iterator[None]:
     """Runs are monitored and scored on few samples: their figures are not what is tested."""

@@ -55,7 +55,9 @@ def test_an_amount_that_is_none_is_quoted(text):
 @pytest.mark.parametrize("source", ["", "cifar", "MNIST", "mnist ", "folder", "folder:", "drawn:5"])
 def test_an_unknown_source_is_quoted_and_the_known_are_listed(source):
     for load in (data.load, data.load_held_out):
-        with pytest.raises(DataError, match="choose mnist, drawn or folder:PATH") as caught:
+        with pytest.raises(
+            DataError, match="choose mnist, stacked, stacked:BASE, drawn or"
+        ) as caught:
             load(source)
         assert repr(source) in str(caught.value)
 
@@ -113,6 +115,110 @@ def test_held_out_drawn_digits_are_ten_thousand_others():
     assert len(held_out.images) == len(held_out.labels) == 10_000
     assert not _rows(held_out.images) & _rows(data.load("drawn", 600).images)
     assert torch.equal(held_out.images, data.load_held_out("drawn", 6_000).images)
+
+
+# --- stacked -------------------------------------------------------------------------------
+
+
+def test_a_stacked_picture_is_three_digits_and_its_label_their_number(fake_mnist):
+    source = "stacked:400"
+    base = data.base_digits(source, seed=2)
+    assert torch.equal(base.images, data.load("mnist", 400, seed=2).images)
+    digit_of = {p.numpy().tobytes(): int(d) for p, d in zip(*base, strict=True)}
+    images, labels = data.load(source, 500, seed=2)
+    assert images.shape == (500, 3, 28, 28) and images.dtype == torch.uint8
+    assert labels.shape == (500,) and labels.dtype == torch.int64
+    for picture, label in zip(images, labels.tolist(), strict=True):
+        digits = [digit_of[channel.numpy().tobytes()] for channel in picture]
+        assert label == 100 * digits[0] + 10 * digits[1] + digits[2]
+    assert len(set(labels.tolist())) > 300  # of 1,000, of which 500 draws hit 394 on average
+
+
+def test_stacked_digits_are_drawn_alike_and_independently(fake_mnist):
+    labels = data.load("stacked", 20_000).labels
+    share = torch.bincount(fake_mnist[True].labels, minlength=10).double() / 60_000
+    for place in (100, 10, 1):
+        counts = torch.bincount(labels // place % 10, minlength=10).double()
+        error = (share * (1 - share) / 20_000).sqrt()
+        assert bool(((counts / 20_000 - share).abs() < 5 * error).all()), place
+    # pairs of channels: a chi-square of 81 degrees of freedom, five standard deviations
+    for pair in (labels // 10, labels % 100, labels // 100 * 10 + labels % 10):
+        seen = torch.bincount(pair, minlength=100).double()
+        expected = 20_000 * torch.outer(share, share).flatten()
+        assert float(((seen - expected) ** 2 / expected).sum()) < 99 + 5 * (2 * 99) ** 0.5
+
+
+def test_a_stacked_picture_depends_on_seed_place_and_base_only(fake_mnist):
+    many = data.load("stacked", 3_000, seed=3)
+    for size in (1, 7, 600):
+        few = data.load("stacked", size, seed=3)
+        assert torch.equal(few.images, many.images[:size])
+        assert torch.equal(few.labels, many.labels[:size])
+    assert torch.equal(data.load("stacked:60000", 600, seed=3).images, many.images[:600])
+    for other in (data.load("stacked", 600, seed=4), data.load("stacked:300", 600, seed=3)):
+        assert not torch.equal(other.labels, many.labels[:600])
+    # a stretch can be entered anywhere
+    base = data.base_digits("stacked", seed=3)
+    assert torch.equal(data.stack(base, 10, 3, start=500).images, many.images[500:510])
+
+
+def test_stacked_digits_come_from_their_base_only_and_bases_are_nested(fake_mnist):
+    small, large = (data.base_digits(f"stacked:{n}", seed=1) for n in (100, 350))
+    assert torch.equal(large.images[:100], small.images)
+    drawn = data.load("stacked:100", 2_000, seed=1).images.flatten(0, 1)
+    assert _rows(drawn) == _rows(small.images)  # 6,000 draws leave none of 100 out
+
+
+def test_held_out_stacked_digits_are_of_test_images_alone(fake_mnist):
+    held_out = data.load_held_out("stacked:300", 600, seed=1)
+    assert held_out.images.shape == (10_000, 3, 28, 28) and len(held_out.labels) == 10_000
+    assert _rows(held_out.images.flatten(0, 1)) <= _rows(fake_mnist[False].images)
+    training = data.load("stacked", 5_000, seed=1).images.flatten(0, 1)
+    assert not _rows(training) & _rows(fake_mnist[False].images)
+
+
+def test_the_sizes_of_stacked_sets(fake_mnist, monkeypatch):
+    monkeypatch.setattr(data, "stack", lambda digits, count, seed: count)
+    assert data.load("stacked") == 128_000
+    assert data.load("stacked", 10_000_000) == 10_000_000
+    with pytest.raises(DataError, match=r"10,000,001 .* stacked has 10,000,000"):
+        data.load("stacked", 10_000_001)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["", "0", "-5", "60001", "6,000", "600 ", " 600", "0600", "six", "1.5", "６００", "9" * 99],
+)
+def test_a_base_that_is_no_number_of_digits_is_quoted(rest):
+    for load in (data.load, data.load_held_out, data.base_digits):
+        with pytest.raises(DataError, match="stacked:600") as caught:
+            load(f"stacked:{rest}")
+        assert repr(f"stacked:{rest}") in str(caught.value)
+
+
+def test_a_base_without_all_ten_digits_is_refused_by_name(fake_mnist):
+    missing = set(range(10)) - set(data.load("mnist", 5).labels.tolist())
+    with pytest.raises(DataError, match="take more of them") as caught:
+        data.load("stacked:5")
+    assert ", ".join(str(digit) for digit in sorted(missing)) in str(caught.value)
+
+
+def test_single_digits_are_what_copies_are_looked_for_among(fake_mnist):
+    training, held_out = data.load_singles("stacked:300", 128_000, seed=1)
+    assert torch.equal(training.images, data.base_digits("stacked:300", 1).images)
+    assert torch.equal(held_out.images, fake_mnist[False].images)
+    training, held_out = data.load_singles("drawn", 40, seed=1)
+    assert torch.equal(training.images, data.load("drawn", 40, seed=1).images)
+    assert torch.equal(held_out.images, data.load_held_out("drawn", 40, seed=1).images)
+    with pytest.raises(DataError, match="'mnist' stacks no digits"):
+        data.base_digits("mnist")
+
+
+@pytest.mark.mnist
+def test_no_test_image_of_mnist_is_in_a_training_triple():
+    unseen = _rows(data.load_held_out("mnist").images)
+    assert not _rows(data.load("stacked", 3_000).images.flatten(0, 1)) & unseen
+    assert _rows(data.load_held_out("stacked").images.flatten(0, 1)) <= unseen
 
 
 # --- folder --------------------------------------------------------------------------------

@@ -27,6 +27,15 @@ def test_values_outside_are_clamped_not_wrapped():
     assert images.to_uint8(wild).ravel().tolist() == [0, 0, 255, 255]
 
 
+def test_one_channel_of_every_picture_in_turn():
+    pictures = torch.arange(5 * 3 * 4).reshape(5, 3, 2, 2)
+    found = images.one_channel(pictures)
+    assert found.shape == (5, 1, 2, 2)
+    for index, picture in enumerate(found):
+        assert torch.equal(picture[0], pictures[index, index % 3])
+    assert torch.equal(images.one_channel(pictures[:, :1]), pictures[:, :1])
+
+
 def test_channels_move_to_the_end():
     pixels = torch.randint(
         0, 256, (2, 3, 4, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,10 +23,22 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from gan import bench, checkpoint, data, evaluation, judge, run, speed, trainer, zoo
+from gan import (
+    bench,
+    checkpoint,
+    data,
+    evaluation,
+    judge,
+    models,
+    run,
+    speed,
+    stacked,
+    trainer,
+    zoo,
+)
 from gan.collapse import diagnose
-from gan.config import BUDGETS, RECIPES, recipe_config
-from gan.errors import GanError
+from gan.config import BUDGETS, RECIPES, TrainConfig, recipe_config, source_channels
+from gan.errors import ConfigError, GanError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,8 +78,12 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     train = command("train", _train, "Train one GAN, or go on with an interrupted run.")
-    train.add_argument("--source", default="mnist", help="mnist, drawn or folder:PATH")
-    train.add_argument("--size", type=_size, default=600, help="images: 600, or a share: 1%%")
+    train.add_argument(
+        "--source", default="mnist", help="mnist, stacked, stacked:BASE, drawn or folder:PATH"
+    )
+    train.add_argument(
+        "--size", type=_size, help="images: 600, or a share: 1%% (default 600; of stacked 128,000)"
+    )
     train.add_argument("--budget", choices=BUDGETS, default="updates")
     train.add_argument("--epochs", type=int, help="passes over the data (default 20)")
     train.add_argument("--updates", type=int, help="optimizer steps (default 6000)")
@@ -84,9 +101,14 @@ def _parser() -> argparse.ArgumentParser:
 
     score = command("evaluate", _evaluate, "Score a model of the zoo, or a model file.")
     score.add_argument("model", help="a name from `zoo list`, or a .safetensors file")
-    score.add_argument("--samples", type=int, default=evaluation.SAMPLES)
-    score.add_argument("--draws", type=int, default=evaluation.DRAWS)
+    score.add_argument("--samples", type=int, help="default 2,000; with --stacked 26,000")
+    score.add_argument("--draws", type=int, help=f"default {evaluation.DRAWS}")
     score.add_argument("--copies", action="store_true", help="also the copy check; needs the data")
+    score.add_argument(
+        "--stacked",
+        action="store_true",
+        help="instead count the modes of a model of stacked digits; needs MNIST",
+    )
     score.add_argument("--threads", type=_count, help="CPU threads")
 
     teach = command("judge", _judge, "Train the digit classifier that scores; needs MNIST.")
@@ -169,6 +191,8 @@ def _train(options: argparse.Namespace) -> tuple[Any, str]:
         for name in ("source", "size", "budget", "epochs", "updates", "seed", "data_seed")
         if getattr(options, name) is not None
     }
+    if "size" not in changes:
+        changes["size"] = data.STACKED_SIZE if source_channels(options.source) > 1 else 600
     config = recipe_config(options.recipe, **changes)
     device = trainer.choose_device(options.device)
     folder = options.out or zoo.run_folder(config, zoo.RUNS)
@@ -198,7 +222,7 @@ def _train(options: argparse.Namespace) -> tuple[Any, str]:
             )
     cards = zoo.read_manifest(folder)
     lines = [f"{folder}: {config.total_updates:,} updates on {config.size:,} images"]
-    if config.source != "mnist":
+    if config.source.partition(":")[0] not in ("mnist", "stacked"):
         lines.append("judged against the handwriting of MNIST: of other pictures that says little")
     for card in cards:
         lines += [f"{card.snapshot} (update {card.step:,}):", *_score_lines(card.metrics)]
@@ -243,24 +267,78 @@ def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
     else:
         card = zoo.find(options.model, zoo.list_models())
         config, generator = card.config, zoo.open_model(card).generator
+    if options.stacked:
+        return _evaluate_modes(options, config, generator)
+    draws = evaluation.DRAWS if options.draws is None else options.draws
     training = held_out = None
     if options.copies:
-        training = data.load(config.source, config.size, config.data_seed).images
-        held_out = data.load_held_out(config.source, config.size, config.data_seed).images
-    with tqdm(total=options.draws, unit="draw", disable=None) as bar:
+        singles = data.load_singles(config.source, config.size, config.data_seed)
+        training, held_out = (part.images for part in singles)
+    with tqdm(total=draws, unit="draw", disable=None) as bar:
         scored = evaluation.evaluate(
             generator,
             config.model.latent_dim,
             judge.load(),
             judge.reference(test_images=run.reference_images(config)),
-            samples=options.samples,
-            draws=options.draws,
+            samples=evaluation.SAMPLES if options.samples is None else options.samples,
+            draws=draws,
             training_images=training,
             held_out_images=held_out,
             progress=lambda done, total: bar.update(done - bar.n),
         )
     result = scored.to_dict() | {"verdicts": [v.kind for v in scored.verdicts()]}
     return result, "\n".join([options.model, *_score_lines(scored)])
+
+
+def _evaluate_modes(
+    options: argparse.Namespace, config: TrainConfig, generator: models.Generator
+) -> tuple[Any, str]:
+    """The modes of stacked digits: of the model, of a perfect sampler, and as published of others."""
+    if config.model.img_channels != stacked.CHANNELS:
+        raise ConfigError(
+            f"{options.model} was trained on {config.source}, pictures of {config.model.img_channels} "
+            "channel: it has no modes to count; leave out --stacked, or name a model of --source stacked"
+        )
+    if options.draws is not None or options.copies:
+        raise ConfigError(
+            "--stacked is one draw without a copy check; leave out --draws and --copies"
+        )
+    samples = stacked.SAMPLES if options.samples is None else options.samples
+    base, unseen = data.load_singles(config.source, seed=config.data_seed)
+    assert base.labels is not None
+    classifier = judge.load()
+    with tqdm(total=2 * samples, unit="sample", disable=None) as bar:
+        found = evaluation.evaluate_modes(
+            generator,
+            config.model.latent_dim,
+            classifier,
+            stacked.mode_probabilities(base.labels),
+            samples,
+            progress=lambda done, _: bar.update(done - bar.n),
+        )
+        real = stacked.of_real_digits(
+            classifier, unseen, samples, progress=lambda done, _: bar.update(samples + done - bar.n)
+        )
+    accuracy = judge.provenance()["accuracy"]
+    result = {
+        "model": options.model,
+        **asdict(found),
+        "noise_floor": found.floor,
+        "real": asdict(real),
+        "judge_accuracy": accuracy,
+        "published": [row._asdict() for row in stacked.PUBLISHED],
+    }
+    lines = [
+        f"{options.model}: stacked digits of {config.source}, {samples:,} samples in one draw",
+        f"  {'':22} modes of 1,000     KL  read with 0.9 confidence",
+        f"  {'this model':22} {found.modes:14,} {found.kl:6.4f}  {found.legible:.1%}",
+        f"  {'real test digits':22} {real.modes:14,} {real.kl:6.4f}  {real.legible:.1%}",
+        f"  a perfect sampler's KL is about {found.floor:.4f} at this number of samples; the judge reads "
+        f"{accuracy:.2%} of single test digits right",
+        "published (other networks, training and classifiers: a place on the map, not a race):",
+        *(f"  {r.method:22} {r.modes:14,g} {r.kl:6.3g}  {r.source}" for r in stacked.PUBLISHED),
+    ]
+    return result, "\n".join(lines)
 
 
 def _score_lines(scored: evaluation.Evaluation) -> list[str]:
@@ -274,6 +352,12 @@ def _score_lines(scored: evaluation.Evaluation) -> list[str]:
     if scored.copies is not None:
         lines.append(
             f"  copies     {scored.copies.copied_share:.1%} of {scored.copies.n:,} (expected 1 %)"
+        )
+    if scored.modes is not None:
+        modes = scored.modes
+        lines.append(
+            f"  modes      {modes.modes:,} of {stacked.MODES:,}, KL {modes.kl:.3f} (about {modes.floor:.4f} "
+            f"of a perfect sampler) in {modes.n:,} samples; what follows is of single digits"
         )
     for verdict in diagnose(scored.measures()):
         words = verdict.words()
@@ -394,6 +478,7 @@ def _zoo(options: argparse.Namespace) -> tuple[Any, str]:
 
 def _card_row(card: zoo.ModelCard) -> dict[str, Any]:
     figures = {name: figure.value for name, figure in card.metrics.figures.items()}
+    modes = card.metrics.modes
     return {
         "name": card.name,
         "size": card.size,
@@ -405,14 +490,16 @@ def _card_row(card: zoo.ModelCard) -> dict[str, Any]:
         "seeds": card.seeds,
         "verdicts": [v.kind for v in card.metrics.verdicts()],
         **figures,
+        **({} if modes is None else {"modes": modes.modes, "kl": modes.kl}),
     }
 
 
 def _card_line(card: zoo.ModelCard) -> str:
     row = _card_row(card)
+    modes = f"modes {row['modes']}, KL {row['kl']:.3f}  " if "modes" in row else ""
     return (
         f"{card.name:38} update {card.step:6,}  {card.seeds} seed(s)  FD {row['fd']:7.2f}  "
-        f"legible {row['legible']:6.1%}  coverage {row['coverage']:.2f}  {', '.join(row['verdicts'])}"
+        f"legible {row['legible']:6.1%}  coverage {row['coverage']:.2f}  {modes}{', '.join(row['verdicts'])}"
     )
 
 

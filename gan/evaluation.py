@@ -10,12 +10,13 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from gan import metrics
+from gan import metrics, stacked
 from gan.collapse import CopyFigures, Measures, Verdict, diagnose
 from gan.errors import ConfigError
-from gan.images import from_uint8
+from gan.images import from_uint8, one_channel
 from gan.judge import Judge, Reference, read
 from gan.latents import sample_z
+from gan.stacked import ModeFigures
 
 FIRST_SEED = 1_000_000  # latents of the evaluation; the app's seeds start at 0
 SAMPLES = 2_000
@@ -43,6 +44,10 @@ class Evaluation:
     precision, recall, density, coverage (k = 5, against 2,000 test images), vendi, and two that
     are 1 for real digits: spread (median pixel distance of two samples) and contrast (pixel
     deviation within a sample).
+
+    Of a model of stacked digits every sample is judged as one digit (`gan.images.one_channel`), and so
+    are the copies; only ``spread`` is of whole pictures, for a collapse shows in them alone. ``modes``:
+    how many of the 1,000 combinations it draws; None for others, and where it was not counted.
     """
 
     judge: str
@@ -51,6 +56,7 @@ class Evaluation:
     counts: tuple[int, ...]
     figures: dict[str, Figure]
     copies: CopyFigures | None
+    modes: ModeFigures | None = None
 
     def measures(self) -> Measures:
         figures = self.figures
@@ -74,6 +80,7 @@ class Evaluation:
         if not isinstance(values["figures"], dict):
             raise TypeError(f"figures must be a dictionary, not {type(values['figures']).__name__}")
         copies = values["copies"]
+        modes = values.get("modes")  # written since there are stacked digits
         return cls(
             judge=values["judge"],
             reference=values["reference"],
@@ -81,6 +88,7 @@ class Evaluation:
             counts=tuple(values["counts"]),
             figures={name: Figure(**figure) for name, figure in values["figures"].items()},
             copies=None if copies is None else CopyFigures(**copies),
+            modes=None if modes is None else ModeFigures(**modes),
         )
 
 
@@ -109,10 +117,13 @@ def evaluate(
     draws: int = DRAWS,
     training_images: Tensor | None = None,
     held_out_images: Tensor | None = None,
+    mode_probabilities: Tensor | None = None,
+    mode_samples: int = stacked.SAMPLES,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Scores ``draws`` lots of ``samples`` pictures from fixed latents; the same generator gets the
-    same figures. With uint8 training and held-out images the copy check is made as well.
+    same figures. With uint8 training and held-out images [N, 1, H, W] the copy check is made as
+    well, with the ``mode_probabilities`` [1000] of stacked digits their modes are counted.
     ConfigError for fewer than 200 samples or fewer than 2 draws, which have no spread."""
     if samples < 200 or draws < 2:
         raise ConfigError(
@@ -123,8 +134,9 @@ def evaluate(
     first = None
     for draw in range(draws):
         images = sample_images(generator, latent_dim, FIRST_SEED + draw * samples, samples)
-        first = images if first is None else first
-        reading = read(judge, images)
+        digits = one_channel(images)
+        first = digits if first is None else first
+        reading = read(judge, digits)
         drawn = reading.counts()
         counts = [a + b for a, b in zip(counts, drawn, strict=True)]
         prdc = metrics.precision_recall_density_coverage(reference.sample, reading.features)
@@ -133,8 +145,8 @@ def evaluate(
             "legible": sum(drawn) / samples,
             "fd": metrics.frechet_distance_of_moments(*part, reference.mean, reference.cov),
             "vendi": metrics.vendi_score(reading.features + 1e-9),
-            "spread": metrics.pairwise_spread(images) / reference.pixel_spread,
-            "contrast": metrics.contrast(images) / reference.contrast,
+            "spread": relative_spread(images, reference),
+            "contrast": metrics.contrast(digits) / reference.contrast,
             **prdc._asdict(),
         }
         for name, value in row.items():
@@ -144,6 +156,9 @@ def evaluate(
     copies = None
     if training_images is not None and held_out_images is not None and first is not None:
         copies = check_copies(first[:_COPY_QUERIES], training_images, held_out_images)
+    modes = None
+    if mode_probabilities is not None:
+        modes = evaluate_modes(generator, latent_dim, judge, mode_probabilities, mode_samples)
     return Evaluation(
         judge=judge_name,
         reference=reference.name,
@@ -151,7 +166,31 @@ def evaluate(
         counts=tuple(counts),
         figures={name: _figure(lots, samples) for name, lots in values.items()},
         copies=copies,
+        modes=modes,
     )
+
+
+def evaluate_modes(
+    generator: Callable[[Tensor], Tensor],
+    latent_dim: int,
+    judge: Judge,
+    probabilities: Tensor,
+    samples: int = stacked.SAMPLES,
+    progress: Callable[[int, int], None] | None = None,
+) -> ModeFigures:
+    """Counts the modes of a generator of stacked digits in one draw of ``samples`` fixed latents, against
+    p_data ``probabilities`` [1000]; see `gan.stacked`. ConfigError for a generator of other pictures."""
+
+    def draw(start: int, count: int) -> Tensor:
+        return sample_images(generator, latent_dim, FIRST_SEED + start, count)
+
+    return stacked.count_modes(judge, stacked.in_chunks(draw, samples, progress), probabilities)
+
+
+def relative_spread(images: Tensor, reference: Reference) -> float:
+    """Median pixel distance of two pictures [N, C, H, W] over that of two real digits. The squares of
+    C independent digits add up, so two triples of real digits also have about 1."""
+    return metrics.pairwise_spread(images) / (reference.pixel_spread * math.sqrt(images.shape[1]))
 
 
 def _figure(lots: list[float], samples: int) -> Figure:

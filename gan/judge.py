@@ -99,6 +99,8 @@ class Reading:
 @torch.no_grad()
 def read(judge: Judge, images: Tensor, batch_size: int = 500) -> Reading:
     """images [N, 1, H, W], uint8 or float in [-1, 1] -> `Reading` on the CPU, in batches."""
+    if images.shape[1] != 1:
+        raise ValueError(f"a digit has one channel, got {tuple(images.shape)}: read them apart")
     device = next(judge.parameters()).device
     features, digits, confidences = [], [], []
     for start in range(0, len(images), batch_size):

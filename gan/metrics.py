@@ -25,6 +25,13 @@ class PRDC(NamedTuple):
     coverage: float
 
 
+class Modes(NamedTuple):
+    """How many modes were seen, and KL(p_model || p_data) over the modes in nats."""
+
+    modes: int
+    kl: float
+
+
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
     """features [N, F] -> mean [F], covariance [F, F] (divided by N - 1), float64. Needs N >= 2."""
     if features.ndim != 2 or len(features) < 2:
@@ -174,6 +181,24 @@ def _cells(points: Tensor, centres: Tensor) -> Tensor:
 
 def _histogram(points: Tensor, centres: Tensor) -> Tensor:
     return torch.bincount(_cells(points, centres), minlength=len(centres)).double() / len(points)
+
+
+def modes_and_kl(counts: Tensor, expected: Tensor) -> Modes:
+    """counts [K] of samples by mode, expected [K] probabilities of the data -> `Modes`.
+
+    The two figures of Stacked MNIST (Srivastava et al. 2017, arXiv:1705.07761; Lin et al. 2018,
+    arXiv:1712.04086), p_model being counts / n. The divergence is biased upwards: n samples of the
+    data itself get about (K - 1) / (2 n) where n is many times K. Infinite where a mode was seen that
+    the data does not have.
+    """
+    if counts.shape != expected.shape or int(counts.sum()) == 0:
+        raise ValueError(
+            f"need counts of at least one sample in {tuple(expected.shape)} modes, got "
+            f"{int(counts.sum())} in {tuple(counts.shape)}"
+        )
+    share = counts.double() / counts.sum()
+    # rounding may leave a sum of terms that cancel below zero
+    return Modes(int((counts > 0).sum()), max(0.0, _relative_entropy(share, expected.double())))
 
 
 def _relative_entropy(p: Tensor, q: Tensor) -> float:

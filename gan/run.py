@@ -29,11 +29,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan import checkpoint, data, images, jobs, judge, latents, metrics, models, stack, trainer
+from gan import (
+    checkpoint,
+    data,
+    images,
+    jobs,
+    judge,
+    latents,
+    metrics,
+    models,
+    stack,
+    stacked,
+    trainer,
+)
 from gan.collapse import NOISE_LEGIBLE
 from gan.config import TrainConfig, recipe_config
 from gan.errors import CheckpointError
-from gan.evaluation import FIRST_SEED, Evaluation, evaluate, sample_images
+from gan.evaluation import FIRST_SEED, Evaluation, evaluate, relative_spread, sample_images
 
 MODEL_KIND = "generator"
 MANIFEST = "manifest.json"
@@ -48,7 +60,8 @@ _BEST_FACTOR = 0.7  # the best moment is kept when its FD is below this share of
 @dataclass(frozen=True)
 class Moment:
     """What the monitor saw of the average after ``step`` updates, in `MONITOR_SAMPLES` samples: digits
-    read, Frechet distance in the monitor's own features, spread of the pictures against real ones."""
+    read, Frechet distance in the monitor's own features, spread of the pictures against real ones.
+    Of stacked digits it sees one a sample, as `gan.evaluation` does."""
 
     step: int
     counts: tuple[int, ...]
@@ -212,13 +225,16 @@ class _Run:
 
     def finish(self, command: Sequence[str] | None) -> None:
         """Scores what came out and writes the folder's files."""
+        config, training, held_out = self.config, self.training, self.held_out
+        if config.model.img_channels > 1:  # copies are looked for among single digits
+            training, held_out = data.load_singles(config.source, config.size, config.data_seed)
         _finish(
-            self.config,
+            config,
             self.folder,
             self.state,
             self._book,
-            self.training.images,
-            self.held_out.images,
+            training,
+            held_out,
             self._judges,
             command,
         )
@@ -254,20 +270,21 @@ class _Monitor:
     def __call__(self, generator: models.Generator, step: int) -> Moment:
         # other latents than those of the final score
         drawn = sample_images(generator, self._latent_dim, FIRST_SEED * 2, MONITOR_SAMPLES)
-        reading = judge.read(self._judge, drawn)
+        reading = judge.read(self._judge, images.one_channel(drawn))
         mean, cov = metrics.moments(reading.features)
         reference = self._reference
         return Moment(
             step=step,
             counts=tuple(reading.counts()),
             fd=metrics.frechet_distance_of_moments(mean, cov, reference.mean, reference.cov),
-            spread=metrics.pairwise_spread(drawn) / reference.pixel_spread,
+            spread=relative_spread(drawn, reference),
         )
 
     @torch.no_grad()
     def film(self, generator: models.Generator) -> Tensor:
+        """uint8 [16, H, W], of stacked digits [16, H, W, 3]."""
         device = next(generator.parameters()).device
-        return torch.from_numpy(images.to_uint8(generator(self._z.to(device)))[..., 0])
+        return torch.from_numpy(images.to_uint8(generator(self._z.to(device)))).squeeze(-1)
 
 
 class _Book:
@@ -346,8 +363,8 @@ def _finish(
     folder: Path,
     state: trainer.TrainState,
     book: _Book,
-    training_images: Tensor,
-    held_out_images: Tensor,
+    training: data.Labelled,
+    held_out: data.Labelled,
     judges: Path,
     command: Sequence[str] | None,
 ) -> None:
@@ -375,8 +392,9 @@ def _finish(
             generator.load_state_dict(book.best)
             snapshots.append(("best", book.best_step, generator.eval()))
     checkpoint.write_json(folder / "evidence.json", book.evidence())
-    frames = torch.stack(book.frames)  # [T, 16, H, W]
-    sheet = images.grid(frames.flatten(0, 1).unsqueeze(-1).numpy(), FILM_LATENTS, gap=0)
+    frames = torch.stack(book.frames).flatten(0, 1)  # [T * 16, H, W] or [T * 16, H, W, 3]
+    frames = frames.reshape(*frames.shape[:3], config.model.img_channels)
+    sheet = images.grid(frames.numpy(), FILM_LATENTS, gap=0)
     checkpoint.write_atomically(folder / "film.png", images.to_png(sheet))
     entries = []
     for snapshot, step, generator in snapshots:
@@ -394,7 +412,7 @@ def _finish(
                 "film": "film.png",
                 "config": config.to_dict(),
                 "provenance": provenance,
-                **_score(path, config, judges, training_images, held_out_images, book.seconds),
+                **_score(path, config, judges, training, held_out, book.seconds),
             }
         )
     checkpoint.write_json(folder / MANIFEST, {"version": 1, "models": entries})
@@ -404,8 +422,7 @@ def rescore(folder: Path, config: TrainConfig, judges: Path = judge.PRETRAINED) 
     """Scores the models of a finished folder anew, after the judge or a measure has changed."""
     if not is_finished(folder, config):
         raise CheckpointError(f"{folder} holds no finished run; train it first")
-    training = data.load(config.source, config.size, config.data_seed).images
-    held_out = data.load_held_out(config.source, config.size, config.data_seed).images
+    training, held_out = data.load_singles(config.source, config.size, config.data_seed)
     content = checkpoint.read_json(folder / MANIFEST, "train it anew")
     for entry in content["models"]:
         seconds = entry["provenance"]["seconds"]
@@ -415,6 +432,7 @@ def rescore(folder: Path, config: TrainConfig, judges: Path = judge.PRETRAINED) 
 
 def seed_row(seed: int, scored: Evaluation, seconds: float) -> dict[str, Any]:
     """One seed's line in the table behind a model's figures."""
+    modes = scored.modes
     return {
         "seed": seed,
         "legible": scored.figures["legible"].value,
@@ -422,6 +440,7 @@ def seed_row(seed: int, scored: Evaluation, seconds: float) -> dict[str, Any]:
         "coverage": scored.figures["coverage"].value,
         "verdicts": [v.kind for v in scored.verdicts()],
         "seconds": round(seconds, 1),
+        **({} if modes is None else {"modes": modes.modes, "kl": modes.kl}),
     }
 
 
@@ -429,20 +448,25 @@ def _score(
     path: Path,
     config: TrainConfig,
     judges: Path,
-    training: Tensor,
-    held_out: Tensor,
+    training: data.Labelled,
+    held_out: data.Labelled,
     seconds: float,
 ) -> dict[str, Any]:
     """The scored part of a manifest's entry. Scores the file, not the network in memory: what is
-    reported is what is shipped."""
+    reported is what is shipped. ``training`` and ``held_out`` as `gan.data.load_singles` has them."""
     generator, _ = load_model(path)
+    probabilities = None
+    if config.model.img_channels > 1:
+        assert training.labels is not None
+        probabilities = stacked.mode_probabilities(training.labels)
     scored = evaluate(
         generator,
         config.model.latent_dim,
         judge.load(root=judges),
         judge.reference(test_images=reference_images(config), root=judges),
-        training_images=training,
-        held_out_images=held_out,
+        training_images=training.images,
+        held_out_images=held_out.images,
+        mode_probabilities=probabilities,
     )
     return {
         "evaluation": scored.to_dict(),

@@ -176,18 +176,19 @@ def load_evidence(card: ModelCard) -> dict[str, Any]:
 
 
 def load_film(card: ModelCard, moments: int) -> np.ndarray:
-    """What the same 16 latents gave at each of the run's ``moments``: uint8 [moments, 16, H, W, 1].
+    """What the same 16 latents gave at each of the run's ``moments``: uint8 [moments, 16, H, W, C].
     CheckpointError where the file is missing, damaged, or of another number of moments."""
-    side = card.resolution
+    side, channels = card.resolution, card.config.model.img_channels
     try:
         with Image.open(card.film_path) as picture:
-            rows = np.asarray(picture.convert("L")).reshape(moments, side, run.FILM_LATENTS, side)
+            pixels = np.asarray(picture.convert("RGB" if channels == 3 else "L"))
+        rows = pixels.reshape(moments, side, run.FILM_LATENTS, side, channels)
     except (OSError, SyntaxError, ValueError) as error:
         raise CheckpointError(
             f"{card.film_path} is not the film of {moments} moments it should be ({error}); "
             "restore it from the repository"
         ) from error
-    return rows.transpose(0, 2, 1, 3)[..., np.newaxis]
+    return rows.transpose(0, 2, 1, 3, 4)
 
 
 # --- building ------------------------------------------------------------------------------

@@ -102,7 +102,8 @@ def small_scores() -> Iterator[None]:
     """Runs are monitored and scored on few samples: their figures are not what is tested."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "MONITOR_SAMPLES", 100)
-        patch.setattr(run, "evaluate", partial(evaluation.evaluate, samples=200, draws=2))
+        small = {"samples": 200, "draws": 2, "mode_samples": 300}
+        patch.setattr(run, "evaluate", partial(evaluation.evaluate, **small))
         yield
 
 

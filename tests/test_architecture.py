@@ -14,6 +14,7 @@ FLOORS = (
     "data models losses augment latents",
     "ema metrics collapse checkpoint",
     "judge trainer",
+    "stacked",
     "evaluation stack speed",
     "run",
     "zoo",

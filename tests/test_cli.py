@@ -9,19 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from gan import checkpoint, cli, evaluation, judge, run, trainer, zoo
+from gan import checkpoint, cli, evaluation, judge, run, stacked, trainer, zoo
 
 
 @pytest.fixture
 def own_judges(monkeypatch, judges):
     """The command line scores with the small judges of the tests."""
-    load, reference = judge.load, judge.reference
+    load, reference, provenance = judge.load, judge.reference, judge.provenance
     monkeypatch.setattr(run, "run", partial(run.run, judges=judges))
     monkeypatch.setattr(judge, "load", lambda name="judge", root=judges: load(name, root))
     monkeypatch.setattr(
         judge,
         "reference",
         lambda name="judge", test_images=10_000, root=judges: reference(name, test_images, root),
+    )
+    monkeypatch.setattr(
+        judge, "provenance", lambda name="judge", root=judges: provenance(name, root)
     )
 
 
@@ -79,6 +82,7 @@ def test_train_into_the_folder_of_another_run_is_an_error(capsys, own_judges, fi
     [
         (("--source", "cifar"), "'cifar'"),
         (("--source", "folder:nowhere"), "nowhere"),
+        (("--source", "stacked:0"), "'stacked:0'"),
         (("--source", "drawn", "--seed", "-1"), "seed=-1"),
         (("--source", "drawn", "--updates", "0"), "updates=0"),
         (("--source", "drawn", "--size", "1"), "size=1"),
@@ -189,6 +193,75 @@ def test_evaluate_names_a_model_or_a_file_that_is_not_there(capsys, own_judges, 
     assert "samples=5" in _error(capsys, "evaluate", model, "--samples", "5")
     (tmp_path / "page.safetensors").write_text("<html>")
     assert "page.safetensors is damaged" in _error(capsys, "evaluate", "page.safetensors")
+
+
+# --- stacked -------------------------------------------------------------------------------
+
+STACKED = ("train", "--source", "stacked:300", "--size", "64", "--updates", "3", "--device", "cpu")
+
+
+def test_a_model_of_stacked_digits_is_trained_and_its_modes_are_counted(
+    capsys, own_judges, fake_mnist
+):
+    answer = _answer(capsys, *STACKED, "--out", "here")
+    scored = answer["models"][0]["evaluation"]
+    assert scored["modes"]["n"] == 300
+    model = str(Path("here") / "model.safetensors")
+    counted = _answer(capsys, "evaluate", model, "--stacked", "--samples", "300")
+    # the same latents, so the same figures as the run's own
+    assert {name: counted[name] for name in scored["modes"]} == scored["modes"]
+    assert counted["noise_floor"] == pytest.approx(999 / 600)
+    assert counted["real"]["n"] == 300 and counted["judge_accuracy"] == 0.1
+    assert len(counted["published"]) == len(stacked.PUBLISHED)
+    assert cli.main(["evaluate", model, "--stacked", "--samples", "300"]) == 0
+    out, _ = capsys.readouterr()
+    for words in ("of stacked:300", "real test digits", "R3GAN-E", "not a race"):
+        assert words in out
+    # and as single digits, without the data
+    figures = _answer(capsys, "evaluate", model, "--samples", "200", "--draws", "2")
+    assert figures["samples"] == 400 and figures["modes"] is None
+    assert cli.main(["zoo", "list", "--out", "here"]) == 0
+    assert f"modes {scored['modes']['modes']}, KL" in capsys.readouterr().out
+
+
+def test_train_says_what_the_modes_are_and_what_the_verdict_is_of(capsys, own_judges, fake_mnist):
+    assert cli.main([*STACKED]) == 0
+    out, _ = capsys.readouterr()
+    assert out.startswith("runs/stacked_300-64-updates-plain-s0: 3 updates on 64 images")
+    assert " of 1,000, KL " in out and "what follows is of single digits" in out
+    assert "handwriting of MNIST" not in out
+
+
+@pytest.mark.parametrize(("source", "size"), [("stacked", 128_000), ("drawn", 600)])
+def test_a_training_without_a_size_takes_the_usual_one(capsys, monkeypatch, source, size):
+    seen = []
+
+    def watch(config, *_, **__):
+        seen.append(config.size)
+        yield from ()
+
+    monkeypatch.setattr(run, "run", watch)
+    assert cli.main(["train", "--source", source, "--device", "cpu"]) == 1  # nothing was written
+    assert seen == [size]
+
+
+def test_modes_are_not_counted_where_there_are_none(capsys, own_judges, finished):
+    model = str(finished / "model.safetensors")
+    message = _error(capsys, "evaluate", model, "--stacked")
+    assert "1 channel" in message and "leave out --stacked" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [(("--draws", "2"), "--draws"), (("--copies",), "--copies"), (("--samples", "0"), "samples=0")],
+)
+def test_the_protocol_of_modes_has_no_draws_and_no_copy_check(
+    capsys, own_judges, fake_mnist, options, named
+):
+    assert cli.main([*STACKED, "--out", "here"]) == 0
+    capsys.readouterr()
+    model = str(Path("here") / "model.safetensors")
+    assert named in _error(capsys, "evaluate", model, "--stacked", *options)
 
 
 # --- zoo -----------------------------------------------------------------------------------

@@ -300,6 +300,58 @@ def test_a_few_odd_pictures_do_not_hide_that_most_are_one():
     assert metrics.pairwise_spread(x) == 0.0
 
 
+# --- modes ---------------------------------------------------------------------------------
+
+
+def test_modes_and_divergence_of_a_case_worked_by_hand():
+    # 3/4 ln(3/4 / 1/2) + 1/4 ln(1/4 / 1/3)
+    counts, expected = torch.tensor([3, 1, 0]), torch.tensor([1 / 2, 1 / 3, 1 / 6])
+    found = metrics.modes_and_kl(counts, expected)
+    assert found.modes == 2
+    assert found.kl == pytest.approx(0.75 * math.log(1.5) + 0.25 * math.log(0.75), abs=1e-7)
+
+
+def test_a_single_mode_of_a_thousand_is_ln_1000_away():
+    counts = torch.zeros(1_000, dtype=torch.int64)
+    counts[417] = 26_000
+    found = metrics.modes_and_kl(counts, torch.full((1_000,), 1e-3))
+    assert found.modes == 1 and found.kl == pytest.approx(math.log(1_000), rel=1e-6)
+
+
+def test_counts_in_proportion_are_no_distance_away():
+    expected = torch.tensor([0.1, 0.2, 0.7], dtype=torch.float64)
+    assert metrics.modes_and_kl(torch.tensor([1, 2, 7]), expected) == (3, pytest.approx(0.0))
+    assert metrics.modes_and_kl(torch.tensor([10, 20, 70]), expected).kl >= 0.0
+
+
+@pytest.mark.parametrize("uneven", [0.0, 1.0])
+def test_a_perfect_sampler_is_as_far_away_as_theory_says(uneven):
+    expected = torch.exp(uneven * 0.2 * _normal(1_000, 1, 5).squeeze(1)).double()
+    expected /= expected.sum()
+    rng, found = torch.Generator().manual_seed(6), []
+    for _ in range(20):
+        drawn = torch.multinomial(expected, 26_000, replacement=True, generator=rng)
+        found.append(metrics.modes_and_kl(torch.bincount(drawn, minlength=1_000), expected))
+    assert min(f.modes for f in found) >= 998
+    # (K - 1) / (2 n), and its standard deviation sqrt(2 (K - 1)) / (2 n) over 20 draws
+    mean = sum(f.kl for f in found) / len(found)
+    assert mean == pytest.approx(999 / 52_000, abs=5 * math.sqrt(1_998) / 52_000 / math.sqrt(20))
+
+
+def test_a_mode_that_the_data_does_not_have_is_infinitely_far_away():
+    found = metrics.modes_and_kl(torch.tensor([1, 1]), torch.tensor([1.0, 0.0]))
+    assert found == (2, math.inf)
+
+
+@pytest.mark.parametrize("counts", [[0, 0], [1, 2, 3]])
+def test_modes_of_nothing_or_of_another_kind_are_refused(counts):
+    with pytest.raises(ValueError, match="at least one sample"):
+        metrics.modes_and_kl(torch.tensor(counts), torch.tensor([0.5, 0.5]))
+
+
+# --- spread and the rest -------------------------------------------------------------------
+
+
 def test_pictures_spread_as_their_pixels_do_and_one_picture_not_at_all():
     x = _normal(6, 8, 0)
     expected = metrics.pairwise_spread(x)

@@ -204,3 +204,19 @@ def test_a_run_of_ones_own_does_not_take_the_place_of_the_pretrained(monkeypatch
     (runs / "mine" / "manifest.json").write_text(json.dumps(manifest))
     app = open_page()
     assert "mine" not in app.json[0].value and "mnist-6000-epochs-plain" in app.json[0].value
+
+
+def test_models_of_stacked_digits_are_not_among_the_amounts_of_data(monkeypatch, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(gan.judge.PRETRAINED, runs / "mine")
+    monkeypatch.setattr(zoo, "RUNS", runs)
+    monkeypatch.setattr(zoo.list_models, "__defaults__", (gan.judge.PRETRAINED, runs))
+    manifest = json.loads((runs / "mine" / "manifest.json").read_text())
+    for entry in manifest["models"]:
+        entry["config"] |= {"source": "stacked", "size": 777}
+        entry["config"]["model"]["img_channels"] = 3
+    (runs / "mine" / "manifest.json").write_text(json.dumps(manifest))
+    assert any(card.size == 777 for card in zoo.list_models())
+    app = open_page()
+    assert not app.exception and not app.error
+    assert not any("777" in option for option in app.select_slider(key="size").options)

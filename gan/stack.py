@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan import models, trainer
-from gan.config import TrainConfig
+from gan.config import TrainConfig, source_channels
 from gan.errors import ConfigError
 from gan.images import from_uint8
 from gan.trainer import BLOCK, Draws, Report, TrainState
@@ -28,8 +28,10 @@ def together(config: TrainConfig) -> tuple[object, ...]:
     """Runs with the same value here can be trained in one stack: they differ in data and seed only,
     and have as many updates and images in a batch."""
     standard = TrainConfig()
-    same = ("seed", "size", "data_seed", "source", "budget", "epochs", "updates")
-    rest = replace(config, **{name: getattr(standard, name) for name in same})
+    same = ("seed", "size", "data_seed", "budget", "epochs", "updates")
+    # a source that the networks have the channels for
+    source = standard.source if source_channels(config.source) == 1 else "stacked"
+    rest = replace(config, source=source, **{name: getattr(standard, name) for name in same})
     return rest, config.effective_batch, config.total_updates
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from gan import checkpoint, data, evaluation, judge, run, stacked, zoo
+from gan import checkpoint, data, evaluation, judge, run, stack, stacked, zoo
 from gan.config import ModelConfig, TrainConfig, recipe_config
 from gan.data import Labelled
 from gan.errors import ConfigError
@@ -290,6 +290,12 @@ def test_the_command_line_of_a_run_on_stacked_digits_names_its_base(tmp_path):
     assert run.cell_name(config) == "stacked_600-128000-updates-plain"
     assert run.reference_images(config) == 10_000
     assert TrainConfig.from_dict(config.to_dict()) == config
+
+
+def test_runs_on_stacked_digits_of_other_bases_can_be_trained_together():
+    small, large = (recipe_config("plain", source=s) for s in ("stacked:600", "stacked"))
+    assert stack.together(small) == stack.together(large)
+    assert stack.together(small) != stack.together(recipe_config("plain"))
 
 
 # --- real digits ---------------------------------------------------------------------------

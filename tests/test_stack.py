@@ -38,7 +38,10 @@ def _numbers(state: trainer.TrainState) -> dict[str, torch.Tensor]:
         {},
         HARD,
         {"r1_gamma": 0.1, "model": ModelConfig(6, 28, 1, 4, 8, d_norm="none")},
-        {"model": ModelConfig(6, 28, 3, 4, 8, latent="uniform", pixels="unit")},
+        {
+            "source": "stacked",
+            "model": ModelConfig(6, 28, 3, 4, 8, latent="uniform", pixels="unit"),
+        },
     ],
     ids=["plain", "augmented", "r1", "article"],
 )

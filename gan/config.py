@@ -23,7 +23,12 @@ BUDGETS: tuple[Budget, ...] = ("epochs", "updates")
 #: behind the second article (GAN.py of hwalsuklee's tensorflow-generative-model-collections).
 RECIPES: dict[str, dict[str, Any]] = {
     "plain": {},
-    "rescue": {"augment": "fixed", "lr_d": 1e-3, "model": {"d_norm": "none"}},
+    "rescue": {
+        "augment": "fixed",
+        "augment_probability": 1.0,
+        "lr_d": 1e-3,
+        "model": {"d_norm": "none"},
+    },
     "article-2018": {
         "reshuffle": False,
         "constant_share": 1.0,

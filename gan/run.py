@@ -38,7 +38,7 @@ from gan import (
     latents,
     metrics,
     models,
-    stack,
+    parallel,
     stacked,
     trainer,
 )
@@ -131,7 +131,7 @@ def run_together(
     command: Sequence[str] | None = None,
     precision: str = "auto",
 ) -> Generator[list[Progress]]:
-    """As `run` for each, those that can be trained in one stack (`gan.stack.together`) at once; finished
+    """As `run` for each, those that can be trained in one stack (`gan.parallel.together`) at once; finished
     folders are left alone. One `Progress` a run of the stack under way at a time, in the order of
     ``configs``; a run that has finished no longer appears."""
     todo = [
@@ -141,10 +141,10 @@ def run_together(
     ]
     stacks: dict[Any, list[_Run]] = {}
     for one in todo:
-        key = (stack.together(one.config), one.state.step, one.state.precision)
+        key = (parallel.together(one.config), one.state.step, one.state.precision)
         stacks.setdefault(key, []).append(one)
     for members in stacks.values():
-        loop = stack.train(
+        loop = parallel.train(
             [one.state for one in members],
             [one.training.images for one in members],
             [one.held_out.images for one in members],

@@ -257,7 +257,7 @@ def train_step(state: TrainState, real: Tensor, draws: Draws, rates: Rates) -> T
     the update). Real and fake pass through D as batches of their own (Ioffe & Szegedy's statistics then
     differ for the two; mixing them changes the game, see Radford et al. 2016, section 3).
 
-    With the networks of `gan.stack`, K runs at once: real [K, N, C, H, W], a dimension more everywhere,
+    With the networks of `gan.parallel`, K runs at once: real [K, N, C, H, W], a dimension more everywhere,
     and [4, K] is returned.
     """
     generator, discriminator, config = state.generator, state.discriminator, state.config

@@ -15,7 +15,7 @@ FLOORS = (
     "ema metrics collapse checkpoint",
     "judge trainer",
     "stacked",
-    "evaluation stack speed",
+    "evaluation parallel speed",
     "run",
     "zoo",
     "explorer bench",

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gan import data, stack, trainer
+from gan import data, parallel, trainer
 from gan.config import ModelConfig
 from gan.errors import ConfigError
 
@@ -51,7 +51,7 @@ def test_a_stack_trains_each_run_as_it_would_be_trained_alone(tiny, unseen, chan
     pictures = [p.expand(-1, channels, -1, -1) for p in pictures]
     held_out = [unseen.expand(-1, channels, -1, -1)] * 3
     states = [trainer.new_state(c, CPU) for c in configs]
-    stacked = stack.train(states, pictures, held_out, block=1)
+    stacked = parallel.train(states, pictures, held_out, block=1)
     loops = []
     for k, config in enumerate(configs):
         alone = trainer.new_state(config, CPU)
@@ -87,7 +87,7 @@ def _assert_alike(
 def test_a_run_of_a_stack_goes_on_alone(tmp_path, tiny, unseen):
     configs, pictures = _runs(tiny, **HARD)
     states = [trainer.new_state(c, CPU) for c in configs]
-    next(stack.train(states, pictures, [unseen] * 3, block=6))
+    next(parallel.train(states, pictures, [unseen] * 3, block=6))
     path = tmp_path / "checkpoint.safetensors"
     trainer.save_checkpoint(path, states[1])
     state, _ = trainer.load_checkpoint(path, configs[1], CPU)
@@ -97,30 +97,30 @@ def test_a_run_of_a_stack_goes_on_alone(tmp_path, tiny, unseen):
     alone = [trainer.new_state(c, CPU) for c in configs]
     for run, images in zip(alone, pictures, strict=True):
         next(trainer.train(run, images, unseen, block=6))
-    (reports,) = stack.train(alone, pictures, [unseen] * 3)
+    (reports,) = parallel.train(alone, pictures, [unseen] * 3)
     torch.testing.assert_close(reports[1].g_loss, last.g_loss, rtol=1e-2, atol=1e-3)
 
 
 def test_runs_that_differ_in_more_than_data_and_seed_are_not_trained_together(tiny, unseen):
     base = tiny()
     other = replace(base, lr_g=2e-3)
-    assert stack.together(base) == stack.together(replace(base, seed=5, size=50))
+    assert parallel.together(base) == parallel.together(replace(base, seed=5, size=50))
     for changed in (other, replace(base, size=4), replace(base, updates=13)):
-        assert stack.together(base) != stack.together(changed)
+        assert parallel.together(base) != parallel.together(changed)
     states = [trainer.new_state(c, CPU) for c in (base, other)]
     images = data.load("drawn", 40).images
     with pytest.raises(ConfigError, match="one by one"):
-        next(stack.train(states, [images, images], [unseen] * 2))
+        next(parallel.train(states, [images, images], [unseen] * 2))
 
 
 def test_another_number_of_pictures_than_configured_is_refused(tiny, unseen):
     states = [trainer.new_state(tiny(seed=s), CPU) for s in range(2)]
     images = data.load("drawn", 40).images
     with pytest.raises(ConfigError, match="40 images but got 39"):
-        next(stack.train(states, [images, images[:39]], [unseen] * 2))
+        next(parallel.train(states, [images, images[:39]], [unseen] * 2))
 
 
 def test_shared_pictures_lie_in_the_pool_once():
     a, b = torch.zeros(4, 1, 2, 2), torch.ones(3, 1, 2, 2)
-    pool, begins = stack._pool([a, b, a])
+    pool, begins = parallel._pool([a, b, a])
     assert len(pool) == 7 and begins == [0, 4, 0]

@@ -1,0 +1,97 @@
+import json
+
+import pytest
+import torch
+
+from gan import cli, models, speed, trainer
+from gan.config import ModelConfig, TrainConfig
+from gan.errors import DataError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return speed.train(
+        CPU, "float32", rounds=2, updates=trainer.BLOCK, example_updates=1, source="drawn"
+    )
+
+
+def test_the_ratio_is_that_of_the_medians(measured):
+    ours, textbook = measured["ours"], measured["textbook"]
+    assert ours["n"] == textbook["n"] == measured["example"]["n"] == 2
+    assert measured["ratio"] == pytest.approx(ours["median"] / textbook["median"], rel=0.2)
+    assert measured["milliseconds_per_update"] == pytest.approx(64e3 / ours["median"], rel=0.2)
+    assert measured["full_recipe_seconds"] == pytest.approx(1e6 / ours["median"], rel=0.2)
+    for row in (ours, textbook, measured["example"]):
+        assert 0 < row["min"] <= row["median"] <= row["max"]
+
+
+def test_the_limit_is_the_operations_over_the_measured_rate(measured):
+    limit = measured["operations_per_update"] / measured["matrix_rate"] * 1e3
+    assert measured["limit_milliseconds"] == pytest.approx(limit, rel=1e-2)
+    assert 0 < measured["share_of_limit"] < 1
+    for name in ("precision", "device", "threads", "torch", "source", "batch"):
+        assert measured[name]
+
+
+def test_operations_are_those_of_the_layers():
+    # one layer counted by hand: D's first dense one, 2 * batch * in * out, passes through it: forward for
+    # real, fake, and fake again; both gradients for real and fake, that of the input alone for G
+    small = TrainConfig(model=ModelConfig(hidden_units=8, base_channels=4))
+    wide = TrainConfig(model=ModelConfig(hidden_units=16, base_channels=4))
+    batch, inner, more = 64, 8 * 49, 8
+    hidden = 2 * batch * inner * more * (3 + 2 * 2 + 1)
+    logit = 2 * batch * more * (3 + 2 * 2 + 1)
+    generator = 2 * batch * more * (inner * 3 + 64 * 2)  # no gradient for z
+    difference = speed.operations_per_update(wide) - speed.operations_per_update(small)
+    assert difference == hidden + logit + generator
+
+
+def test_the_textbook_trains_the_networks_it_is_given():
+    generator, discriminator = models.make_pair(ModelConfig(hidden_units=8, base_channels=4), 0)
+    before = [p.clone() for m in (generator, discriminator) for p in m.parameters()]
+    loop = speed._Loop(generator, discriminator, 64, CPU)
+    batches = speed._batches(torch.randint(0, 256, (20, 1, 28, 28), dtype=torch.uint8), 8, 28)
+    losses = [loss for _, loss in zip(range(5), loop.steps(batches), strict=False)]
+    assert all(0 < g < 5 and 0 < d < 5 for g, d in losses)
+    after = [p for m in (generator, discriminator) for p in m.parameters()]
+    assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_the_textbook_gets_the_pictures_of_the_data_set():
+    images = torch.arange(4 * 784).reshape(4, 1, 28, 28).remainder(256).to(torch.uint8)
+    taught = speed._AsTaught(images, 28)
+    assert len(taught) == 4
+    torch.testing.assert_close(taught[2], images[2].float() / 127.5 - 1)
+    assert speed._AsTaught(images, 64)[0].shape == (1, 64, 64)
+
+
+def test_the_example_has_the_published_size():
+    generator, discriminator = speed.example_networks()
+    with torch.no_grad():
+        drawn = generator(torch.randn(2, 100))
+    assert drawn.shape == (2, 1, 64, 64) and float(drawn.abs().max()) <= 1
+    assert discriminator(drawn).shape == (2, 1)
+    shared = 16 * (512 * 256 + 256 * 128 + 128 * 64 + 64)  # without the innermost layer
+    norms = 2 * (512 + 256 + 128 + 64), 2 * (512 + 256 + 128)
+    assert models.count_parameters(generator) == shared + 16 * 100 * 512 + norms[0]
+    assert models.count_parameters(discriminator) == shared + 16 * 512 + norms[1]
+
+
+def test_without_mnist_it_measures_on_drawn_digits_unless_mnist_was_asked_for():
+    assert speed._pictures(None)[0] == "drawn"  # there is no MNIST in a test's folder
+    with pytest.raises(DataError, match="MNIST"):
+        speed._pictures("mnist")
+
+
+def test_the_command_prints_the_ratio(capsys, monkeypatch, measured):
+    asked = []
+    monkeypatch.setattr(speed, "train", lambda *a: asked.append(a) or measured)
+    assert cli.main(["bench", "train", "--json", "--updates", "50", "--no-example"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["ratio"] == measured["ratio"]
+    assert asked == [(CPU, "auto", 5, 40, 0, None)]
+    assert cli.main(["bench", "train"]) == 0
+    text = capsys.readouterr().out
+    assert f"{measured['ratio']:.2f}" in text and "of the limit" in text

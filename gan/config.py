@@ -171,6 +171,11 @@ class TrainConfig(_Plain):
 
 
 def recipe_config(recipe: str, **changes: Any) -> TrainConfig:
-    """The configuration of a recipe, with ``changes`` on top. ConfigError for an unknown name."""
+    """The configuration of a recipe, with ``changes`` on top; ``model`` may be a ModelConfig, or a
+    dictionary of changes to the recipe's. ConfigError for an unknown name."""
     _require(recipe in RECIPES, f"recipe={recipe!r} is unknown; choose one of {', '.join(RECIPES)}")
-    return TrainConfig(recipe=recipe, **{**RECIPES[recipe], **changes})
+    values = {**RECIPES[recipe], **changes}
+    model = values.pop("model", {})
+    if not isinstance(model, ModelConfig):
+        model = ModelConfig.from_dict({**RECIPES[recipe].get("model", {}), **model})
+    return TrainConfig(recipe=recipe, model=model, **values)

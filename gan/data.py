@@ -80,7 +80,7 @@ def load(source: str, size: int | None = None, seed: int = 0) -> Labelled:
     ``size=None`` means all of them: 60,000 for ``mnist`` and ``drawn``, every picture that is not
     held out for a folder. DataError when the source is unknown, missing, damaged or too small.
     """
-    kind, path = _parse_source(source, seed)
+    kind, path = parse_source(source, seed)
     if size is not None and size < 1:
         raise DataError(f"size {size} is not an amount of data; ask for at least 1 image")
     if kind == "mnist":
@@ -101,7 +101,7 @@ def load_held_out(source: str, size: int | None = None, seed: int = 0) -> Labell
     ``mnist``: the 10,000 test images, or past 60,000 the 5,000 of them that are not lent to
     training; ``drawn``: 10,000 others; a folder: the tenth of its pictures that is kept apart.
     """
-    kind, path = _parse_source(source, seed)
+    kind, path = parse_source(source, seed)
     if kind == "mnist":
         test = _read_mnist(train=False)
         if size is None or size <= FULL_SIZE:
@@ -113,7 +113,8 @@ def load_held_out(source: str, size: int | None = None, seed: int = 0) -> Labell
     return Labelled(_read_pictures(held_out), None)
 
 
-def _parse_source(source: str, seed: int) -> tuple[str, Path]:
+def parse_source(source: str, seed: int = 0) -> tuple[str, Path]:
+    """("mnist" | "drawn" | "folder", path of the folder). DataError for anything else."""
     if seed < 0:
         raise DataError(f"seed {seed} cannot draw an order; give 0 or more")
     if source in ("mnist", "drawn"):

@@ -13,13 +13,15 @@ A finished folder is a zoo of one model (see `gan.zoo`). The *best moment* is ch
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
+import os
 import platform
 import sys
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,8 +32,8 @@ from torch import Tensor
 
 from gan import checkpoint, data, images, jobs, judge, latents, metrics, models, trainer
 from gan.collapse import NOISE_LEGIBLE
-from gan.config import TrainConfig
-from gan.errors import CheckpointError
+from gan.config import ModelConfig, TrainConfig
+from gan.errors import CheckpointError, ConfigError
 from gan.evaluation import FIRST_SEED, Evaluation, evaluate, sample_images
 
 MODEL_KIND = "generator"
@@ -135,6 +137,33 @@ def run(
         trainer.save_checkpoint(path, state, book.to_tensors())
     _finish(config, folder, state, book, training.images, held_out.images, judges, command)
     path.unlink(missing_ok=True)
+
+
+def noted(steps: Generator[Progress], folder: Path, seconds: float = 2.0) -> Generator[Progress]:
+    """``steps``; on the way it is noted in ``folder``, every ``seconds``, for whoever watches from
+    outside, how far they are and which process makes them. Closed, it closes ``steps``."""
+    last = -math.inf
+    try:
+        with contextlib.closing(steps):  # a run that is closed writes its checkpoint
+            for progress in steps:
+                if time.monotonic() - last > seconds:
+                    last = time.monotonic()
+                    report = progress.report
+                    note = {"step": report.step, "total": report.total, "pid": os.getpid()}
+                    checkpoint.write_json(folder / PROGRESS, note)
+                yield progress
+    finally:
+        (folder / PROGRESS).unlink(missing_ok=True)
+
+
+def updates_done(folder: Path, config: TrainConfig) -> int:
+    """Of the run of ``config``: all when it has finished, else what its process last noted."""
+    if (folder / MANIFEST).exists():
+        return config.total_updates
+    try:
+        return int(checkpoint.read_json(folder / PROGRESS, "")["step"])
+    except (CheckpointError, KeyError, TypeError, ValueError):
+        return 0
 
 
 def is_finished(folder: Path, config: TrainConfig) -> bool:
@@ -422,6 +451,30 @@ def train_arguments(config: TrainConfig, folder: Path, device: str, threads: int
         ):
             arguments += [f"--{name.replace('_', '-')}", str(value)]
     return arguments
+
+
+def read_config(path: Path) -> TrainConfig:
+    """The configuration in a JSON file, as `TrainConfig.to_dict` gives it: every setting, so that
+    no default and no recipe can mean something else tomorrow. ConfigError where one is missing,
+    unknown or cannot work."""
+    try:
+        values = checkpoint.read_json(path, "write one with TrainConfig.to_dict()")
+    except CheckpointError as error:
+        raise ConfigError(str(error)) from error
+    for part, kind in (("", TrainConfig), ("model", ModelConfig)):
+        there = values.get(part) if part else values
+        if not isinstance(there, dict):
+            raise ConfigError(f"{path}: {part or 'the file'} must be an object of settings")
+        missing = sorted({f.name for f in fields(kind)} - set(there))
+        if missing:
+            raise ConfigError(
+                f"{path} lacks {', '.join(f'{part}.{m}' if part else m for m in missing)}; "
+                "it must hold the whole configuration, as TrainConfig.to_dict() gives it"
+            )
+    try:
+        return TrainConfig.from_dict(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def this_command() -> list[str]:

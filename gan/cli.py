@@ -1,4 +1,4 @@
-"""The command line: ``python -m gan train | evaluate | judge | zoo | bench``.
+"""The command line: ``python -m gan train | evaluate | judge | zoo | sweep | bench``.
 
 Results go to standard output (as one JSON value with ``--json``), progress and errors to standard
 error. Exit code 0: done; 1: a `GanError`, told in one line; 130: interrupted, nothing lost.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import math
+import os
 import signal
 import sys
 import threading
@@ -22,10 +22,14 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from gan import bench, checkpoint, data, evaluation, judge, run, trainer, zoo
+from gan import bench, data, evaluation, judge, run, sweep, trainer, zoo
+from gan.checkpoint import without_nan as _without_nan
 from gan.collapse import diagnose
-from gan.config import BUDGETS, RECIPES, recipe_config
-from gan.errors import GanError
+from gan.config import BUDGETS, RECIPES, TrainConfig, recipe_config
+from gan.errors import ConfigError, GanError
+
+#: The options of ``train`` that make up a configuration.
+_SETTINGS = ("source", "size", "budget", "epochs", "updates", "recipe", "seed", "data_seed")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,15 +69,21 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     train = command("train", _train, "Train one GAN, or go on with an interrupted run.")
-    train.add_argument("--source", default="mnist", help="mnist, drawn or folder:PATH")
-    train.add_argument("--size", type=_size, default=600, help="images: 600, or a share: 1%%")
-    train.add_argument("--budget", choices=BUDGETS, default="updates")
+    train.add_argument("--source", help="mnist (default), drawn or folder:PATH")
+    train.add_argument("--size", type=_size, help="images: 600 (default), or a share: 1%%")
+    train.add_argument("--budget", choices=BUDGETS, help="default updates")
     train.add_argument("--epochs", type=int, help="passes over the data (default 20)")
     train.add_argument("--updates", type=int, help="optimizer steps (default 6000)")
-    train.add_argument("--recipe", choices=sorted(RECIPES), default="plain")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--data-seed", type=int, default=0, help="which images make up the subset")
+    train.add_argument("--recipe", choices=sorted(RECIPES), help="default plain")
+    train.add_argument("--seed", type=int, help="default 0")
+    train.add_argument("--data-seed", type=int, help="which images make up the subset (default 0)")
+    train.add_argument(
+        "--config", type=Path, help="a JSON file with all of these and more, instead of them"
+    )
     train.add_argument("--out", type=Path, help="folder (default runs/<name of the run>)")
+    train.add_argument(
+        "--parent", type=_count, help="stop, and keep what was done, when that process is gone"
+    )
     _device_options(train)
 
     score = command("evaluate", _evaluate, "Score a model of the zoo, or a model file.")
@@ -110,6 +120,14 @@ def _parser() -> argparse.ArgumentParser:
     zoo_parser.add_argument("--workers", type=_count, default=1, help="runs side by side")
     _device_options(zoo_parser)
 
+    many = command("sweep", _sweep, "Train every combination of settings in a file, and tabulate.")
+    many.add_argument("file", type=Path, metavar="FILE", help="like docs/sweeps/example.toml")
+    many.add_argument("--work", type=Path, help="folder (default runs/sweeps/<name>)")
+    many.add_argument("--workers", type=_count, help="runs side by side (default: one a core)")
+    _device_options(many)
+    many.add_argument("--on", choices=sweep.PLACES, default="local", help="here, or as Ray tasks")
+    many.add_argument("--address", help="of a running Ray; without it one is started here")
+
     timing = command("bench", _bench, "Measure how fast the app answers in a real browser.")
     timing.add_argument("what", choices=("app",))
     timing.add_argument("--rounds", type=int, default=5, help="starts and size changes to time")
@@ -135,45 +153,22 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: None stands for "not measured"."""
-    if isinstance(value, dict):
-        return {k: _without_nan(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 # --- train ---------------------------------------------------------------------------------
 
 
 def _train(options: argparse.Namespace) -> tuple[Any, str]:
-    changes = {
-        name: getattr(options, name)
-        for name in ("source", "size", "budget", "epochs", "updates", "seed", "data_seed")
-        if getattr(options, name) is not None
-    }
-    config = recipe_config(options.recipe, **changes)
+    config, folder = _what_and_where(options)
     device = trainer.choose_device(options.device)
-    folder = options.out or zoo.run_folder(config, zoo.RUNS)
-    steps = run.run(config, folder, device, command=run.this_command())
+    steps = run.noted(run.run(config, folder, device, command=run.this_command()), folder)
     with (
         _polite_stop() as stop,
-        contextlib.ExitStack() as afterwards,
-        contextlib.closing(steps),  # a run that is closed writes its checkpoint
+        contextlib.closing(steps),
         tqdm(total=config.total_updates, unit="update", disable=None) as bar,
     ):
-        afterwards.callback((folder / run.PROGRESS).unlink, missing_ok=True)
-        told = 0.0
         for progress in steps:
-            if stop.is_set():
+            if stop.is_set() or (options.parent and os.getppid() != options.parent):
                 raise KeyboardInterrupt
             report = progress.report
-            if time.monotonic() - told > 2:  # for whoever watches from outside
-                told = time.monotonic()
-                checkpoint.write_json(
-                    folder / run.PROGRESS, {"step": report.step, "total": report.total}
-                )
             bar.update(report.step - bar.n)
             bar.set_postfix(
                 G=f"{float(report.g_loss[-1]):.2f}",
@@ -195,6 +190,21 @@ def _train(options: argparse.Namespace) -> tuple[Any, str]:
         "provenance": cards[0].provenance,
     }
     return result, "\n".join(lines)
+
+
+def _what_and_where(options: argparse.Namespace) -> tuple[TrainConfig, Path]:
+    """The configuration that ``train`` was given, and the folder of its run."""
+    given = {name: value for name in _SETTINGS if (value := getattr(options, name)) is not None}
+    if options.config is None:
+        config = recipe_config(given.pop("recipe", "plain"), **{"size": 600, **given})
+        return config, options.out or zoo.run_folder(config, zoo.RUNS)
+    if given:
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ConfigError(
+            f"--config {options.config} is the whole configuration; leave {named} out, or change the file"
+        )
+    config = run.read_config(options.config)
+    return config, options.out or sweep.run_folder(config, zoo.RUNS)
 
 
 @contextlib.contextmanager
@@ -430,6 +440,44 @@ def _range(values: Sequence[float], form: str) -> str:
     low, high = form.format(min(values)), form.format(max(values))
     shown = low if low == high else f"{low} to {high}"
     return shown if len(values) == 1 else f"{shown} (n = {len(values)})"
+
+
+# --- sweep ---------------------------------------------------------------------------------
+
+
+def _sweep(options: argparse.Namespace) -> tuple[Any, str]:
+    plan = sweep.read(options.file)
+    folder = options.work or zoo.RUNS / "sweeps" / plan.name
+    failed = []
+    total = sum(config.total_updates for config in plan.configs)
+    with tqdm(total=total, unit="update", disable=None) as bar:
+        ended = sweep.start(
+            plan.configs,
+            folder,
+            options.workers,
+            options.threads,
+            options.device,
+            options.on,
+            options.address,
+            on_progress=lambda updates: bar.update(updates - bar.n),
+        )
+        for built in ended:
+            bar.set_postfix_str(f"{built.done} of {built.total} runs, {built.name}")
+            if built.error:
+                failed.append(f"{built.name}: {built.error}")
+                tqdm.write(failed[-1], file=sys.stderr)
+    done = len(plan.configs) - len(failed)
+    results = folder / sweep.RESULTS
+    text = f"{done} of {len(plan.configs)} runs are in {folder}, tabulated in {results.name}"
+    result = {
+        "name": plan.name,
+        "folder": str(folder),
+        "results": str(results),
+        "done": done,
+        "total": len(plan.configs),
+        "failed": failed,
+    }
+    return result, "\n".join([text, *failed])
 
 
 # --- bench ---------------------------------------------------------------------------------

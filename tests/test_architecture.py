@@ -16,8 +16,8 @@ FLOORS = (
     "judge trainer",
     "evaluation",
     "run",
-    "zoo",
-    "explorer bench",
+    "zoo cluster",
+    "explorer bench sweep",
     "cli __main__",
 )
 ORDER = " ".join(FLOORS).split()

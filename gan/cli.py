@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from gan import bench, data, evaluation, judge, run, sweep, trainer, zoo
+from gan import bench, data, evaluation, judge, run, speed, sweep, trainer, zoo
 from gan.checkpoint import without_nan as _without_nan
 from gan.collapse import diagnose
 from gan.config import BUDGETS, RECIPES, TrainConfig, recipe_config
@@ -85,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         "--parent", type=_count, help="stop, and keep what was done, when that process is gone"
     )
     _device_options(train)
+    train.add_argument(
+        "--precision",
+        choices=("auto", *trainer.PRECISIONS),
+        default="auto",
+        help="of the matrix products; auto: bfloat16 where the device is made for it",
+    )
 
     score = command("evaluate", _evaluate, "Score a model of the zoo, or a model file.")
     score.add_argument("model", help="a name from `zoo list`, or a .safetensors file")
@@ -128,9 +134,19 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--on", choices=sweep.PLACES, default="local", help="here, or as Ray tasks")
     many.add_argument("--address", help="of a running Ray; without it one is started here")
 
-    timing = command("bench", _bench, "Measure how fast the app answers in a real browser.")
-    timing.add_argument("what", choices=("app",))
-    timing.add_argument("--rounds", type=int, default=5, help="starts and size changes to time")
+    timing = command(
+        "bench",
+        _bench,
+        "Measure how fast the app answers in a real browser, or training against the textbook loop.",
+    )
+    timing.add_argument("what", choices=("app", "train"))
+    timing.add_argument("--rounds", type=_count, default=5, help="what the medians are taken over")
+    timing.add_argument("--updates", type=_count, default=100, help="train: updates a round")
+    timing.add_argument("--no-example", action="store_true", help="train: not the 64 x 64 example")
+    timing.add_argument("--source", choices=("mnist", "drawn"), help="train: default what is there")
+    timing.add_argument("--device", default="auto", help="train: auto, cuda, mps or cpu")
+    timing.add_argument("--precision", choices=("auto", *trainer.PRECISIONS), default="auto")
+    timing.add_argument("--threads", type=_count, help="train: CPU threads (default all cores)")
     return parser
 
 
@@ -159,7 +175,8 @@ def _count(text: str) -> int:
 def _train(options: argparse.Namespace) -> tuple[Any, str]:
     config, folder = _what_and_where(options)
     device = trainer.choose_device(options.device)
-    steps = run.noted(run.run(config, folder, device, command=run.this_command()), folder)
+    steps = run.run(config, folder, device, command=run.this_command(), precision=options.precision)
+    steps = run.noted(steps, folder)
     with (
         _polite_stop() as stop,
         contextlib.closing(steps),
@@ -484,5 +501,17 @@ def _sweep(options: argparse.Namespace) -> tuple[Any, str]:
 
 
 def _bench(options: argparse.Namespace) -> tuple[Any, str]:
+    if options.what == "train":
+        device = trainer.choose_device(options.device)
+        blocks = max(1, round(options.updates / trainer.BLOCK))
+        speeds = speed.train(
+            device,
+            options.precision,
+            options.rounds,
+            blocks * trainer.BLOCK,
+            0 if options.no_example else 3,
+            options.source,
+        )
+        return speeds, speed.describe(speeds)
     result = bench.app(options.rounds)
     return result, bench.describe(result)

@@ -11,8 +11,8 @@ A cluster that wants a token is told so as Ray's manual says, with ``RAY_AUTH_MO
 finished files back as well, so that the caller has them whether or not the disk is shared.
 
 - On a *shared* disk a run whose worker or machine dies is started again, anywhere, by Ray (up to
-  `RETRIES` times) and goes on from its last checkpoint: at most about a minute is lost, and on the CPU
-  the result is the same to the bit.
+  `RETRIES` times) and goes on from its last checkpoint: at most about a minute is lost, and on the
+  same kind of CPU the result is the same to the bit.
 - Where each machine has a *disk of its own*, a run that is started again goes on only if it comes to the
   machine that has its checkpoint; elsewhere it begins anew and ends the same. A finished run whose
   caller was killed before it came back is found again only in that way, too. The copies of the

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -16,14 +17,36 @@ from gan.errors import ConfigError
 Budget = Literal["epochs", "updates"]
 BUDGETS: tuple[Budget, ...] = ("epochs", "updates")
 
-#: What a recipe changes against the defaults below. "plain" is a DCGAN as the
-#: articles use one, without anything that helps against too little data.
-RECIPES: dict[str, dict[str, Any]] = {"plain": {}}
+#: What a recipe changes against the defaults below; ``model``: against those of the networks.
+#: "plain" is a DCGAN as the articles use one, without anything that helps against too little data.
+#: "rescue" is what helps, as far as the trials in docs/LOG.md showed. "article-2018" is the program
+#: behind the second article (GAN.py of hwalsuklee's tensorflow-generative-model-collections).
+RECIPES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "rescue": {"augment": "fixed", "lr_d": 1e-3, "model": {"d_norm": "none"}},
+    "article-2018": {
+        "reshuffle": False,
+        "constant_share": 1.0,
+        "ema_decay": 0.0,
+        "model": {
+            "latent_dim": 62,
+            "base_channels": 64,
+            "hidden_units": 1024,
+            "latent": "uniform",
+            "pixels": "unit",
+        },
+    },
+}
+AUGMENTATIONS = ("none", "fixed", "adaptive")
 
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ConfigError(message)
+
+
+def _choose(name: str, value: Any, known: Iterable[str]) -> None:
+    _require(value in known, f"{name}={value!r} is unknown; choose one of {', '.join(known)}")
 
 
 class _Plain:
@@ -60,8 +83,20 @@ class ModelConfig(_Plain):
     img_channels: int = 1
     base_channels: int = 32  # channels at half resolution; twice as many at a quarter
     hidden_units: int = 256  # width of the dense layer
+    #: What G makes of its standard normal z first: nothing, or z ~ U(-1, 1) ("uniform").
+    latent: str = "normal"
+    #: What the networks work with: [-1, 1] and tanh ("symmetric"), or [0, 1] and a sigmoid ("unit").
+    #: Outside it is always [-1, 1].
+    pixels: str = "symmetric"
+    d_norm: str = "batch"  # normalisation in D: "batch" or "none"
 
     def __post_init__(self) -> None:
+        for name, known in (
+            ("latent", ("normal", "uniform")),
+            ("pixels", ("symmetric", "unit")),
+            ("d_norm", ("batch", "none")),
+        ):
+            _choose(name, getattr(self, name), known)
         for name in ("latent_dim", "img_size", "img_channels", "base_channels", "hidden_units"):
             value = getattr(self, name)
             _require(
@@ -98,6 +133,16 @@ class TrainConfig(_Plain):
     beta2: float = 0.999
     constant_share: float = 0.5  # share of the run after which both rates fall linearly to 0
     ema_decay: float = 0.999  # of G, per update; see gan.ema for the warm-up
+    reshuffle: bool = True  # a new order of the images every epoch, or the first one again
+    augment: str = "none"  # what D is shown is changed: see gan.augment
+    #: The probability of a change ("fixed"), or the most it may become ("adaptive").
+    augment_probability: float = 0.8
+    #: "adaptive": more while D is right about more than (1 + this) / 2 of the training images.
+    augment_target: float = 0.6
+    augment_ramp: int = 30_000  # images shown in which the probability could go from 0 to 1
+    augment_hole: bool = False  # also a square hole
+    lecam: float = 0.0  # weight of the LeCam penalty on D
+    r1_gamma: float = 0.0  # weight of the gradient penalty at real images
     model: ModelConfig = field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:
@@ -106,6 +151,7 @@ class TrainConfig(_Plain):
             ("epochs", 1, 100_000),
             ("updates", 1, 10_000_000),
             ("batch_size", 2, 65_536),
+            ("augment_ramp", 1, 10_000_000_000),
             ("seed", 0, 2**31 - 1),
             ("data_seed", 0, 2**31 - 1),
         ):
@@ -121,22 +167,27 @@ class TrainConfig(_Plain):
             ("beta2", 0.0, 0.999999),
             ("constant_share", 0.0, 1.0),
             ("ema_decay", 0.0, 0.999999),
+            ("augment_probability", 0.0, 1.0),
+            ("augment_target", -1.0, 1.0),
+            ("lecam", 0.0, 1000.0),
+            ("r1_gamma", 0.0, 1000.0),
         ):
             value = getattr(self, name)
             _require(
                 isinstance(value, int | float)
+                and not isinstance(value, bool)
                 and math.isfinite(value)
                 and low_f <= value <= high_f,
                 f"{name}={value!r} must be a number from {low_f:g} to {high_f:g}",
             )
-        _require(
-            self.budget in BUDGETS,
-            f"budget={self.budget!r} is unknown; choose one of {', '.join(BUDGETS)}",
-        )
-        _require(
-            self.recipe in RECIPES,
-            f"recipe={self.recipe!r} is unknown; choose one of {', '.join(RECIPES)}",
-        )
+        _choose("budget", self.budget, BUDGETS)
+        _choose("recipe", self.recipe, RECIPES)
+        _choose("augment", self.augment, AUGMENTATIONS)
+        for name in ("reshuffle", "augment_hole"):
+            _require(
+                isinstance(getattr(self, name), bool),
+                f"{name}={getattr(self, name)!r} must be true or false",
+            )
         _require(
             isinstance(self.source, str) and bool(self.source),
             f"source={self.source!r} must be mnist, drawn or folder:PATH",
@@ -173,7 +224,7 @@ class TrainConfig(_Plain):
 def recipe_config(recipe: str, **changes: Any) -> TrainConfig:
     """The configuration of a recipe, with ``changes`` on top; ``model`` may be a ModelConfig, or a
     dictionary of changes to the recipe's. ConfigError for an unknown name."""
-    _require(recipe in RECIPES, f"recipe={recipe!r} is unknown; choose one of {', '.join(RECIPES)}")
+    _choose("recipe", recipe, RECIPES)
     values = {**RECIPES[recipe], **changes}
     model = values.pop("model", {})
     if not isinstance(model, ModelConfig):

@@ -25,13 +25,19 @@ def warmed_decay(decay: float, step: int) -> float:
 
 
 @torch.no_grad()
-def update_ema(ema: nn.Module, model: nn.Module, decay: float) -> None:
+def update_ema(ema: nn.Module, model: nn.Module, decay: float | Tensor) -> None:
     """ema <- decay * ema + (1 - decay) * model, in place. Parameters are averaged (Polyak & Juditsky
-    1992); buffers, that is BatchNorm's running statistics, are copied: they are averages already."""
+    1992); buffers, that is BatchNorm's running statistics, are copied: they are averages already.
+    A ``decay`` [] on the models' device is for a captured graph, which cannot read numbers."""
     averaged: list[Tensor] = list(ema.parameters())
     current: list[Tensor] = list(model.parameters())
     if len(averaged) != len(current):
         raise ValueError("the average and the model have different parameters")
-    torch._foreach_lerp_(averaged, current, 1.0 - decay)
+    if isinstance(decay, Tensor):
+        change = torch._foreach_sub(current, averaged)
+        torch._foreach_mul_(change, 1.0 - decay)
+        torch._foreach_add_(averaged, change)
+    else:
+        torch._foreach_lerp_(averaged, current, 1.0 - decay)
     for kept, buffer in zip(ema.buffers(), model.buffers(), strict=True):
         kept.copy_(buffer)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan.config import ModelConfig
 
-_LEAK = 0.2  # slope of LeakyReLU in D (Radford et al. 2016, section 3)
+LEAK = 0.2  # slope of LeakyReLU in D (Radford et al. 2016, section 3)
 
 
 class Generator(nn.Module):
     """Latents to pictures: dense, dense, two stride-2 transposed convolutions, tanh.
 
-    ``forward(z [N, latent_dim]) -> [N, C, H, W] in [-1, 1]``. In eval mode row i depends on
-    ``z[i]`` alone, because BatchNorm then uses its running statistics.
+    ``forward(z [N, latent_dim]) -> [N, C, H, W] in [-1, 1]``, z standard normal whatever the network
+    makes of it. In eval mode row i depends on ``z[i]`` alone, because BatchNorm then uses its running
+    statistics.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -39,11 +42,23 @@ class Generator(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Tensor:
-        x = F.relu(self.hidden_norm(self.hidden(z)))  # [N, hidden]
+        x = F.relu(self.hidden_norm(self.hidden(self.warped(z))))  # [N, hidden]
         x = F.relu(self.expand_norm(self.expand(x)))  # [N, 2*base * H/4 * W/4]
         x = x.unflatten(1, (self._channels, self._side, self._side))
         x = F.relu(self.up_norm(self.up(x)))  # [N, base, H/2, W/2]
-        return torch.tanh(self.to_image(x))  # [N, C, H, W]
+        return self.squashed(self.to_image(x))  # [N, C, H, W]
+
+    def warped(self, z: Tensor) -> Tensor:
+        """What the network makes of a standard normal z first."""
+        if self.config.latent == "uniform":
+            return torch.erf(z / math.sqrt(2))  # 2 Phi(z) - 1: U(-1, 1)
+        return z
+
+    def squashed(self, x: Tensor) -> Tensor:
+        """What the last layer gives -> [-1, 1], never in half precision."""
+        if self.config.pixels == "unit":
+            return torch.sigmoid(x.float()) * 2 - 1
+        return torch.tanh(x.float())
 
 
 class Discriminator(nn.Module):
@@ -51,7 +66,8 @@ class Discriminator(nn.Module):
 
     ``forward(images [N, C, H, W] in [-1, 1]) -> logits [N]``, positive = real. Its BatchNorm
     layers keep no running statistics: D is only ever asked about whole batches, each of one kind
-    (real, fake or held out), so asking it leaves no trace and training and looking agree.
+    (real, fake or held out), so asking it leaves no trace and training and looking agree. Without
+    BatchNorm (``d_norm``) its layers have biases.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -59,18 +75,27 @@ class Discriminator(nn.Module):
         self.config = config
         base = config.base_channels
         inner = 2 * base * (config.img_size // 4) ** 2
+        normed = config.d_norm == "batch"
         self.down = nn.Conv2d(config.img_channels, base, 4, stride=2, padding=1)
-        self.down2 = nn.Conv2d(base, 2 * base, 4, stride=2, padding=1, bias=False)
-        self.down2_norm = nn.BatchNorm2d(2 * base, track_running_stats=False)
-        self.hidden = nn.Linear(inner, config.hidden_units, bias=False)
-        self.hidden_norm = nn.BatchNorm1d(config.hidden_units, track_running_stats=False)
+        self.down2 = nn.Conv2d(base, 2 * base, 4, stride=2, padding=1, bias=not normed)
+        self.down2_norm = _norm(nn.BatchNorm2d, 2 * base) if normed else nn.Identity()
+        self.hidden = nn.Linear(inner, config.hidden_units, bias=not normed)
+        self.hidden_norm = _norm(nn.BatchNorm1d, config.hidden_units) if normed else nn.Identity()
         self.to_logit = nn.Linear(config.hidden_units, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = F.leaky_relu(self.down(images), _LEAK)  # [N, base, H/2, W/2]
-        x = F.leaky_relu(self.down2_norm(self.down2(x)), _LEAK)  # [N, 2*base, H/4, W/4]
-        x = F.leaky_relu(self.hidden_norm(self.hidden(x.flatten(1))), _LEAK)  # [N, hidden]
-        return self.to_logit(x).squeeze(1)  # [N]
+        x = F.leaky_relu(self.down(self.scaled(images)), LEAK)  # [N, base, H/2, W/2]
+        x = F.leaky_relu(self.down2_norm(self.down2(x)), LEAK)  # [N, 2*base, H/4, W/4]
+        x = F.leaky_relu(self.hidden_norm(self.hidden(x.flatten(1))), LEAK)  # [N, hidden]
+        return self.to_logit(x).squeeze(1).float()  # [N]
+
+    def scaled(self, images: Tensor) -> Tensor:
+        """Pictures in [-1, 1] as the network takes them."""
+        return (images + 1) / 2 if self.config.pixels == "unit" else images
+
+
+def _norm(kind: type[nn.Module], channels: int) -> nn.Module:
+    return kind(channels, track_running_stats=False)
 
 
 def init_weights(model: nn.Module, rng: torch.Generator) -> None:
@@ -80,10 +105,17 @@ def init_weights(model: nn.Module, rng: torch.Generator) -> None:
     |---------------------------|---------------|------|
     | convolution, dense        | N(0, 0.02^2)  | 0    |
     | BatchNorm                 | N(1, 0.02^2)  | 0    |
+
+    A D without BatchNorm, which would undo any scale, gets weights that keep the scale of what passes
+    through: N(0, 2 / (1.04 fan_in)) (He et al. 2015, arXiv:1502.01852, eq. 15, for LeakyReLU 0.2).
     """
+    scaled = isinstance(model, Discriminator) and model.config.d_norm == "none"
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, 0.02, generator=rng)
+            if scaled:
+                nn.init.kaiming_normal_(module.weight, LEAK, generator=rng)
+            else:
+                nn.init.normal_(module.weight, 0.0, 0.02, generator=rng)
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, 0.02, generator=rng)
         else:

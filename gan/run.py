@@ -20,8 +20,8 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Generator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan import checkpoint, data, images, jobs, judge, latents, metrics, models, trainer
+from gan import checkpoint, data, images, jobs, judge, latents, metrics, models, stack, trainer
 from gan.collapse import NOISE_LEGIBLE
-from gan.config import ModelConfig, TrainConfig
+from gan.config import ModelConfig, TrainConfig, recipe_config
 from gan.errors import CheckpointError, ConfigError
 from gan.evaluation import FIRST_SEED, Evaluation, evaluate, sample_images
 
@@ -90,53 +90,140 @@ def run(
     judges: Path = judge.PRETRAINED,
     checkpoint_seconds: float = 60.0,
     command: Sequence[str] | None = None,
+    precision: str = "auto",
 ) -> Generator[Progress]:
     """Trains ``config`` in ``folder``, or goes on with what lies there, and ends with a scored model.
 
     A finished folder of the same configuration yields nothing; of another one, it is a
-    CheckpointError. When the consumer stops asking, a checkpoint is written first.
+    CheckpointError. When the consumer stops asking, a checkpoint is written first. ``precision``: see
+    `gan.trainer.choose_precision`; a run that goes on keeps the one it was begun with.
     """
     folder = Path(folder)
     if is_finished(folder, config):
         return
-    training = data.load(config.source, config.size, config.data_seed)
-    held_out = data.load_held_out(config.source, config.size, config.data_seed)
-    watch = _Monitor(config, judges)
-    path = folder / "checkpoint.safetensors"
-    if path.exists():
-        state, extra = trainer.load_checkpoint(path, config, device)
-        book = _Book.from_tensors(extra)
-    else:
-        state, book = trainer.new_state(config, device), _Book()
-    total = config.total_updates
-    due = [s for s in moments_to_measure(total) if s > state.step]
-    block = max(1, min(trainer.BLOCK, total // _MOMENTS))
-    last_saved = started = time.monotonic()
-    before, begun_at = book.seconds, state.step
-    saved_step = state.step
-    try:
-        for report in trainer.train(state, training.images, held_out.images, block):
-            moment = None
-            book.add(report)
-            if due and report.step >= due[0]:
-                moment = watch(state.average, report.step)
-                book.see(moment, state.average, watch.film(state.average))
-                due = [s for s in due if s > report.step]
-            now = time.monotonic()
-            book.seconds = before + now - started
-            if now - last_saved > checkpoint_seconds and report.step < total:
-                trainer.save_checkpoint(path, state, book.to_tensors())
-                last_saved, saved_step = now, state.step
-            speed = (report.step - begun_at) / max(now - started, 1e-9)
-            yield Progress(report, speed * config.effective_batch, moment)
-    except GeneratorExit:  # the consumer has had enough: keep what was done
-        if state.step > saved_step:
-            trainer.save_checkpoint(path, state, book.to_tensors())
-        raise
-    if state.step > saved_step:  # scoring may fail, on a full disk for one; the training is kept
-        trainer.save_checkpoint(path, state, book.to_tensors())
-    _finish(config, folder, state, book, training.images, held_out.images, judges, command)
-    path.unlink(missing_ok=True)
+    one = _Run(config, folder, device, judges, checkpoint_seconds, precision)
+    block = min(one.block, trainer.BLOCK)
+    reports = trainer.train(one.state, one.training.images, one.held_out.images, block)
+    with one.kept_at_the_end():
+        for report in reports:
+            yield one.take(report)
+    one.finish(command)
+
+
+def run_together(
+    configs: Sequence[TrainConfig],
+    folders: Sequence[Path],
+    device: torch.device,
+    judges: Path = judge.PRETRAINED,
+    checkpoint_seconds: float = 60.0,
+    command: Sequence[str] | None = None,
+    precision: str = "auto",
+) -> Generator[list[Progress]]:
+    """As `run` for each, those that can be trained in one stack (`gan.stack.together`) at once; finished
+    folders are left alone. One `Progress` a run of the stack under way at a time, in the order of
+    ``configs``; a run that has finished no longer appears."""
+    todo = [
+        _Run(config, Path(folder), device, judges, checkpoint_seconds, precision)
+        for config, folder in zip(configs, folders, strict=True)
+        if not is_finished(Path(folder), config)
+    ]
+    stacks: dict[Any, list[_Run]] = {}
+    for one in todo:
+        key = (stack.together(one.config), one.state.step, one.state.precision)
+        stacks.setdefault(key, []).append(one)
+    for members in stacks.values():
+        loop = stack.train(
+            [one.state for one in members],
+            [one.training.images for one in members],
+            [one.held_out.images for one in members],
+            min(members[0].block, trainer.BLOCK),
+        )
+        with contextlib.ExitStack() as kept:
+            for one in members:
+                kept.enter_context(one.kept_at_the_end())
+            for reports in loop:
+                yield [one.take(report) for one, report in zip(members, reports, strict=True)]
+        for one in members:
+            one.finish(command)
+
+
+class _Run:
+    """A run under way: its state, what is written down of it, and its folder."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: Path,
+        device: torch.device,
+        judges: Path,
+        checkpoint_seconds: float,
+        precision: str,
+    ) -> None:
+        self.config, self.folder = config, folder
+        self.training = data.load(config.source, config.size, config.data_seed)
+        self.held_out = data.load_held_out(config.source, config.size, config.data_seed)
+        self._judges, self._checkpoint_seconds = judges, checkpoint_seconds
+        self._watch = _Monitor(config, judges)
+        self._path = folder / "checkpoint.safetensors"
+        if self._path.exists():
+            self.state, extra = trainer.load_checkpoint(self._path, config, device)
+            self._book = _Book.from_tensors(extra)
+        else:
+            chosen = trainer.choose_precision(device, precision)
+            self.state, self._book = trainer.new_state(config, device, chosen), _Book()
+        total = config.total_updates
+        self.block = max(1, total // _MOMENTS)
+        self._due = [s for s in moments_to_measure(total) if s > self.state.step]
+        self._begun_at = self._saved_step = self.state.step
+        self._before = self._book.seconds
+        self._last_saved = self._started = time.monotonic()
+
+    def take(self, report: trainer.Report) -> Progress:
+        """Writes a report down, looks at the average when that is due, and saves now and then."""
+        moment = None
+        self._book.add(report)
+        if self._due and report.step >= self._due[0]:
+            moment = self._watch(self.state.average, report.step)
+            frame = self._watch.film(self.state.average)
+            self._book.see(moment, self.state.average, frame)
+            self._due = [s for s in self._due if s > report.step]
+        now = time.monotonic()
+        self._book.seconds = self._before + now - self._started
+        if now - self._last_saved > self._checkpoint_seconds and report.step < report.total:
+            self._save()
+            self._last_saved = now
+        speed = (report.step - self._begun_at) / max(now - self._started, 1e-9)
+        return Progress(report, speed * self.config.effective_batch, moment)
+
+    @contextlib.contextmanager
+    def kept_at_the_end(self) -> Iterator[None]:
+        """Saves what was done when the block ends because its consumer has had enough, and when it has
+        ended well: scoring may fail, on a full disk for one, but the training is kept."""
+        try:
+            yield
+        except GeneratorExit:
+            self._save()
+            raise
+        self._save()
+
+    def _save(self) -> None:
+        if self.state.step > self._saved_step:
+            trainer.save_checkpoint(self._path, self.state, self._book.to_tensors())
+            self._saved_step = self.state.step
+
+    def finish(self, command: Sequence[str] | None) -> None:
+        """Scores what came out and writes the folder's files."""
+        _finish(
+            self.config,
+            self.folder,
+            self.state,
+            self._book,
+            self.training.images,
+            self.held_out.images,
+            self._judges,
+            command,
+        )
+        self._path.unlink(missing_ok=True)
 
 
 def noted(steps: Generator[Progress], folder: Path, seconds: float = 2.0) -> Generator[Progress]:
@@ -296,6 +383,7 @@ def _finish(
     provenance = {
         "command": " ".join(command) if command else "",
         "device": trainer.describe_device(state.device),
+        "precision": state.precision,
         "seconds": round(book.seconds, 1),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
@@ -443,7 +531,7 @@ def _commit() -> str:
 def train_arguments(config: TrainConfig, folder: Path, device: str, threads: int) -> list[str]:
     """The command line that makes this very run: what follows ``python -m gan``."""
     arguments = ["train", "--out", str(folder), "--device", device, "--threads", str(threads)]
-    default = replace(TrainConfig(), recipe=config.recipe)
+    default = recipe_config(config.recipe)
     for name in ("source", "size", "budget", "epochs", "updates", "recipe", "seed", "data_seed"):
         value = getattr(config, name)
         if name in ("source", "size", "budget", "recipe", "seed") or value != getattr(

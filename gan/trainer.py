@@ -11,19 +11,26 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gan import checkpoint, ema, losses, models
+from gan.augment import UNIFORMS, augment
 from gan.config import TrainConfig
 from gan.errors import CheckpointError, ConfigError, TrainingError
 from gan.images import from_uint8
 
 BLOCK = 20  # updates between two reports
+PRECISIONS = ("float32", "bfloat16")
+_MEAN_DECAY = 0.9  # of the moving averages of D's logits and signs
 _KIND = "training checkpoint"
 _NETWORKS = ("generator", "discriminator", "average")
 
@@ -40,6 +47,25 @@ def choose_device(wanted: str = "auto") -> torch.device:
     if wanted.partition(":")[0] not in available:
         raise ConfigError(f"device {wanted!r} is not here; choose one of {', '.join(available)}")
     return torch.device(wanted)
+
+
+def choose_precision(device: torch.device, wanted: str = "auto") -> str:
+    """ "bfloat16" for the matrix products where the device is made for it, else "float32". Weights, Adam,
+    losses and pictures are in float32 either way. ConfigError for an unknown ``wanted``."""
+    if wanted in PRECISIONS:
+        return wanted
+    if wanted != "auto":
+        raise ConfigError(
+            f"precision {wanted!r} is unknown; choose one of auto, {', '.join(PRECISIONS)}"
+        )
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        fast = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    else:
+        fast = False
+    return "bfloat16" if fast else "float32"
 
 
 def describe_device(device: torch.device) -> str:
@@ -75,6 +101,10 @@ class TrainState:
     average: models.Generator  # the EMA of the generator: the one to look at
     optimizer_g: torch.optim.Adam
     optimizer_d: torch.optim.Adam
+    #: Moves along with D, [4]: the probability of augmentation; moving averages of the sign of D's
+    #: logits for real images, of the logits, and of those for fakes.
+    gauges: Tensor
+    precision: str = "float32"
     step: int = 0
 
 
@@ -94,19 +124,57 @@ class Report:
     prob_held_out: float
 
 
-def new_state(config: TrainConfig, device: torch.device) -> TrainState:
+class Draws(NamedTuple):
+    """What chance gives to one update: z [N, Z]; uniforms [3, N, `UNIFORMS`] for the augmentation of the
+    real images, of the fakes as D learns and as G learns, None without augmentation."""
+
+    z: Tensor
+    uniforms: Tensor | None
+
+
+class Rates(NamedTuple):
+    """Learning rates of one update and the decay of the average; tensors [] in a captured graph."""
+
+    generator: float | Tensor
+    discriminator: float | Tensor
+    decay: float | Tensor
+
+
+def new_state(config: TrainConfig, device: torch.device, precision: str = "float32") -> TrainState:
     """Fresh networks and optimizers for ``config`` on ``device``."""
     generator, discriminator = models.make_pair(config.model, config.seed)
     generator, discriminator = generator.to(device), discriminator.to(device)
-    betas = (config.beta1, config.beta2)
+    return assemble(config, device, precision, generator, discriminator, ema.make_ema(generator))
+
+
+def assemble(
+    config: TrainConfig,
+    device: torch.device,
+    precision: str,
+    generator: models.Generator,
+    discriminator: models.Discriminator,
+    average: models.Generator,
+) -> TrainState:
+    """A state around these networks, with optimizers that have not moved yet."""
+    fixed = config.augment == "fixed"
+    # a captured graph reads its step counts and rates from the device
+    adam: dict[str, Any] = {
+        "betas": (config.beta1, config.beta2),
+        "fused": True,
+        "capturable": device.type == "cuda",
+    }
     return TrainState(
         config=config,
         device=device,
         generator=generator,
         discriminator=discriminator,
-        average=ema.make_ema(generator),
-        optimizer_g=torch.optim.Adam(generator.parameters(), config.lr_g, betas, fused=True),
-        optimizer_d=torch.optim.Adam(discriminator.parameters(), config.lr_d, betas, fused=True),
+        average=average,
+        optimizer_g=torch.optim.Adam(generator.parameters(), config.lr_g, **adam),
+        optimizer_d=torch.optim.Adam(discriminator.parameters(), config.lr_d, **adam),
+        gauges=torch.tensor(
+            [config.augment_probability if fixed else 0.0, 0.0, 0.0, 0.0], device=device
+        ),
+        precision=precision,
     )
 
 
@@ -130,69 +198,213 @@ def train(
         raise ConfigError(f"the run is for {config.size:,} images but got {len(images):,}")
     images, held_out = images.to(device), held_out.to(device)
     total = config.total_updates
+    update = updater(state, (config.effective_batch, *images.shape[1:]))
     while state.step < total:
         count = min(block - state.step % block, total - state.step)
-        index = _batch_indices(config, state.step, count).to(device)  # [B, batch]
-        z = _latents(config, state.step, count).to(device)  # [B, batch, Z]
+        index = batch_indices(config, state.step, count).to(device)  # [B, batch]
+        drawn = draws(config, state.step, count)
+        z = drawn.z.to(device)  # [B, batch, Z]
+        uniforms = None if drawn.uniforms is None else drawn.uniforms.to(device)
         record = torch.empty(4, count, device=device)
         for i in range(count):
-            factor = learning_rate_factor(state.step, total, config.constant_share)
-            for optimizer, rate in (
-                (state.optimizer_g, config.lr_g),
-                (state.optimizer_d, config.lr_d),
-            ):
-                optimizer.param_groups[0]["lr"] = rate * factor
-            record[:, i] = train_step(state, from_uint8(images[index[i]]), z[i])
-        record = record.cpu()  # the one point in a block that waits for the device
-        g_loss, d_loss, prob_real, prob_fake = record
-        if not bool(torch.isfinite(record).all()):
-            raise TrainingError(
-                f"a loss is no longer a number at update {state.step:,} (G {float(g_loss[-1]):g}, "
-                f"D {float(d_loss[-1]):g}); lower lr_g={config.lr_g:g} or lr_d={config.lr_d:g}, "
-                "or go back to an earlier checkpoint"
-            )
-        yield Report(
-            step=state.step,
-            total=total,
-            g_loss=g_loss,
-            d_loss=d_loss,
-            prob_real=prob_real,
-            prob_fake=prob_fake,
-            prob_held_out=_probability_held_out(state, held_out),
+            real = from_uint8(images[index[i]])
+            chance = Draws(z[i], None if uniforms is None else uniforms[i])
+            record[:, i] = update(real, chance, rates(config, state.step))
+        yield report(state, record.cpu(), held_out)  # the one point that waits for the device
+
+
+def updater(state: TrainState, shape: Sequence[int]) -> Callable[[Tensor, Draws, Rates], Tensor]:
+    """`train_step` for ``state`` in the fastest way its device knows. ``shape``: of a batch."""
+    if state.device.type == "cuda":
+        return CapturedStep(state, shape)
+    return partial(train_step, state)
+
+
+def report(state: TrainState, record: Tensor, held_out: Tensor) -> Report:
+    """What the last updates gave, ``record`` [4, B] on the CPU. TrainingError where that is no number."""
+    g_loss, d_loss, prob_real, prob_fake = record
+    config = state.config
+    if not bool(torch.isfinite(record).all()):
+        raise TrainingError(
+            f"a loss is no longer a number at update {state.step:,} (G {float(g_loss[-1]):g}, "
+            f"D {float(d_loss[-1]):g}); lower lr_g={config.lr_g:g} or lr_d={config.lr_d:g}, "
+            "or go back to an earlier checkpoint"
         )
+    return Report(
+        step=state.step,
+        total=config.total_updates,
+        g_loss=g_loss,
+        d_loss=d_loss,
+        prob_real=prob_real,
+        prob_fake=prob_fake,
+        prob_held_out=_probability_held_out(state, held_out),
+    )
 
 
-def train_step(state: TrainState, real: Tensor, z: Tensor) -> Tensor:
+def rates(config: TrainConfig, step: int) -> Rates:
+    """Of update number ``step``, counted from 0."""
+    factor = learning_rate_factor(step, config.total_updates, config.constant_share)
+    return Rates(
+        config.lr_g * factor, config.lr_d * factor, ema.warmed_decay(config.ema_decay, step)
+    )
+
+
+def train_step(state: TrainState, real: Tensor, draws: Draws, rates: Rates) -> Tensor:
     """One update of D, then one of G against the new D, then of the average.
 
-    real [N, C, H, W] in [-1, 1]; z [N, Z]. Returns [4] on the device: mean loss of G and of D, mean
-    probability of being real given to ``real`` and to the fakes (before the update). Real and
-    fake pass through D as batches of their own (Ioffe & Szegedy's statistics then differ for the
-    two; mixing them changes the game, see Radford et al. 2016, section 3).
+    real [N, C, H, W] in [-1, 1]. Returns [4] on the device: mean loss of G and of D (without
+    penalties), mean probability of being real given to what D saw of ``real`` and of the fakes (before
+    the update). Real and fake pass through D as batches of their own (Ioffe & Szegedy's statistics then
+    differ for the two; mixing them changes the game, see Radford et al. 2016, section 3).
+
+    With the networks of `gan.stack`, K runs at once: real [K, N, C, H, W], a dimension more everywhere,
+    and [4, K] is returned.
     """
-    generator, discriminator = state.generator, state.discriminator
-    fake = generator(z)
-    logits_real = discriminator(real)
-    logits_fake = discriminator(fake.detach())
+    generator, discriminator, config = state.generator, state.discriminator, state.config
+    state.optimizer_g.param_groups[0]["lr"] = rates.generator
+    state.optimizer_d.param_groups[0]["lr"] = rates.discriminator
+    seen_real = _shown(state, real, draws, 0)
+    if config.r1_gamma:
+        seen_real = seen_real.detach().requires_grad_()
+    with _autocast(state):
+        fake = generator(draws.z)
+        logits_real = discriminator(seen_real)
+        logits_fake = discriminator(_shown(state, fake.detach(), draws, 1))
     loss_real, loss_fake = losses.discriminator_loss(logits_real, logits_fake)
-    d_loss = loss_real.mean() + loss_fake.mean()
+    d_loss = loss_real.mean(-1) + loss_fake.mean(-1)
+    objective = d_loss
+    if config.lecam:
+        means = state.gauges[2:].unsqueeze(-1)
+        penalty = losses.lecam_penalty(logits_real, logits_fake, means[0], means[1])
+        objective = objective + config.lecam * penalty.mean(-1)
+    if config.r1_gamma:
+        slope = losses.gradient_penalty(logits_real, seen_real)
+        objective = objective + config.r1_gamma / 2 * slope.mean(-1)
     state.optimizer_d.zero_grad()
-    d_loss.backward()
+    objective.sum().backward()  # of the runs of a stack, which share nothing
     state.optimizer_d.step()
+    _move_gauges(state, logits_real.detach(), logits_fake.detach())
 
     discriminator.requires_grad_(False)  # saves the gradients of D's weights, half of this pass
-    g_loss = losses.generator_loss(discriminator(fake)).mean()
+    with _autocast(state):  # another one: the first remembers the weights of before the update
+        g_loss = losses.generator_loss(discriminator(_shown(state, fake, draws, 2))).mean(-1)
     state.optimizer_g.zero_grad()
-    g_loss.backward()
+    g_loss.sum().backward()
     state.optimizer_g.step()
     discriminator.requires_grad_(True)
 
-    ema.update_ema(state.average, generator, ema.warmed_decay(state.config.ema_decay, state.step))
+    ema.update_ema(state.average, generator, rates.decay)
     state.step += 1
     with torch.no_grad():
         return torch.stack(
-            [g_loss, d_loss, logits_real.sigmoid().mean(), logits_fake.sigmoid().mean()]
+            [g_loss, d_loss, logits_real.sigmoid().mean(-1), logits_fake.sigmoid().mean(-1)]
         ).detach()
+
+
+def _autocast(state: TrainState) -> torch.autocast:
+    return torch.autocast(state.device.type, torch.bfloat16, enabled=state.precision == "bfloat16")
+
+
+def _shown(state: TrainState, images: Tensor, draws: Draws, turn: int) -> Tensor:
+    """What D gets to see of ``images``."""
+    if draws.uniforms is None:
+        return images
+    probability = state.gauges[0].unsqueeze(-1).expand(images.shape[:-3])
+    shown = augment(
+        images.flatten(0, -4),
+        draws.uniforms[turn].flatten(0, -2),
+        probability.flatten(),
+        state.config.augment_hole,
+    )
+    return shown.view_as(images)
+
+
+@torch.no_grad()
+def _move_gauges(state: TrainState, logits_real: Tensor, logits_fake: Tensor) -> None:
+    """In place and without asking what they are, as a captured graph needs it.
+
+    The probability rises while the mean sign of D's logits for real images is above its target, that
+    is while D is too sure of them, and falls below (ADA: Karras et al. 2020, arXiv:2006.06676,
+    section 3.1, with a moving average where they take the mean of four batches)."""
+    config, gauges = state.config, state.gauges
+    now = torch.stack([logits_real.sign().mean(-1), logits_real.mean(-1), logits_fake.mean(-1)])
+    gauges[1:].lerp_(now, 1 - _MEAN_DECAY)
+    if config.augment == "adaptive":
+        step = config.effective_batch / config.augment_ramp
+        gauges[0].add_((gauges[1] - config.augment_target).sign(), alpha=step)
+        gauges[0].clamp_(0.0, config.augment_probability)
+
+
+class CapturedStep:
+    """`train_step` on CUDA as one graph, launched at once instead of kernel by kernel: at batch 64 the
+    launches take longer than the work (docs.pytorch.org, "CUDA Graphs").
+
+    Called like `train_step` without its state. A graph works on fixed addresses, so the inputs are
+    copied to where it reads them. Where the driver refuses to capture, updates go on one by one.
+    """
+
+    _WARM_UP = 3  # updates on a side stream, as capturing asks for; undone afterwards
+
+    def __init__(self, state: TrainState, shape: Sequence[int]) -> None:
+        config, device = state.config, state.device
+        rows = shape[:-3]
+        self._state = state
+        self._real = torch.zeros(*shape, device=device)
+        uniforms = None
+        if config.augment != "none":
+            uniforms = torch.zeros(3, *rows, UNIFORMS, device=device)
+        self._draws = Draws(torch.randn(*rows, config.model.latent_dim, device=device), uniforms)
+        self._rates = torch.zeros(3, device=device)
+        before, step = [t.clone() for t in _tensors(state)], state.step
+        side = torch.cuda.Stream(device)
+        side.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(side):
+            for _ in range(self._WARM_UP):
+                self._step()
+        torch.cuda.current_stream(device).wait_stream(side)
+        self._graph: torch.cuda.CUDAGraph | None = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+                self._record = self._step()
+        except RuntimeError as error:
+            warnings.warn(f"this device cannot capture the update ({error})", stacklevel=2)
+            self._graph = None
+        _restore(state, before, step)
+
+    def _step(self) -> Tensor:
+        return train_step(self._state, self._real, self._draws, Rates(*self._rates.unbind()))
+
+    def __call__(self, real: Tensor, draws: Draws, rates: Rates) -> Tensor:
+        if self._graph is None:
+            return train_step(self._state, real, draws, rates)
+        self._real.copy_(real)
+        self._draws.z.copy_(draws.z)
+        if self._draws.uniforms is not None and draws.uniforms is not None:
+            self._draws.uniforms.copy_(draws.uniforms)
+        for index, rate in enumerate(rates):
+            self._rates[index] = rate
+        self._graph.replay()
+        self._state.step += 1  # the graph knows the tensors, not the number
+        return self._record
+
+
+def _tensors(state: TrainState) -> list[Tensor]:
+    """All that an update changes. Adam's moments, which are not there before the first, come last."""
+    tensors = [state.gauges]
+    for name in _NETWORKS:
+        tensors += getattr(state, name).state_dict().values()
+    for optimizer in (state.optimizer_g, state.optimizer_d):
+        tensors += [t for moments in optimizer.state.values() for t in moments.values()]
+    return tensors
+
+
+@torch.no_grad()
+def _restore(state: TrainState, before: list[Tensor], step: int) -> None:
+    """Takes updates back in place, so that a graph's addresses stay good; ``before``: copies of what
+    `_tensors` gave at ``step``."""
+    for now, then in zip_longest(_tensors(state), before):
+        now.zero_() if then is None else now.copy_(then)  # new moments begin at zero
+    state.step = step
 
 
 @torch.no_grad()
@@ -203,7 +415,8 @@ def _probability_held_out(state: TrainState, held_out: Tensor) -> float:
         return math.nan
     rng = _rng(state.config.seed, "held out", state.step)
     chosen = torch.randint(len(held_out), (count,), generator=rng).to(held_out.device)
-    return float(state.discriminator(from_uint8(held_out[chosen])).sigmoid().mean())
+    with _autocast(state):
+        return float(state.discriminator(from_uint8(held_out[chosen])).sigmoid().mean())
 
 
 # --- randomness ----------------------------------------------------------------------------
@@ -214,24 +427,32 @@ def _rng(seed: int, purpose: str, counter: int) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest, "big"))
 
 
-def _latents(config: TrainConfig, step: int, count: int) -> Tensor:
-    """z of the updates ``step .. step + count``: [count, batch, Z] ~ N(0, 1)."""
-    shape = (config.effective_batch, config.model.latent_dim)
-    return torch.stack(
-        [torch.randn(shape, generator=_rng(config.seed, "latents", step + i)) for i in range(count)]
-    )
+def draws(config: TrainConfig, step: int, count: int) -> Draws:
+    """Of the updates ``step .. step + count``: z [count, batch, Z] ~ N(0, 1), uniforms [count, 3, batch,
+    `UNIFORMS`]."""
+    batch, seed = config.effective_batch, config.seed
+    steps = range(step, step + count)
+    shape = (batch, config.model.latent_dim)
+    z = torch.stack([torch.randn(shape, generator=_rng(seed, "latents", i)) for i in steps])
+    if config.augment == "none":
+        return Draws(z, None)
+    shape3 = (3, batch, UNIFORMS)
+    rngs = (_rng(seed, "augment", i) for i in steps)
+    return Draws(z, torch.stack([torch.rand(shape3, generator=rng) for rng in rngs]))
 
 
-def _batch_indices(config: TrainConfig, step: int, count: int) -> Tensor:
+def batch_indices(config: TrainConfig, step: int, count: int) -> Tensor:
     """Indices of the batches of the updates ``step .. step + count``: int64 [count, batch].
 
-    Each epoch is a new permutation cut into full batches.
+    Each epoch is a new permutation cut into full batches; without ``reshuffle`` the first one again,
+    so that the images of its remainder are never used.
     """
     per_epoch, batch = config.updates_per_epoch, config.effective_batch
     rows = []
     order, order_of = torch.empty(0), -1
     for update in range(step, step + count):
         epoch, position = divmod(update, per_epoch)
+        epoch = epoch if config.reshuffle else 0
         if epoch != order_of:
             rng = _rng(config.seed, "order", epoch)
             order, order_of = torch.randperm(config.size, generator=rng), epoch
@@ -251,16 +472,16 @@ def save_checkpoint(path: Path, state: TrainState, extra: dict[str, Tensor] | No
     for name in ("optimizer_g", "optimizer_d"):
         for index, moments in getattr(state, name).state_dict()["state"].items():
             tensors |= {f"{name}.{index}.{key}": t for key, t in moments.items()}
+    tensors["gauges"] = state.gauges
     tensors |= {f"extra.{key}": t for key, t in (extra or {}).items()}
-    checkpoint.save_tensors(
-        path, _KIND, tensors, {"config": state.config.to_dict(), "step": state.step}
-    )
+    info = {"config": state.config.to_dict(), "step": state.step, "precision": state.precision}
+    checkpoint.save_tensors(path, _KIND, tensors, info)
 
 
 def load_checkpoint(
     path: Path, config: TrainConfig, device: torch.device
 ) -> tuple[TrainState, dict[str, Tensor]]:
-    """The state as saved, and the extra tensors. CheckpointError where the file is missing, damaged,
+    """The state as saved, in the precision it was begun with, and the extra tensors. CheckpointError where the file is missing, damaged,
     or belongs to another configuration than ``config``."""
     tensors, info = checkpoint.load_tensors(path, _KIND)
     saved = TrainConfig.from_dict(info.get("config", {}))
@@ -273,7 +494,7 @@ def load_checkpoint(
             f"{path} belongs to another run ({'; '.join(different)}); "
             "choose another folder, or the settings it was begun with"
         )
-    state = new_state(config, device)
+    state = new_state(config, device, choose_precision(device, info.get("precision", "float32")))
     for name in _NETWORKS:
         checkpoint.load_strictly(getattr(state, name), checkpoint.below(tensors, name), path)
     try:
@@ -286,6 +507,7 @@ def load_checkpoint(
             optimizer.load_state_dict(
                 {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
             )
+        state.gauges.copy_(tensors["gauges"])
         state.step = int(info["step"])
     except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is incomplete ({error}); start the run anew") from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,15 @@ from PIL import Image
 from torch import Tensor
 
 from gan import checkpoint, data, jobs, judge, run
-from gan.config import BUDGETS, RECIPES, Budget, TrainConfig, recipe_config
+from gan.config import BUDGETS, Budget, TrainConfig, recipe_config
 from gan.errors import CheckpointError, ConfigError
 from gan.evaluation import Evaluation
 from gan.judge import PRETRAINED
 from gan.models import Generator
 
 RUNS = Path("runs")
-#: What the first zoo holds: every size the articles speak of, under both budgets.
-ZOO_SIZES = data.ARTICLE_SIZES
+#: Every size the articles speak of, and two below.
+ZOO_SIZES = (50, 100, *data.ARTICLE_SIZES)
 #: The series every run writes down, all of one length.
 CURVES = ("step", "g_loss", "d_loss", "prob_real", "prob_fake", "prob_held_out")
 
@@ -240,7 +240,7 @@ def build(
     """Trains what is not finished yet below ``work``, in child processes, and after each one brings
     ``root`` up to date. Killed and called again, it goes on where it was. ``on_progress`` is told, every
     second, how many updates of all ``configs`` are done."""
-    standard = [replace(TrainConfig(), **_cell(c)) for c in configs]
+    standard = [_standard(c) for c in configs]
     if root.resolve() == PRETRAINED and standard != list(configs):
         raise ConfigError(
             f"{root} holds models that differ in data, budget, recipe and seed only; give other runs "
@@ -279,10 +279,10 @@ def build(
         )
 
 
-def _cell(config: TrainConfig) -> dict[str, Any]:
-    """What the models of one zoo may differ in."""
-    names = ("source", "size", "budget", "recipe", "seed")
-    return {name: getattr(config, name) for name in names} | RECIPES[config.recipe]
+def _standard(config: TrainConfig) -> TrainConfig:
+    """What the models of one zoo may differ in, taken from ``config``; the rest as its recipe has it."""
+    names = ("source", "size", "budget", "seed")
+    return recipe_config(config.recipe, **{name: getattr(config, name) for name in names})
 
 
 def score(configs: Sequence[TrainConfig], work: Path, root: Path = PRETRAINED) -> Iterator[Built]:

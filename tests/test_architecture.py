@@ -11,10 +11,10 @@ from gan import judge, zoo
 # Arrows point down only: a module may import what stands before it here, nothing else of gan.
 FLOORS = (
     "errors config images jobs torchvision_compat",
-    "data models losses latents",
+    "data models losses augment latents",
     "ema metrics collapse checkpoint",
     "judge trainer",
-    "evaluation",
+    "evaluation stack speed",
     "run",
     "zoo cluster",
     "explorer bench sweep",

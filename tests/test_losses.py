@@ -47,3 +47,20 @@ def test_the_generators_gradient_does_not_vanish_where_it_is_found_out():
     losses.generator_loss(logits).sum().backward()
     # d softplus(-l) / dl = -sigmoid(-l)
     torch.testing.assert_close(logits.grad, torch.tensor([-1.0, -0.5]))
+
+
+def test_the_lecam_penalty_grows_once_d_is_beyond_where_it_usually_stands():
+    real, fake = torch.tensor([2.0, -3.0]), torch.tensor([-2.0, 1.0])
+    penalty = losses.lecam_penalty(real, fake, torch.tensor([0.5]), torch.tensor([-0.5]))
+    # (2 + 0.5)^2 + (0.5 + 2)^2, and nothing where real is below the fakes' mean and fake above real's
+    torch.testing.assert_close(penalty, torch.tensor([12.5, 0.0]))
+
+
+def test_the_gradient_penalty_is_the_squared_slope_of_each_picture():
+    weight = torch.tensor([[3.0, 0.0], [0.0, 4.0]]).reshape(1, 1, 2, 2).requires_grad_()
+    images = torch.rand(5, 1, 2, 2, requires_grad=True)
+    logits = (images * weight).sum((1, 2, 3)) + 0.5 * images[:, 0, 0, 1] ** 2
+    penalty = losses.gradient_penalty(logits, images)
+    torch.testing.assert_close(penalty, 25 + images[:, 0, 0, 1].detach() ** 2)
+    penalty.sum().backward()  # it can be learned from
+    assert weight.grad is not None and float(weight.grad[0, 0, 0, 0]) == 2 * 3 * 5

@@ -51,7 +51,7 @@ def test_a_finished_folder_is_a_zoo_of_one_run(finished, tiny):
 
 def test_the_saved_model_is_the_average_of_the_run(finished, tiny):
     training, unseen = data.load("drawn", 40), data.load_held_out("drawn", 40)
-    state = trainer.new_state(tiny(), CPU)
+    state = trainer.new_state(tiny(), CPU, trainer.choose_precision(CPU))
     for _ in trainer.train(state, training.images, unseen.images):
         pass
     loaded, extra = run.load_model(finished / "model.safetensors")
@@ -234,7 +234,7 @@ def test_the_best_moment_is_kept_where_the_end_is_clearly_worse(
     final, best = zoo.read_manifest(folder)
     assert (final.name, final.snapshot, final.step) == ("run", "final", 12)
     assert (best.name, best.snapshot, best.step) == ("run-best", "best", 3)
-    state = trainer.new_state(tiny(), CPU)
+    state = trainer.new_state(tiny(), CPU, trainer.choose_precision(CPU))
     loop = trainer.train(state, data.load("drawn", 40).images, data.load("drawn", 9).images, 1)
     for _ in range(3):
         next(loop)
@@ -402,3 +402,47 @@ def test_a_copied_folder_is_still_finished(tmp_path, finished, tiny):
     shutil.copytree(finished, tmp_path / "elsewhere")
     assert run.is_finished(tmp_path / "elsewhere", tiny())
     assert not run.is_finished(tmp_path / "nowhere", tiny())
+
+
+# --- several runs in one stack -------------------------------------------------------------
+
+
+def test_runs_trained_together_end_like_runs_trained_alone(tmp_path, tiny, judges):
+    configs = [
+        tiny(seed=0),
+        tiny(seed=1),
+        tiny(seed=2, lr_g=2e-3),
+    ]  # the last in a stack of its own
+    folders = [tmp_path / str(c.seed) for c in configs]
+    for _ in run.run(configs[0], folders[0], CPU, judges):
+        pass
+    seen = [len(row) for row in run.run_together(configs, folders, CPU, judges)]
+    assert set(seen) == {1}  # the first had finished; the others differ in more than the seed
+    for config, folder in zip(configs, folders, strict=True):
+        assert run.is_finished(folder, config)
+    again = [tmp_path / f"again{c.seed}" for c in configs[:2]]
+    assert {len(row) for row in run.run_together(configs[:2], again, CPU, judges)} == {2}
+    for folder, other in zip(folders, again, strict=False):
+        (alone,), (together,) = zoo.read_manifest(folder), zoo.read_manifest(other)
+        assert together.step == alone.step == 12
+        assert together.provenance["precision"] == alone.provenance["precision"]
+        ours = zoo.load_evidence(together)["curves"]["g_loss"]
+        theirs = zoo.load_evidence(alone)["curves"]["g_loss"]
+        assert ours == pytest.approx(theirs, abs=0.05)
+
+
+def test_runs_trained_together_are_kept_when_nobody_asks_any_more(tmp_path, tiny, judges):
+    configs = [tiny(seed=s) for s in range(2)]
+    folders = [tmp_path / str(s) for s in range(2)]
+    steps = run.run_together(configs, folders, CPU, judges)
+    for _ in range(5):
+        assert [p.report.step for p in next(steps)]
+    steps.close()
+    for config, folder in zip(configs, folders, strict=True):
+        state, _ = trainer.load_checkpoint(folder / "checkpoint.safetensors", config, CPU)
+        assert state.step == 5
+    rest = [p.report.step for p in run.run(configs[0], folders[0], CPU, judges)]
+    assert rest[0] == 6 and rest[-1] == 12  # one of them alone, and then the other
+    others = list(run.run_together(configs, folders, CPU, judges))
+    assert others[0][0].report.step == 6 and len(others[0]) == 1
+    assert all(run.is_finished(f, c) for c, f in zip(configs, folders, strict=True))

@@ -1,9 +1,11 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from gan import checkpoint, data, trainer
+from gan.augment import UNIFORMS
 from gan.errors import CheckpointError, ConfigError, TrainingError
 
 CPU = torch.device("cpu")
@@ -27,7 +29,9 @@ def _everything(state: trainer.TrainState) -> dict[str, torch.Tensor]:
             found[f"{name}.{key}"] = tensor.clone()
     for name in ("optimizer_g", "optimizer_d"):
         content = getattr(state, name).state_dict()
-        found[f"{name}.lr"] = torch.tensor(content["param_groups"][0]["lr"], dtype=torch.float64)
+        found[f"{name}.lr"] = torch.tensor(
+            float(content["param_groups"][0]["lr"]), dtype=torch.float64
+        )
         for index, moments in content["state"].items():
             for key, tensor in moments.items():
                 found[f"{name}.{index}.{key}"] = tensor.clone()
@@ -147,7 +151,7 @@ def test_another_number_of_pictures_than_configured_is_refused(tiny, pictures, u
 def test_every_epoch_shows_every_picture_at_most_once(tiny, size, batch):
     config = tiny(size=size, batch_size=batch)
     per_epoch, full = config.updates_per_epoch, config.effective_batch
-    index = trainer._batch_indices(config, 0, 4 * per_epoch)
+    index = trainer.batch_indices(config, 0, 4 * per_epoch)
     assert index.shape == (4 * per_epoch, full)
     assert int(index.min()) >= 0 and int(index.max()) < size
     epochs = [rows.flatten().tolist() for rows in index.split(per_epoch)]
@@ -158,13 +162,24 @@ def test_every_epoch_shows_every_picture_at_most_once(tiny, size, batch):
 
 def test_batches_and_latents_depend_on_their_number_only(tiny):
     config = tiny(size=43)
-    for draw in (trainer._batch_indices, trainer._latents):
+
+    def latents(*arguments):
+        return trainer.draws(*arguments).z
+
+    def uniforms(config, *arguments):
+        return trainer.draws(replace(config, augment="fixed"), *arguments).uniforms
+
+    for draw in (trainer.batch_indices, latents, uniforms):
         whole = draw(config, 0, 17)
         assert torch.equal(whole[7:12], draw(config, 7, 5))
         assert not torch.equal(whole, draw(tiny(size=43, seed=1), 0, 17))
-    latents = trainer._latents(config, 0, 500)
-    assert latents.shape == (500, 8, 6)
-    assert abs(float(latents.mean())) < 5 / latents.numel() ** 0.5
+    z = latents(config, 0, 500)
+    assert z.shape == (500, 8, 6)
+    assert abs(float(z.mean())) < 5 / z.numel() ** 0.5
+    chances = uniforms(config, 0, 50)
+    assert chances.shape == (50, 3, 8, UNIFORMS)
+    assert float(chances.min()) >= 0 and float(chances.max()) < 1
+    assert trainer.draws(config, 0, 2).uniforms is None
 
 
 @pytest.mark.parametrize(
@@ -307,3 +322,152 @@ def test_a_gpu_is_preferred(monkeypatch):
 def test_the_description_of_the_cpu_says_how_many_threads():
     assert trainer.describe_device(CPU).startswith("cpu (")
     assert trainer.describe_device(CPU).endswith(", 1 thread)")
+
+
+# --- against memory: augmentation and penalties ----------------------------------------------
+
+HARD = {"augment": "adaptive", "augment_ramp": 80, "augment_hole": True, "lecam": 0.1}
+
+
+def test_the_probability_rises_while_d_is_sure_of_its_images_and_falls_again(tiny):
+    config = tiny(augment="adaptive", augment_ramp=80, augment_target=0.5, augment_probability=0.25)
+    state = trainer.new_state(config, CPU)
+    assert float(state.gauges[0]) == 0
+    seen = []
+    for sign in [1.0] * 30 + [-1.0] * 30:
+        trainer._move_gauges(state, torch.full((8,), sign), torch.zeros(8))
+        seen.append(float(state.gauges[0]))
+    step = 8 / 80  # a batch of 8 of the 80 images in which it may go from 0 to 1
+    crossing = math.ceil(math.log(0.5) / math.log(0.9))  # the average needs that long to pass 0.5
+    assert seen[crossing - 2] == 0 and seen[crossing - 1] == pytest.approx(step)
+    assert max(seen) == seen[29] == 0.25 and min(seen[crossing:]) == seen[-1] == 0
+    fixed = trainer.new_state(tiny(augment="fixed", augment_probability=0.3), CPU)
+    trainer._move_gauges(fixed, torch.ones(8), torch.zeros(8))
+    assert float(fixed.gauges[0]) == pytest.approx(0.3)
+
+
+def test_what_d_is_shown_is_changed_and_what_g_draws_is_not(tiny, pictures, unseen, monkeypatch):
+    shown = []
+
+    def watch(images, uniforms, probability, hole):
+        shown.append((len(images), float(probability[0]), hole))
+        return images
+
+    monkeypatch.setattr(trainer, "augment", watch)
+    _train(tiny(augment="fixed", updates=2), pictures, unseen)
+    assert shown == [(8, pytest.approx(0.8), False)] * 6  # real, fake for D, fake for G; twice
+    monkeypatch.undo()
+    plain, _ = _train(tiny(updates=2), pictures, unseen)
+    never, _ = _train(tiny(updates=2, augment="fixed", augment_probability=0.0), pictures, unseen)
+    ours, theirs = _everything(never), _everything(plain)
+    _assert_same(ours, theirs)
+
+
+@pytest.mark.parametrize("changes", [HARD, {"r1_gamma": 0.5}], ids=["augmented", "r1"])
+def test_every_option_changes_what_is_learned_and_stays_resumable(
+    tmp_path, tiny, pictures, unseen, changes
+):
+    config = tiny(**changes)
+    whole, _ = _train(config, pictures, unseen, block=5)
+    plain, _ = _train(tiny(), pictures, unseen, block=5)
+    assert not torch.equal(whole.average.hidden.weight, plain.average.hidden.weight)
+    half = trainer.new_state(config, CPU)
+    next(trainer.train(half, pictures, unseen, block=5))
+    trainer.save_checkpoint(tmp_path / "checkpoint", half)
+    state, _ = trainer.load_checkpoint(tmp_path / "checkpoint", config, CPU)
+    for _ in trainer.train(state, pictures, unseen, block=5):
+        pass
+    _assert_same(_everything(state), _everything(whole))
+    assert torch.equal(state.gauges, whole.gauges)
+
+
+def test_without_reshuffling_the_images_of_the_remainder_are_never_used(tiny):
+    index = trainer.batch_indices(tiny(size=43, reshuffle=False), 0, 15)  # three epochs of five
+    assert torch.equal(index[:5], index[5:10]) and torch.equal(index[:5], index[10:])
+    assert len(set(index.flatten().tolist())) == 40
+
+
+# --- precision and captured graphs ---------------------------------------------------------
+
+
+def test_a_precision_is_chosen_by_the_device_and_kept_in_the_checkpoint(
+    tmp_path, tiny, monkeypatch
+):
+    for able, expected in (({"avx512_bf16": True}, "bfloat16"), ({}, "float32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
+        assert trainer.choose_precision(CPU) == expected
+    assert trainer.choose_precision(CPU, "bfloat16") == "bfloat16"
+    assert trainer.choose_precision(torch.device("mps")) == "float32"
+    with pytest.raises(ConfigError, match="'half' is unknown; choose one of auto, float32"):
+        trainer.choose_precision(CPU, "half")
+    trainer.save_checkpoint(tmp_path / "c", trainer.new_state(tiny(), CPU, "bfloat16"))
+    assert trainer.load_checkpoint(tmp_path / "c", tiny(), CPU)[0].precision == "bfloat16"
+
+
+def test_half_precision_changes_the_products_and_nothing_else(tiny, pictures, unseen):
+    reports = {}
+    for precision in trainer.PRECISIONS:
+        state = trainer.new_state(tiny(updates=4), CPU, precision)
+        (reports[precision],) = trainer.train(state, pictures, unseen)
+        numbers = _everything(state)
+        assert {t.dtype for name, t in numbers.items() if "weight" in name} == {torch.float32}
+        with torch.no_grad():
+            assert state.average(torch.zeros(1, 6)).dtype == torch.float32
+    full, half = reports["float32"], reports["bfloat16"]
+    assert not torch.equal(full.g_loss, half.g_loss)
+    torch.testing.assert_close(half.g_loss, full.g_loss, rtol=0.05, atol=0.02)
+
+
+def test_updates_can_be_taken_back_in_place(tiny, pictures, unseen):
+    # what happens around the capture of a graph: first without Adam's moments, then with them
+    for already in (0, 5):
+        state = trainer.new_state(tiny(**HARD), CPU)
+        if already:
+            next(trainer.train(state, pictures, unseen, block=already))
+        before, step = [t.clone() for t in trainer._tensors(state)], state.step
+        expected = _everything(state)
+        places = [t.data_ptr() for t in trainer._tensors(state)]
+        next(trainer.train(state, pictures, unseen, block=7))
+        trainer._restore(state, before, step)
+        assert [t.data_ptr() for t in trainer._tensors(state)][: len(places)] == places
+        restored = _everything(state)
+        for name, tensor in expected.items():
+            if not name.endswith(".lr"):
+                assert torch.equal(restored[name], tensor), name
+        new = set(restored) - set(expected)
+        assert all(float(restored[name].abs().max()) == 0 for name in new)
+        assert state.step == step
+
+
+def test_rates_given_as_tensors_move_the_networks_alike(tiny, pictures):
+    config = tiny()
+    drawn = trainer.draws(config, 0, 1)
+    real = trainer.from_uint8(pictures[:8])
+    states = [trainer.new_state(config, CPU) for _ in range(2)]
+    rates = trainer.rates(config, 0)
+    as_tensors = trainer.Rates(*(torch.tensor(rate) for rate in rates))
+    for state, given in zip(states, (rates, as_tensors), strict=True):
+        trainer.train_step(state, real, trainer.Draws(drawn.z[0], None), given)
+    ours, theirs = _everything(states[1]), _everything(states[0])
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(ours[name], tensor, msg=name, check_dtype=False)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_a_captured_graph_trains_what_single_updates_train(tiny, pictures, unseen):
+    device = torch.device("cuda")
+    for changes in ({}, HARD):
+        config = tiny(**changes)
+        captured = trainer.new_state(config, device)
+        list(trainer.train(captured, pictures, unseen))
+        eager = trainer.new_state(config, device)
+        drawn, index = trainer.draws(config, 0, 12), trainer.batch_indices(config, 0, 12)
+        for i in range(12):
+            uniforms = None if drawn.uniforms is None else drawn.uniforms[i].to(device)
+            real = trainer.from_uint8(pictures[index[i]].to(device))
+            chance = trainer.Draws(drawn.z[i].to(device), uniforms)
+            trainer.train_step(eager, real, chance, trainer.rates(config, i))
+        for (name, a), b in zip(
+            captured.average.state_dict().items(), eager.average.state_dict().values(), strict=True
+        ):
+            torch.testing.assert_close(a, b, rtol=0.02, atol=2e-3, msg=name)

@@ -26,7 +26,7 @@ SIZES = (200, 600, 6_000, 60_000)
     ],
 )
 def test_a_link_gives_back_the_state_it_was_made_from(state):
-    assert from_query(to_query(state), SIZES, {(600, "updates")}) == (state, [])
+    assert from_query(to_query(state), SIZES, {(600, "updates", "plain")}) == (state, [])
 
 
 def test_the_default_state_needs_no_link():

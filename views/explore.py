@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,14 @@ import streamlit as st
 
 from gan import data, explorer, images, zoo
 from gan.collapse import Verdict
-from gan.config import TrainConfig
+from gan.config import RECIPES, TrainConfig, recipe_config
 from gan.errors import GanError
 from views.parts import cache, charts, controls
 from views.parts.articles import CLAIMS
 from views.parts.i18n import share_text, text, verdict_words
 from views.parts.pictures import image_tag, strip
 
-Table = dict[tuple[int, str, str], zoo.ModelCard]  # by size, budget and snapshot
+Table = dict[tuple[int, str, str], zoo.ModelCard]  # of one recipe, by size, budget and snapshot
 
 GRID_COLUMNS = 8
 GRID_COUNT = 64
@@ -47,18 +46,27 @@ def page(lang: str) -> None:
     except GanError as error:
         st.error(f"{text(lang, 'no_zoo')} {error}", icon=":material/error:")
         return
-    table = _table(cards)
     sizes = sorted({c.size for c in cards})
     if not sizes:
         st.error(text(lang, "no_zoo"), icon=":material/error:")
         return
-    controls.begin(sizes, {(s, b) for s, b, snapshot in table if snapshot == "best"}, lang)
+    tables = _tables(cards)
+    best = {
+        (size, budget, recipe)
+        for recipe, table in tables.items()
+        for size, budget, snapshot in table
+        if snapshot == "best"
+    }
+    controls.begin(sizes, tables, best, lang)
 
     left, right = st.columns([3, 2])
     with left:
         controls.size_slider(lang, sizes)
     with right:
         controls.budget_switch(lang, TrainConfig().updates)
+    if len(tables) > 1:
+        controls.recipe_switch(lang, list(tables))
+    table = tables[controls.state().recipe]
     card = _chosen(table, lang)
     if card is None:
         st.info(text(lang, "not_trained"), icon=":material/info:")
@@ -81,6 +89,7 @@ def page(lang: str) -> None:
     if model is not None:
         st.header(text(lang, "latents_title"), anchor=False)
         _latents(lang, model, table)
+    _amounts(lang, tables, card)
     _articles(lang, table, card.size)
     _training(lang, card)
     _details(lang, card)
@@ -88,24 +97,25 @@ def page(lang: str) -> None:
 
 
 def _comparable(cards: list[zoo.ModelCard]) -> list[zoo.ModelCard]:
-    """The models that differ in data and budget only: the same networks, epochs and updates."""
-    standard = TrainConfig()
+    """The digit models that differ in data, budget and recipe only: the same epochs and updates."""
+    names = ("size", "budget", "seed")
     return [
         c
         for c in cards
-        if replace(c.config, size=standard.size, budget=standard.budget, seed=standard.seed)
-        == standard
+        if recipe_config(c.recipe, **{n: getattr(c.config, n) for n in names}) == c.config
     ]
 
 
-def _table(cards: list[zoo.ModelCard]) -> Table:
-    """One run a place: the first, which is the pretrained one where there is one, with its moments."""
-    run_of: dict[tuple[int, str], Path] = {}
-    table: Table = {}
+def _tables(cards: list[zoo.ModelCard]) -> dict[str, Table]:
+    """A table for each recipe, in the recipes' own order. One run a place: the first, which is the
+    pretrained one where there is one, with its moments."""
+    run_of: dict[tuple[str, int, str], Path] = {}
+    tables: dict[str, Table] = {r: {} for r in RECIPES if any(c.recipe == r for c in cards)}
     for card in cards:
-        if run_of.setdefault((card.size, card.budget), card.evidence_path) == card.evidence_path:
-            table[card.size, card.budget, card.snapshot] = card
-    return table
+        place = (card.recipe, card.size, card.budget)
+        if run_of.setdefault(place, card.evidence_path) == card.evidence_path:
+            tables[card.recipe][card.size, card.budget, card.snapshot] = card
+    return tables
 
 
 def _chosen(table: Table, lang: str) -> zoo.ModelCard | None:
@@ -254,6 +264,60 @@ def _latents(lang: str, model: zoo.Model, table: Table) -> None:
                 st.html(image_tag(first.pixels[0], alt, max_width=140))
             words.caption(text(lang, "first_digit", digit=digit, confidence=confidence))
     controls.write_link(lang, model.card.snapshot)
+
+
+def _amounts(lang: str, tables: dict[str, Table], card: zoo.ModelCard) -> None:
+    """The final distance of every amount of data under this budget, a line for each recipe."""
+    st.header(text(lang, "amounts_title"), anchor=False)
+    names = {recipe: text(lang, f"recipe_{recipe}") for recipe in tables}
+    rows = []
+    for recipe, table in tables.items():
+        for (size, budget, snapshot), found in sorted(table.items()):
+            if (budget, snapshot) == (card.budget, "final"):
+                distances = [row["fd"] for row in found.seed_rows]
+                low, high = min(distances), max(distances)
+                fd = found.metrics.figures["fd"].value
+                rows.append(
+                    {"size": size, "recipe": names[recipe], "fd": fd, "low": low, "high": high}
+                )
+    real = cache.reference(_test_images(card)).real_score(card.metrics.figures["fd"].n).fd
+    chart = charts.amounts_curve(
+        rows, real, list(names.values()), text(lang, "amounts_axis"), text(lang, "fd"), card.size
+    )
+    words = []
+    for name in names.values():
+        distances = {row["size"]: row["fd"] for row in rows if row["recipe"] == name}
+        if distances:
+            listed = ", ".join(f"{size:,}: {fd:.1f}" for size, fd in distances.items())
+            words.append(f"{name}: {listed}.")
+    st.altair_chart(chart, key="amounts", alt=" ".join([text(lang, "amounts_alt") + ".", *words]))
+    crossing = (
+        _crossing(
+            *(
+                {row["size"]: row["fd"] for row in rows if row["recipe"] == name}
+                for name in names.values()
+            )
+        )
+        if len(names) == 2
+        else None
+    )
+    if crossing is not None:
+        plain, rescue = names.values()
+        low, high = (f"{size:,}" for size in crossing)
+        st.markdown(text(lang, "crossing", better=rescue, other=plain, low=low, high=high))
+    budget = text(lang, f"amounts_word_{card.budget}")
+    st.caption(text(lang, "amounts_note", budget=budget))
+
+
+def _crossing(plain: dict[int, float], rescue: dict[int, float]) -> tuple[int, int] | None:
+    """The largest size up to which the second is always closer, and the next, from which the first always
+    is; None where they do not part like that."""
+    sizes = sorted(plain.keys() & rescue.keys())
+    ahead = [rescue[size] < plain[size] for size in sizes]
+    turn = sum(ahead)
+    if ahead != [True] * turn + [False] * (len(sizes) - turn) or turn in (0, len(sizes)):
+        return None
+    return sizes[turn - 1], sizes[turn]
 
 
 def _articles(lang: str, table: Table, size: int) -> None:

@@ -121,6 +121,53 @@ def distance_curve(
     return alt.layer(line, floor, *_rule(marked_step))
 
 
+def amounts_curve(
+    rows: Sequence[Mapping[str, Any]],
+    real: float,
+    names: Sequence[str],
+    size_title: str,
+    value_title: str,
+    marked_size: int,
+) -> alt.LayerChart:
+    """rows: size, recipe (one of ``names``), fd, and low and high of its seeds -> a line a recipe, both
+    axes logarithmic, a bar for each range, a rule at ``marked_size`` and a dashed one at ``real``."""
+    frame = pd.DataFrame(rows)
+    x = alt.X(
+        "size:Q",
+        title=size_title,
+        scale=alt.Scale(type="log"),
+        axis=alt.Axis(format="~s", values=[50, 100, 200, 500, 1000, 6000, 10000, 30000, 60000]),
+    )
+    colour = alt.Color(
+        "recipe:N",
+        sort=list(names),
+        scale=alt.Scale(domain=list(names), range=[FAKE, D_BLUE, UNSEEN][: len(names)]),
+        legend=alt.Legend(title=None, orient="top", columns=3),
+    )
+    base = alt.Chart(frame).encode(x=x, color=colour).properties(height=300)
+    tooltip = [
+        "recipe:N",
+        alt.Tooltip("size:Q", format=","),
+        *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("fd", "low", "high")),
+    ]
+    scale = alt.Scale(type="log")
+    lines = base.mark_line(point=True, strokeWidth=1.8).encode(
+        y=alt.Y("fd:Q", title=value_title, scale=scale), tooltip=tooltip
+    )
+    bars = base.mark_rule(strokeWidth=2.5, opacity=0.6).encode(y="low:Q", y2="high:Q")
+    floor = (
+        alt.Chart(pd.DataFrame([{"real": real}]))
+        .mark_rule(strokeDash=[5, 4], color=REAL)
+        .encode(y="real:Q")
+    )
+    place = (
+        alt.Chart(pd.DataFrame([{"size": marked_size}]))
+        .mark_rule(color="#888888", strokeWidth=1.2)
+        .encode(x="size:Q")
+    )
+    return alt.layer(place, floor, bars, lines)
+
+
 def _rule(step: int | None) -> list[alt.Chart]:
     if step is None:
         return []

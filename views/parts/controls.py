@@ -25,7 +25,16 @@ from views.parts.state import (
 )
 
 _AXIS_KEY = "axis{}"
-_KEYS = ("size", "budget", "moment", "seed", "move", "axes", "axis")  # how the widgets' keys begin
+_KEYS = (
+    "size",
+    "budget",
+    "recipe",
+    "moment",
+    "seed",
+    "move",
+    "axes",
+    "axis",
+)  # how the widgets' keys begin
 
 
 def language() -> str:
@@ -49,11 +58,17 @@ def language_switch(current: str) -> None:
     )
 
 
-def begin(sizes: Sequence[int], best: Collection[tuple[int, str]], lang: str) -> None:
+def begin(
+    sizes: Sequence[int],
+    recipes: Collection[str],
+    best: Collection[tuple[int, str, str]],
+    lang: str,
+) -> None:
     """At the start of every run: take over the link of a new session, or of one whose visitor went
     back or forward in the browser; say what of it could not be used."""
     asked = st.query_params.to_dict()
-    known = st.session_state.get("size") in sizes
+    values = st.session_state
+    known = values.get("size") in sizes and values.get("recipe") in recipes
     if known:
         _keep_alive()
         # A link that is not the one written last is a step through the browser's history only if no
@@ -61,7 +76,7 @@ def begin(sizes: Sequence[int], best: Collection[tuple[int, str]], lang: str) ->
         link, shown = st.session_state.get("written", ({}, None))
         if asked == link or (state(), lang) != shown:
             return
-    wanted, problems = from_query(asked, sizes, best)
+    wanted, problems = from_query(asked, sizes, best, recipes)
     _fill_widgets(wanted)
     named = [f"{p.name}={p.value}" for p in problems]
     if asked.get("lang", lang) not in LANGUAGES:
@@ -75,7 +90,7 @@ def begin(sizes: Sequence[int], best: Collection[tuple[int, str]], lang: str) ->
 def _fill_widgets(wanted: ExploreState) -> None:
     values = st.session_state
     values["size"], values["budget"] = wanted.size, wanted.budget
-    values["moment"], values["seed"] = wanted.moment, wanted.seed
+    values["recipe"], values["moment"], values["seed"] = wanted.recipe, wanted.moment, wanted.seed
     for index, value in enumerate(wanted.shifts):
         values[f"move{index}"] = value
     _forget_axes()
@@ -98,6 +113,7 @@ def state() -> ExploreState:
     return ExploreState(
         size=values["size"],
         budget=values["budget"],
+        recipe=values["recipe"],
         moment=values["moment"],
         seed=int(values["seed"]),
         shifts=tuple(float(values[f"move{i}"]) for i in range(NUM_SHIFTS)),
@@ -136,6 +152,18 @@ def budget_switch(lang: str, updates: int) -> None:
         required=True,
         wrap=True,
         help=text(lang, "budget_help"),
+    )
+
+
+def recipe_switch(lang: str, recipes: Sequence[str]) -> None:
+    st.segmented_control(
+        text(lang, "recipe"),
+        recipes,
+        format_func=lambda recipe: text(lang, f"recipe_{recipe}"),
+        key="recipe",
+        required=True,
+        wrap=True,
+        help=text(lang, "recipe_help"),
     )
 
 
@@ -193,6 +221,8 @@ def _forget_axes() -> None:
 def axis_sliders(lang: str, latent_dim: int) -> None:
     """Any raw components of z: choose some, get a slider for each."""
     st.caption(text(lang, "raw_note"))
+    # chosen for a model with more components than this one
+    st.session_state["axes"] = [a for a in st.session_state["axes"] if a < latent_dim]
     st.multiselect(
         text(lang, "raw_axes"),
         range(latent_dim),

@@ -26,6 +26,12 @@ _ENGLISH: dict[str, str] = {
     "budget_updates": "{updates} updates for every size",
     "budget_help": "At equal epochs, 1 % of the data also gets 1 % of the updates, so two causes are "
     "mixed. Equal updates part them. Both were trained.",
+    "recipe": "Recipe",
+    "recipe_plain": "Plain DCGAN",
+    "recipe_rescue": "Rescue (augmented)",
+    "recipe_article-2018": "Network of the 2018 article",
+    "recipe_help": "Rescue: the discriminator sees every picture, real or generated, slightly moved, turned "
+    "or stretched, and has no BatchNorm, so that it cannot learn a few images by heart.",
     "moment": "Moment of the run",
     "moment_final": "End (update {step})",
     "moment_best": "Best moment (update {step})",
@@ -85,6 +91,15 @@ _ENGLISH: dict[str, str] = {
     "size; their networks differ from ours. 20 epochs of 200 images are only 60 updates: the right "
     "column shows how much of the effect is missing data rather than missing training. Our figures: "
     "means of 5 draws of 2,000 samples of one run; how far runs differ is told by the seeds below.",
+    "amounts_title": "More data, or another recipe?",
+    "amounts_note": "Every amount of data, trained with {budget}: distance to real digits at the end (final "
+    "model, log scales). A point is the middle run, a bar the range of its seeds; one run has no bar. "
+    "Dashed: unseen real digits. About 85 means that nothing is read as a digit.",
+    "amounts_alt": "Chart: distance to real digits by amount of data, a line for each recipe",
+    "amounts_axis": "training images",
+    "amounts_word_epochs": "20 epochs",
+    "amounts_word_updates": "equal updates",
+    "crossing": "**{better}** is ahead up to {low} images, **{other}** from {high} on (the middle runs).",
     "curves_title": "How the training went",
     "loss_chart": "Losses",
     "loss_note": "A GAN's loss is not quality. It says how the game between the two stands; how "
@@ -134,6 +149,12 @@ _JAPANESE: dict[str, str] = {
     "budget_updates": "どの枚数でも{updates}回更新",
     "budget_help": "エポック数をそろえると、1%のデータでは更新回数も1%になり、二つの原因が混ざります。"
     "更新回数をそろえると切り分けられます。両方の条件で学習済みです。",
+    "recipe": "学習レシピ",
+    "recipe_plain": "通常のDCGAN",
+    "recipe_rescue": "救済（データ拡張）",
+    "recipe_article-2018": "2018年の記事のネットワーク",
+    "recipe_help": "救済: 識別器には、本物も生成画像も少しずらし、回し、伸縮させて見せます。識別器のBatchNormも外し、"
+    "少ない画像を丸暗記できないようにしています。",
     "moment": "学習のどの時点か",
     "moment_final": "最後（更新{step}回）",
     "moment_best": "最良の時点（更新{step}回）",
@@ -188,6 +209,14 @@ _JAPANESE: dict[str, str] = {
     "articles_note": "記事はエポック数を固定し、1回の学習を目で見て判断しています。ネットワークもここのものとは"
     "異なります。200枚の20エポックは更新60回にすぎません。右の列を見ると、データ不足と学習不足を"
     "区別できます。ここの数値は1回の学習について2,000枚ずつ5回の平均です。学習ごとの差は下のシード表にあります。",
+    "amounts_title": "データを増やすか、レシピを変えるか",
+    "amounts_note": "{budget}で学習した全データ量について、最後の時点の本物との距離（両対数）。点は中央の回、棒はシードによる範囲で、"
+    "1回だけの場合は棒がありません。破線は未見の本物。約85は一枚も数字として読めないことを意味します。",
+    "amounts_alt": "グラフ: データ量ごとの本物との距離。線はレシピごと",
+    "amounts_axis": "学習画像の枚数",
+    "amounts_word_epochs": "20エポック",
+    "amounts_word_updates": "同じ更新回数",
+    "crossing": "{low}枚までは**{better}**、{high}枚からは**{other}**が上回ります（中央の回どうしの比較）。",
     "curves_title": "学習の経過",
     "loss_chart": "損失（Loss）",
     "loss_note": "GANの損失は画質ではありません。両者の勝負の形勢を示すだけです。絵の良さは「学習中の本物との距離」のグラフが示します。",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gan.config import BUDGETS, Budget
+from gan.config import BUDGETS, RECIPES, Budget
 from gan.explorer import MAX_SHIFT
 
 LANGUAGES = ("en", "ja")
@@ -22,11 +22,12 @@ _MAX_AXES = 64
 
 @dataclass(frozen=True)
 class ExploreState:
-    """size: of the training set; moment: "final" or "best" snapshot; seed: first of the 64 latents;
+    """size: of the training set; recipe: one of `gan.config.RECIPES`; moment: "final" or "best" snapshot; seed: first of the 64 latents;
     shifts: along the first principal directions; axes: (index, value) for raw components of z."""
 
     size: int = DEFAULT_SIZE
     budget: Budget = "epochs"
+    recipe: str = "plain"
     moment: str = "final"
     seed: int = 0
     shifts: tuple[float, ...] = (0.0,) * NUM_SHIFTS
@@ -49,6 +50,8 @@ def to_query(state: ExploreState) -> dict[str, str]:
         query["size"] = str(state.size)
     if state.budget != default.budget:
         query["budget"] = state.budget
+    if state.recipe != default.recipe:
+        query["recipe"] = state.recipe
     if state.moment != default.moment:
         query["moment"] = state.moment
     if state.seed != default.seed:
@@ -61,10 +64,13 @@ def to_query(state: ExploreState) -> dict[str, str]:
 
 
 def from_query(
-    query: Mapping[str, str], sizes: Sequence[int], best: Collection[tuple[int, str]] = ()
+    query: Mapping[str, str],
+    sizes: Sequence[int],
+    best: Collection[tuple[int, str, str]] = (),
+    recipes: Collection[str] = RECIPES,
 ) -> tuple[ExploreState, list[Problem]]:
     """The state a link asks for, and what of it could not be used. ``sizes``: those on offer;
-    ``best``: the (size, budget) pairs that have a best moment besides the end."""
+    ``best``: (size, budget, recipe) of the runs that have a best moment besides the end."""
     problems: list[Problem] = []
     state = ExploreState(size=DEFAULT_SIZE if DEFAULT_SIZE in sizes else sizes[0])
 
@@ -82,9 +88,15 @@ def from_query(
             state = replace(state, budget="epochs" if query["budget"] == "epochs" else "updates")
         else:
             problem("budget")
+    if "recipe" in query:
+        if query["recipe"] in recipes:
+            state = replace(state, recipe=query["recipe"])
+        else:
+            problem("recipe")
     if "moment" in query:
         known = query["moment"] in ("final", "best")
-        if known and (query["moment"] == "final" or (state.size, state.budget) in best):
+        run = (state.size, state.budget, state.recipe)
+        if known and (query["moment"] == "final" or run in best):
             state = replace(state, moment=query["moment"])
         else:
             problem("moment")

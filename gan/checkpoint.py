@@ -8,8 +8,10 @@ kept apart: a *model* is what others look at (the generator's weights in half pr
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -46,6 +48,39 @@ def write_atomically(path: Path, content: bytes) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def append_line(path: Path, text: str) -> None:
+    """Adds a line and syncs. Where that fails what was written of it is taken back; a power cut can
+    still leave half a line at the end, which whoever reads the file has to expect."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as file:
+            before = os.fstat(file.fileno()).st_size
+            line = f"{text}\n".encode()
+            try:
+                # a disk that fills up takes a part without complaint
+                if file.write(line) != len(line):
+                    raise OSError("the disk took only a part")
+                os.fsync(file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(before)
+                raise
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} could not be added to ({error}); the lines that were there before are unharmed. "
+            "Free some space and run the same command again"
+        ) from error
+
+
+def without_nan(value: Any) -> Any:
+    """``value`` as JSON can say it: it has no NaN, None stands for "not measured"."""
+    if isinstance(value, dict):
+        return {k: without_nan(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -1,4 +1,4 @@
-"""The command line: ``python -m gan train | evaluate | judge | zoo | bench``.
+"""The command line: ``python -m gan train | evaluate | judge | zoo | sweep | bench``.
 
 Results go to standard output (as one JSON value with ``--json``), progress and errors to standard
 error. Exit code 0: done; 1: a `GanError`, told in one line; 130: interrupted, nothing lost.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import math
+import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -25,7 +25,6 @@ from tqdm import tqdm
 
 from gan import (
     bench,
-    checkpoint,
     data,
     evaluation,
     judge,
@@ -33,12 +32,17 @@ from gan import (
     run,
     speed,
     stacked,
+    sweep,
     trainer,
     zoo,
 )
+from gan.checkpoint import without_nan as _without_nan
 from gan.collapse import diagnose
 from gan.config import BUDGETS, RECIPES, TrainConfig, recipe_config, source_channels
 from gan.errors import ConfigError, GanError
+
+#: The options of ``train`` that make up a configuration.
+_SETTINGS = ("source", "size", "budget", "epochs", "updates", "recipe", "seed", "data_seed")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,18 +83,29 @@ def _parser() -> argparse.ArgumentParser:
 
     train = command("train", _train, "Train one GAN, or go on with an interrupted run.")
     train.add_argument(
-        "--source", default="mnist", help="mnist, stacked, stacked:BASE, drawn or folder:PATH"
+        "--source", help="mnist (default), stacked, stacked:BASE, drawn or folder:PATH"
     )
     train.add_argument(
         "--size", type=_size, help="images: 600, or a share: 1%% (default 600; of stacked 128,000)"
     )
-    train.add_argument("--budget", choices=BUDGETS, default="updates")
+    train.add_argument("--budget", choices=BUDGETS, help="default updates")
     train.add_argument("--epochs", type=int, help="passes over the data (default 20)")
     train.add_argument("--updates", type=int, help="optimizer steps (default 6000)")
-    train.add_argument("--recipe", choices=sorted(RECIPES), default="plain")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--data-seed", type=int, default=0, help="which images make up the subset")
-    train.add_argument("--out", type=Path, help="folder (default runs/<name of the run>)")
+    train.add_argument("--recipe", choices=sorted(RECIPES), help="default plain")
+    train.add_argument("--seed", type=int, help="default 0")
+    train.add_argument("--data-seed", type=int, help="which images make up the subset (default 0)")
+    train.add_argument(
+        "--config",
+        type=Path,
+        nargs="+",
+        help="a JSON file with all of these and more, instead of them; several: runs trained as one",
+    )
+    train.add_argument(
+        "--out", type=Path, nargs="+", help="folder of each run (default runs/<name of the run>)"
+    )
+    train.add_argument(
+        "--parent", type=_count, help="stop, and keep what was done, when that process is gone"
+    )
     _device_options(train)
     train.add_argument(
         "--precision",
@@ -138,6 +153,17 @@ def _parser() -> argparse.ArgumentParser:
     zoo_parser.add_argument("--workers", type=_count, default=1, help="runs side by side")
     _device_options(zoo_parser)
 
+    many = command("sweep", _sweep, "Train every combination of settings in a file, and tabulate.")
+    many.add_argument("file", type=Path, metavar="FILE", help="like docs/sweeps/example.toml")
+    many.add_argument("--work", type=Path, help="folder (default runs/sweeps/<name>)")
+    many.add_argument("--workers", type=_count, help="runs side by side (default: one a core)")
+    _device_options(many)
+    many.add_argument(
+        "--together", type=_count, help="runs trained as one (default 1 on the CPU, else 16)"
+    )
+    many.add_argument("--on", choices=sweep.PLACES, default="local", help="here, or as Ray tasks")
+    many.add_argument("--address", help="of a running Ray; without it one is started here")
+
     timing = command(
         "bench",
         _bench,
@@ -173,53 +199,52 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: None stands for "not measured"."""
-    if isinstance(value, dict):
-        return {k: _without_nan(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 # --- train ---------------------------------------------------------------------------------
 
 
 def _train(options: argparse.Namespace) -> tuple[Any, str]:
-    changes = {
-        name: getattr(options, name)
-        for name in ("source", "size", "budget", "epochs", "updates", "seed", "data_seed")
-        if getattr(options, name) is not None
-    }
-    if "size" not in changes:
-        changes["size"] = data.STACKED_SIZE if source_channels(options.source) > 1 else 600
-    config = recipe_config(options.recipe, **changes)
+    configs, folders = _what_and_where(options)
     device = trainer.choose_device(options.device)
-    folder = options.out or zoo.run_folder(config, zoo.RUNS)
-    steps = run.run(config, folder, device, command=run.this_command(), precision=options.precision)
+    how: dict[str, Any] = {"command": run.this_command(), "precision": options.precision}
+    if len(configs) > 1:
+        steps = run.run_together(configs, folders, device, **how)
+    else:
+        steps = _rows(run.noted(run.run(configs[0], folders[0], device, **how), folders[0]))
+    total = sum(config.total_updates for config in configs)
+    done: dict[int, int] = {}
     with (
         _polite_stop() as stop,
-        contextlib.ExitStack() as afterwards,
-        contextlib.closing(steps),  # a run that is closed writes its checkpoint
-        tqdm(total=config.total_updates, unit="update", disable=None) as bar,
+        contextlib.closing(steps),
+        tqdm(total=total, unit="update", disable=None) as bar,
     ):
-        afterwards.callback((folder / run.PROGRESS).unlink, missing_ok=True)
-        told = 0.0
-        for progress in steps:
-            if stop.is_set():
+        for row in steps:
+            if stop.is_set() or (options.parent and os.getppid() != options.parent):
                 raise KeyboardInterrupt
-            report = progress.report
-            if time.monotonic() - told > 2:  # for whoever watches from outside
-                told = time.monotonic()
-                checkpoint.write_json(
-                    folder / run.PROGRESS, {"step": report.step, "total": report.total}
-                )
-            bar.update(report.step - bar.n)
+            bar.update(sum(max(0, p.report.step - done.get(p.run, 0)) for p in row))
+            done |= {p.run: p.report.step for p in row}
+            last = row[0]
             bar.set_postfix(
-                G=f"{float(report.g_loss[-1]):.2f}",
-                D=f"{float(report.d_loss[-1]):.2f}",
-                img_s=f"{progress.images_per_second:.0f}",
+                G=f"{float(last.report.g_loss[-1]):.2f}",
+                D=f"{float(last.report.d_loss[-1]):.2f}",
+                img_s=f"{sum(p.images_per_second for p in row):.0f}",
             )
+    results, texts = zip(
+        *(_trained(c, f) for c, f in zip(configs, folders, strict=True)), strict=True
+    )
+    if len(configs) > 1:
+        return {"runs": list(results)}, "\n".join(texts)
+    return results[0], texts[0]
+
+
+def _rows(steps: Generator[run.Progress]) -> Generator[list[run.Progress]]:
+    """Of a single run, what `run.run_together` gives of several."""
+    with contextlib.closing(steps):
+        for progress in steps:
+            yield [progress]
+
+
+def _trained(config: TrainConfig, folder: Path) -> tuple[dict[str, Any], str]:
+    """What came out of a finished run."""
     cards = zoo.read_manifest(folder)
     lines = [f"{folder}: {config.total_updates:,} updates on {config.size:,} images"]
     if config.source.partition(":")[0] not in ("mnist", "stacked"):
@@ -235,6 +260,32 @@ def _train(options: argparse.Namespace) -> tuple[Any, str]:
         "provenance": cards[0].provenance,
     }
     return result, "\n".join(lines)
+
+
+def _what_and_where(options: argparse.Namespace) -> tuple[list[TrainConfig], list[Path]]:
+    """The configurations that ``train`` was given (several only from files), and a folder for each."""
+    given = {name: value for name in _SETTINGS if (value := getattr(options, name)) is not None}
+    if options.config is None:
+        stacks = source_channels(given.get("source", "mnist")) > 1
+        size = {"size": data.STACKED_SIZE if stacks else 600}
+        config = recipe_config(given.pop("recipe", "plain"), **(size | given))
+        configs, folders = [config], [zoo.run_folder(config, zoo.RUNS)]
+    elif given:
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        files = " ".join(map(str, options.config))
+        raise ConfigError(
+            f"--config {files} is the whole configuration; leave {named} out, or change the file"
+        )
+    else:
+        configs = [run.read_config(path) for path in options.config]
+        folders = [sweep.run_folder(config, zoo.RUNS) for config in configs]
+    if options.out is not None:
+        folders = options.out
+    if len(folders) != len(configs):
+        raise ConfigError(
+            f"--out names {len(folders)} folder(s) for {len(configs)} run(s); give each run one"
+        )
+    return configs, folders
 
 
 @contextlib.contextmanager
@@ -533,6 +584,45 @@ def _range(values: Sequence[float], form: str) -> str:
     low, high = form.format(min(values)), form.format(max(values))
     shown = low if low == high else f"{low} to {high}"
     return shown if len(values) == 1 else f"{shown} (n = {len(values)})"
+
+
+# --- sweep ---------------------------------------------------------------------------------
+
+
+def _sweep(options: argparse.Namespace) -> tuple[Any, str]:
+    plan = sweep.read(options.file)
+    folder = options.work or zoo.RUNS / "sweeps" / plan.name
+    failed = []
+    total = sum(config.total_updates for config in plan.configs)
+    with tqdm(total=total, unit="update", disable=None) as bar:
+        ended = sweep.start(
+            plan.configs,
+            folder,
+            options.workers,
+            options.threads,
+            options.device,
+            options.on,
+            options.address,
+            options.together,
+            on_progress=lambda updates: bar.update(updates - bar.n),
+        )
+        for built in ended:
+            bar.set_postfix_str(f"{built.done} of {built.total} runs, {built.name}")
+            if built.error:
+                failed.append(f"{built.name}: {built.error}")
+                tqdm.write(failed[-1], file=sys.stderr)
+    done = len(plan.configs) - len(failed)
+    results = folder / sweep.RESULTS
+    text = f"{done} of {len(plan.configs)} runs are in {folder}, tabulated in {results.name}"
+    result = {
+        "name": plan.name,
+        "folder": str(folder),
+        "results": str(results),
+        "done": done,
+        "total": len(plan.configs),
+        "failed": failed,
+    }
+    return result, "\n".join([text, *failed])
 
 
 # --- bench ---------------------------------------------------------------------------------

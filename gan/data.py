@@ -87,7 +87,7 @@ def load(source: str, size: int | None = None, seed: int = 0) -> Labelled:
     every picture that is not held out for a folder. DataError when the source is unknown, missing,
     damaged or too small.
     """
-    kind, rest = _parse_source(source, seed)
+    kind, rest = parse_source(source, seed)
     if size is not None and size < 1:
         raise DataError(f"size {size} is not an amount of data; ask for at least 1 image")
     if kind == "mnist":
@@ -113,7 +113,7 @@ def load_held_out(source: str, size: int | None = None, seed: int = 0) -> Labell
     training; ``stacked``: 10,000 triples of test images; ``drawn``: 10,000 others; a folder: the
     tenth of its pictures that is kept apart.
     """
-    kind, rest = _parse_source(source, seed)
+    kind, rest = parse_source(source, seed)
     if kind == "mnist":
         test = _read_mnist(train=False)
         if size is None or size <= FULL_SIZE:
@@ -127,8 +127,9 @@ def load_held_out(source: str, size: int | None = None, seed: int = 0) -> Labell
     return Labelled(_read_pictures(held_out), None)
 
 
-def _parse_source(source: str, seed: int) -> tuple[str, str]:
-    """(kind, what stands behind the colon: a folder, or how many digits are stacked)."""
+def parse_source(source: str, seed: int = 0) -> tuple[str, str]:
+    """(kind, what stands behind the colon: a folder, or how many digits are stacked). DataError for
+    anything else."""
     if seed < 0:
         raise DataError(f"seed {seed} cannot draw an order; give 0 or more")
     if source in ("mnist", "drawn"):
@@ -238,7 +239,7 @@ def base_digits(source: str, seed: int = 0) -> Labelled:
     """The single digits [M, 1, 28, 28] that the triples of a stacked source are made of: the first M
     training images in the order of ``seed``. DataError where one of the ten digits is not among
     them: the 1,000 combinations then do not all exist."""
-    kind, rest = _parse_source(source, seed)
+    kind, rest = parse_source(source, seed)
     if kind != "stacked":
         raise DataError(f"source {source!r} stacks no digits; name stacked or stacked:BASE")
     digits = _load_mnist(int(rest), seed)
@@ -256,7 +257,7 @@ def base_digits(source: str, seed: int = 0) -> Labelled:
 def load_singles(source: str, size: int | None = None, seed: int = 0) -> tuple[Labelled, Labelled]:
     """(`load`, `load_held_out`), but of a stacked source the single digits: what a generated digit is
     compared with to see whether it is a copy."""
-    if _parse_source(source, seed)[0] == "stacked":
+    if parse_source(source, seed)[0] == "stacked":
         return base_digits(source, seed), _read_mnist(train=False)
     return load(source, size, seed), load_held_out(source, size, seed)
 

@@ -7,16 +7,25 @@ dies alone. Never `multiprocessing`: its children would run the app's script aga
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan.errors import ConfigError
+from gan.errors import CheckpointError, ConfigError
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is locked there
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -76,14 +85,93 @@ def gan_command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "gan", *arguments]
 
 
+def usable_cores() -> int:
+    """CPU cores this process may run on; of the whole machine where the system cannot tell."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def only_one(folder: Path, patience: float = 60.0) -> Iterator[tuple[int, ...]]:
+    """Locks ``folder`` (made where missing) for the block, or raises ConfigError: somebody else has it.
+
+    The kernel lets go of the lock when the last process that has it ends, however it ends. The block
+    gets the descriptors to hand to its children (``pass_fds`` of `run_all`): then children that
+    outlive a killed parent keep it, and the next caller waits up to ``patience`` seconds for them.
+    Where the system or the file system has no locks, nothing is locked and no descriptor handed out.
+    """
+    if fcntl is None:
+        yield ()
+        return
+    path = folder / LOCK
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be made ({error}); choose another folder") from error
+    try:
+        locked = _take_lock(handle, path, time.monotonic() + patience)
+        if locked:
+            with contextlib.suppress(OSError):  # on a full disk: only the message gets poorer
+                os.ftruncate(handle, 0)
+                note = {"pid": os.getpid(), "host": socket.gethostname()}
+                os.pwrite(handle, json.dumps(note).encode(), 0)
+        yield (handle,) if locked else ()
+    finally:
+        os.close(handle)
+
+
+def _take_lock(handle: int, path: Path, deadline: float) -> bool:
+    """False where the file system knows no locks."""
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            holder, gone = _holder(path)
+        except OSError:
+            return False
+        if not gone:
+            raise ConfigError(
+                f"{path.parent} is being worked on by {holder}; wait until that ends, end it, or "
+                "choose another folder"
+            )
+        if time.monotonic() > deadline:
+            raise ConfigError(
+                f"{path.parent} was worked on by {holder}, which is gone, but children of it still "
+                "run; wait until they end, or end them"
+            )
+        time.sleep(0.1)
+
+
+def _holder(path: Path) -> tuple[str, bool]:
+    """Who wrote the lock's note, in words, and whether that process is known to be gone."""
+    try:
+        note = json.loads(path.read_text())
+        pid, host = int(note["pid"]), str(note["host"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process", False  # it has only just taken the lock
+    if host != socket.gethostname():
+        return f"process {pid} on {host}", False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return f"process {pid}", True
+    except OSError:
+        pass  # somebody else's, but there
+    return f"process {pid}", False
+
+
 def run_all(
     commands: Sequence[Sequence[str]],
     workers: int,
     poll_seconds: float = 0.2,
     on_wait: Callable[[], None] | None = None,
-) -> Iterator[Outcome]:
+    pass_fds: Sequence[int] = (),
+) -> Generator[Outcome]:
     """Runs the commands in order, ``workers`` at a time; yields each as it ends. ``on_wait`` is called
-    every ``poll_seconds`` in between.
+    every ``poll_seconds`` in between. ``pass_fds``: descriptors that the children inherit.
 
     When the consumer stops asking, or an exception such as Ctrl-C passes through, the children still
     running are ended (they get 10 seconds to write what they must) before control returns.
@@ -96,7 +184,7 @@ def run_all(
         while waiting or running:
             while waiting and len(running) < workers:
                 index, command = waiting.pop(0)
-                running[index] = _Child(command)
+                running[index] = _Child(command, pass_fds)
             time.sleep(poll_seconds)
             if on_wait is not None:
                 on_wait()
@@ -117,7 +205,7 @@ class _Child:
     """A process whose complaints go to a file (a pipe that nobody empties would block it), in a session
     of its own: a Ctrl-C in the terminal reaches the parent alone, which then ends it in good order."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], pass_fds: Sequence[int]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by last_words)
         self.process = subprocess.Popen(
             list(command),
@@ -125,6 +213,7 @@ class _Child:
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
         self.started = time.monotonic()
 

@@ -16,11 +16,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import os
 import platform
 import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,14 +44,15 @@ from gan import (
     trainer,
 )
 from gan.collapse import NOISE_LEGIBLE
-from gan.config import TrainConfig, recipe_config
-from gan.errors import CheckpointError
+from gan.config import ModelConfig, TrainConfig, recipe_config
+from gan.errors import CheckpointError, ConfigError
 from gan.evaluation import FIRST_SEED, Evaluation, evaluate, relative_spread, sample_images
 
 MODEL_KIND = "generator"
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"  # while a process works on the folder: how far it is
 FILM_LATENTS = 16
+_NOTE_SECONDS = 2.0
 _MOMENTS = 24
 MONITOR_SAMPLES = 1_000
 _CURVE_POINTS = 150
@@ -76,6 +78,7 @@ class Progress:
     report: trainer.Report
     images_per_second: float
     moment: Moment | None
+    run: int = 0  # which of several that are trained together
 
 
 def cell_name(config: TrainConfig) -> str:
@@ -132,8 +135,8 @@ def run_together(
     precision: str = "auto",
 ) -> Generator[list[Progress]]:
     """As `run` for each, those that can be trained in one stack (`gan.parallel.together`) at once; finished
-    folders are left alone. One `Progress` a run of the stack under way at a time, in the order of
-    ``configs``; a run that has finished no longer appears."""
+    folders are left alone. One `Progress` a run of the stack under way at a time; its ``run`` is the
+    run's place among those that were not finished. How far each is is noted as `noted` does."""
     todo = [
         _Run(config, Path(folder), device, judges, checkpoint_seconds, precision)
         for config, folder in zip(configs, folders, strict=True)
@@ -153,8 +156,16 @@ def run_together(
         with contextlib.ExitStack() as kept:
             for one in members:
                 kept.enter_context(one.kept_at_the_end())
+                kept.callback((one.folder / PROGRESS).unlink, missing_ok=True)
+            last = -math.inf
             for reports in loop:
-                yield [one.take(report) for one, report in zip(members, reports, strict=True)]
+                if time.monotonic() - last > _NOTE_SECONDS:
+                    last = time.monotonic()
+                    for one, report in zip(members, reports, strict=True):
+                        _note(one.folder, report)
+                taken = [one.take(report) for one, report in zip(members, reports, strict=True)]
+                numbers = [todo.index(one) for one in members]
+                yield [replace(p, run=n) for p, n in zip(taken, numbers, strict=True)]
         for one in members:
             one.finish(command)
 
@@ -239,6 +250,36 @@ class _Run:
             command,
         )
         self._path.unlink(missing_ok=True)
+
+
+def noted(steps: Generator[Progress], folder: Path) -> Generator[Progress]:
+    """``steps``; on the way it is noted in ``folder``, every two seconds, for whoever watches from
+    outside, how far they are and which process makes them. Closed, it closes ``steps``."""
+    last = -math.inf
+    try:
+        with contextlib.closing(steps):  # a run that is closed writes its checkpoint
+            for progress in steps:
+                if time.monotonic() - last > _NOTE_SECONDS:
+                    last = time.monotonic()
+                    _note(folder, progress.report)
+                yield progress
+    finally:
+        (folder / PROGRESS).unlink(missing_ok=True)
+
+
+def _note(folder: Path, report: trainer.Report) -> None:
+    note = {"step": report.step, "total": report.total, "pid": os.getpid()}
+    checkpoint.write_json(folder / PROGRESS, note)
+
+
+def updates_done(folder: Path, config: TrainConfig) -> int:
+    """Of the run of ``config``: all when it has finished, else what its process last noted."""
+    if (folder / MANIFEST).exists():
+        return config.total_updates
+    try:
+        return int(checkpoint.read_json(folder / PROGRESS, "")["step"])
+    except (CheckpointError, KeyError, TypeError, ValueError):
+        return 0
 
 
 def is_finished(folder: Path, config: TrainConfig) -> bool:
@@ -535,6 +576,30 @@ def train_arguments(config: TrainConfig, folder: Path, device: str, threads: int
         ):
             arguments += [f"--{name.replace('_', '-')}", str(value)]
     return arguments
+
+
+def read_config(path: Path) -> TrainConfig:
+    """The configuration in a JSON file, as `TrainConfig.to_dict` gives it: every setting, so that
+    no default and no recipe can mean something else tomorrow. ConfigError where one is missing,
+    unknown or cannot work."""
+    try:
+        values = checkpoint.read_json(path, "write one with TrainConfig.to_dict()")
+    except CheckpointError as error:
+        raise ConfigError(str(error)) from error
+    for part, kind in (("", TrainConfig), ("model", ModelConfig)):
+        there = values.get(part) if part else values
+        if not isinstance(there, dict):
+            raise ConfigError(f"{path}: {part or 'the file'} must be an object of settings")
+        missing = sorted({f.name for f in fields(kind)} - set(there))
+        if missing:
+            raise ConfigError(
+                f"{path} lacks {', '.join(f'{part}.{m}' if part else m for m in missing)}; "
+                "it must hold the whole configuration, as TrainConfig.to_dict() gives it"
+            )
+    try:
+        return TrainConfig.from_dict(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def this_command() -> list[str]:

@@ -264,7 +264,7 @@ def build(
 
     def tell() -> None:
         if on_progress is not None:
-            on_progress(sum(_updates_done(c, work) for c in configs))
+            on_progress(sum(run.updates_done(run_folder(c, work), c) for c in configs))
 
     for outcome in jobs.run_all(commands, workers, poll_seconds=1.0, on_wait=tell):
         config = todo[outcome.index]
@@ -297,17 +297,6 @@ def score(configs: Sequence[TrainConfig], work: Path, root: Path = PRETRAINED) -
             collect(configs, work, root)
         seconds = time.monotonic() - started
         yield Built(run_folder(config, work).name, done, len(finished), seconds, "")
-
-
-def _updates_done(config: TrainConfig, work: Path) -> int:
-    """Of a run below ``work``: all when it has finished, else what its process last wrote down."""
-    folder = run_folder(config, work)
-    if (folder / run.MANIFEST).exists():
-        return config.total_updates
-    try:
-        return int(checkpoint.read_json(folder / run.PROGRESS, "")["step"])
-    except (CheckpointError, KeyError, TypeError, ValueError):
-        return 0
 
 
 def collect(configs: Sequence[TrainConfig], work: Path, root: Path) -> list[str]:

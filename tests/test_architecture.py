@@ -17,8 +17,8 @@ FLOORS = (
     "stacked",
     "evaluation parallel speed",
     "run",
-    "zoo",
-    "explorer bench",
+    "zoo cluster",
+    "explorer bench sweep",
     "cli __main__",
 )
 ORDER = " ".join(FLOORS).split()

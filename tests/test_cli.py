@@ -113,7 +113,7 @@ def test_a_command_line_that_is_none_ends_with_code_2_and_the_usage(capsys, argu
     assert "usage:" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "judge", "zoo", "bench"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "judge", "zoo", "sweep", "bench"])
 def test_every_command_explains_itself(capsys, command):
     with pytest.raises(SystemExit) as caught:
         cli.main([command, "--help"])

@@ -1,12 +1,16 @@
+import errno
 import itertools
+import json
 import os
+import socket
+import subprocess
 import sys
 import time
 
 import pytest
 
 from gan import jobs
-from gan.errors import ConfigError
+from gan.errors import CheckpointError, ConfigError
 
 
 def _python(code: str) -> list[str]:
@@ -176,3 +180,67 @@ def test_a_child_does_not_get_the_ctrl_c_of_its_parents_terminal():
     code = "import os, sys; sys.exit(os.getpgid(0) == int(sys.argv[1]))"
     command = [sys.executable, "-c", code, str(os.getpgid(0))]
     assert [outcome.code for outcome in jobs.run_all([command], 1, 0.01)] == [0]
+
+
+# --- locks ---------------------------------------------------------------------------------
+
+
+def test_a_folder_is_locked_for_one_at_a_time(tmp_path):
+    with jobs.only_one(tmp_path / "new") as descriptors:
+        assert len(descriptors) == 1
+        with (
+            pytest.raises(ConfigError, match=rf"new is being worked on by process {os.getpid()}"),
+            jobs.only_one(tmp_path / "new"),
+        ):
+            pass
+    with jobs.only_one(tmp_path / "new"):
+        pass
+
+
+def test_children_that_outlive_their_parent_are_waited_for(tmp_path):
+    # a child that inherits the lock, and the note of a parent that is no more
+    gone = subprocess.Popen(_python(""))
+    gone.wait()
+    with jobs.only_one(tmp_path) as descriptors:
+        child = subprocess.Popen(_python("import time; time.sleep(60)"), pass_fds=descriptors)
+    try:
+        note = {"pid": gone.pid, "host": socket.gethostname()}
+        (tmp_path / jobs.LOCK).write_text(json.dumps(note))
+        with (
+            pytest.raises(ConfigError, match="which is gone, but children of it still run"),
+            jobs.only_one(tmp_path, patience=0.3),
+        ):
+            pass
+    finally:
+        child.kill()
+        child.wait()
+    with jobs.only_one(tmp_path, patience=5):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("note", "holder"), [("", "another process"), ('{"pid": 1, "host": "moon"}', "1 on moon")]
+)
+def test_who_has_the_lock_is_said_as_far_as_it_is_known(tmp_path, note, holder):
+    with jobs.only_one(tmp_path):
+        (tmp_path / jobs.LOCK).write_text(note)
+        with pytest.raises(ConfigError, match=holder), jobs.only_one(tmp_path):
+            pass
+
+
+def test_a_file_system_without_locks_goes_unguarded(tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.ENOTSUP, "no locks here")
+
+    monkeypatch.setattr(jobs.fcntl, "flock", unsupported)
+    with jobs.only_one(tmp_path) as descriptors:
+        assert descriptors == ()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(CheckpointError, match="choose another folder"),
+        jobs.only_one(tmp_path / "file"),
+    ):
+        pass

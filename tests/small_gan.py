@@ -18,6 +18,7 @@ def shrink():
     run.MONITOR_SAMPLES = 100
     run.evaluate = partial(evaluation.evaluate, samples=200, draws=2)
     run.run = partial(run.run, judges=judges)
+    run.run_together = partial(run.run_together, judges=judges)
     judge.load = lambda name="judge", root=judges: load(name, root)
     judge.reference = lambda name="judge", test_images=10_000, root=judges: reference(
         name, test_images, root

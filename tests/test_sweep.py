@@ -584,6 +584,69 @@ def test_a_sweep_that_is_killed_goes_on_and_repeats_nothing(
     _assert_same_model(second, _undisturbed(configs[1], tmp_path / "alone", judges))
 
 
+# --- several runs trained as one -----------------------------------------------------------
+
+
+def test_runs_are_grouped_where_they_differ_in_data_and_seed_only(tiny):
+    configs = [
+        tiny(seed=0),
+        tiny(seed=0, lr_g=2e-3),
+        tiny(seed=1, size=50),
+        tiny(seed=1, lr_g=2e-3),
+        tiny(seed=2),
+        tiny(seed=3, updates=13),
+    ]
+    assert sweep.group(configs, 2) == [[0, 2], [1, 3], [4], [5]]
+    assert sweep.group(configs, 9) == [[0, 2, 4], [1, 3], [5]]
+    assert sweep.group(configs, 1) == [[i] for i in range(6)]
+
+
+def test_a_sweep_trains_several_runs_in_one_process(tmp_path, judges, own_judges):
+    path = _tiny_file(tmp_path, "size = [40]\nseed = [0, 1, 2]", updates=60)
+    code, said = _end(_sweep_process(path, judges, "--together", "2"))
+    assert code == 0, said
+    rows = _rows(tmp_path / "work")
+    assert sorted(row["config"]["seed"] for row in rows) == [0, 1, 2]
+    commands = {row["provenance"]["command"] for row in rows}
+    assert len(commands) == 2  # two processes: one of two runs, one of one
+    assert sum(command.count(" --config ") for command in commands) == 2
+    config = sweep.read(path).configs[0]
+    alone = _undisturbed(config, tmp_path / "alone", judges)
+    ours, theirs = (
+        json.loads((folder / "evidence.json").read_text())["curves"]["g_loss"]
+        for folder in (sweep.run_folder(config, tmp_path / "work"), alone)
+    )
+    assert ours[:5] == pytest.approx(theirs[:5], abs=0.01)
+
+
+def test_of_several_that_fail_together_the_finished_ones_are_kept(
+    finished, tiny, tmp_path, own_judges, monkeypatch
+):
+    def fake(commands, workers, poll_seconds, on_wait, pass_fds):
+        (command,) = commands
+        first = command[command.index("--config") + 1]
+        _finished_run(finished, run.read_config(Path(first)), tmp_path / "work")
+        yield Outcome(0, 1, "error: killed", 0.5)
+
+    monkeypatch.setattr(jobs, "run_all", fake)
+    configs = [tiny(seed=s) for s in range(3)]
+    built = _start(configs, tmp_path / "work", together=3)
+    assert [b.error for b in built] == ["", "error: killed", "error: killed"]
+    assert [row["config"]["seed"] for row in _rows(tmp_path / "work")] == [0]
+
+
+def test_train_asks_for_a_folder_for_each_run(capsys, tmp_path, tiny):
+    files = []
+    for seed in range(2):
+        files.append(tmp_path / f"{seed}.json")
+        files[-1].write_text(json.dumps(tiny(seed=seed).to_dict()))
+    assert cli.main(["train", "--config", *map(str, files), "--out", "one"]) == 1
+    assert "--out names 1 folder(s) for 2 run(s)" in capsys.readouterr().err
+
+
+# --- Ray -----------------------------------------------------------------------------------
+
+
 @pytest.mark.ray
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 def test_a_ray_worker_that_is_killed_costs_nothing(tmp_path, judges):

@@ -62,6 +62,34 @@ def test_every_size_opens_without_an_error(lang, budget):
         assert not app.exception and not app.error, (size, app.error)
 
 
+def test_every_recipe_opens_at_every_size_it_was_trained_on():
+    cards = [c for c in zoo.list_models(runs=None) if c.recipe != "plain"]
+    assert cards, "the zoo has no other recipe"
+    for card in cards:
+        app = open_page(size=str(card.size), budget=card.budget, recipe=card.recipe)
+        assert not app.exception and not app.error, (card.name, app.error)
+        assert app.segmented_control(key="recipe").value == card.recipe
+        assert f" {card.size:,} images" in grid(app)
+
+
+def test_the_recipe_is_part_of_the_link_and_an_unknown_one_is_named():
+    plain = open_page(size="200", budget="updates")
+    app = open_page(size="200", budget="updates", recipe="rescue")
+    assert app.query_params["recipe"] == "rescue" and grid(app) != grid(plain)
+    app.segmented_control(key="recipe").set_value("plain").run()
+    assert "recipe" not in app.query_params and grid(app) == grid(plain)
+    hostile = open_page(recipe="<b>")
+    assert not hostile.exception and "recipe=<b>" in hostile.warning[0].value
+
+
+def test_the_articles_are_compared_with_the_plain_recipe_only():
+    def said(app):
+        return [m.value for m in app.markdown if "legible, FD" in m.value]
+
+    plain = open_page(size="200", budget="updates")
+    assert said(open_page(size="200", budget="updates", recipe="rescue")) == said(plain) != []
+
+
 def test_another_size_draws_other_digits_and_changes_the_link():
     app = open_page()
     before = grid(app)

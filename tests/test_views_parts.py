@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from gan import collapse, data
+from gan.config import RECIPES
 from gan.explorer import MAX_SHIFT
 from views.parts import articles, charts, i18n, pictures
 from views.parts.state import ExploreState, from_query, to_query
@@ -22,6 +23,7 @@ SIZES = (200, 600, 6_000, 60_000)
     [
         ExploreState(),
         ExploreState(size=600, budget="updates", moment="best", seed=128),
+        ExploreState(size=600, recipe="rescue"),
         ExploreState(shifts=(0.0, -1.5, 0.0, 0.1, 0.0, 4.0), axes=((3, 1.5), (10, -2.0))),
     ],
 )
@@ -147,3 +149,41 @@ def test_the_strip_marks_the_current_column_only():
     row = pictures.strip([("200", "a", cell, False), ("600\n1 %", "b", cell, True)], "wall")
     assert row.count("solid currentColor") == 1 and row.count("solid transparent") == 1
     assert row.count('aria-current="true"') == 1 and 'aria-label="wall"' in row
+
+
+def test_a_line_for_each_recipe_with_a_bar_where_there_are_seeds():
+    rows = [
+        {"size": size, "recipe": name, "fd": 2.0, "low": 1.0, "high": 3.0}
+        for size in (200, 600)
+        for name in ("a", "b")
+    ]
+    chart = charts.amounts_curve(rows, 0.4, ["a", "b"], "images", "FD", marked_size=200).to_dict()
+    marks = [layer["mark"]["type"] for layer in chart["layer"]]
+    assert sorted(marks) == ["line", "rule", "rule", "rule"]
+    line = chart["layer"][marks.index("line")]
+    assert line["encoding"]["x"]["scale"]["type"] == line["encoding"]["y"]["scale"]["type"] == "log"
+    assert line["encoding"]["color"]["scale"]["domain"] == ["a", "b"]
+
+
+def test_every_recipe_has_its_words():
+    for lang in ("en", "ja"):
+        for recipe in RECIPES:
+            assert i18n.text(lang, f"recipe_{recipe}")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([9, 5, 2, 1], [3, 3, 3, 3], (200, 600)),
+        ([9, 2, 5, 1], [3, 3, 3, 3], None),  # back and forth
+        ([9, 9, 9, 9], [3, 3, 3, 3], None),  # always ahead
+        ([1, 1, 1, 1], [3, 3, 3, 3], None),
+        ([9, 3, 3, 1], [3, 3, 3, 3], (100, 200)),  # as far is not closer
+    ],
+)
+def test_a_crossing_is_named_only_where_there_is_one(one, other, expected):
+    sizes = (100, 200, 600, 6_000)
+    found = charts.crossing(
+        dict(zip(sizes, one, strict=True)) | {50: 0.0}, dict(zip(sizes, other, strict=True))
+    )
+    assert found == expected

@@ -90,7 +90,7 @@ def page(lang: str) -> None:
         st.header(text(lang, "latents_title"), anchor=False)
         _latents(lang, model, table)
     _amounts(lang, tables, card)
-    _articles(lang, table, card.size)
+    _articles(lang, tables.get("plain", {}), card.size)
     _training(lang, card)
     _details(lang, card)
     controls.write_link(lang, card.snapshot)
@@ -291,36 +291,21 @@ def _amounts(lang: str, tables: dict[str, Table], card: zoo.ModelCard) -> None:
             listed = ", ".join(f"{size:,}: {fd:.1f}" for size, fd in distances.items())
             words.append(f"{name}: {listed}.")
     st.altair_chart(chart, key="amounts", alt=" ".join([text(lang, "amounts_alt") + ".", *words]))
-    crossing = (
-        _crossing(
-            *(
-                {row["size"]: row["fd"] for row in rows if row["recipe"] == name}
-                for name in names.values()
-            )
-        )
-        if len(names) == 2
-        else None
+    plain, rescue = (
+        {row["size"]: row["fd"] for row in rows if row["recipe"] == names.get(recipe)}
+        for recipe in ("plain", "rescue")
     )
+    crossing = charts.crossing(plain, rescue)
     if crossing is not None:
-        plain, rescue = names.values()
         low, high = (f"{size:,}" for size in crossing)
-        st.markdown(text(lang, "crossing", better=rescue, other=plain, low=low, high=high))
+        ahead = {"better": names["rescue"], "other": names["plain"]}
+        st.markdown(text(lang, "crossing", low=low, high=high, **ahead))
     budget = text(lang, f"amounts_word_{card.budget}")
     st.caption(text(lang, "amounts_note", budget=budget))
 
 
-def _crossing(plain: dict[int, float], rescue: dict[int, float]) -> tuple[int, int] | None:
-    """The largest size up to which the second is always closer, and the next, from which the first always
-    is; None where they do not part like that."""
-    sizes = sorted(plain.keys() & rescue.keys())
-    ahead = [rescue[size] < plain[size] for size in sizes]
-    turn = sum(ahead)
-    if ahead != [True] * turn + [False] * (len(sizes) - turn) or turn in (0, len(sizes)):
-        return None
-    return sizes[turn - 1], sizes[turn]
-
-
 def _articles(lang: str, table: Table, size: int) -> None:
+    """``table``: of the plain recipe, which is what the articles trained."""
     st.header(text(lang, "articles_title"), anchor=False)
     claims = CLAIMS.get(size, ())
     said, epochs, updates = st.columns(3)

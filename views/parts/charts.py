@@ -105,7 +105,7 @@ def distance_curve(
     frame = pd.DataFrame([{"step": m["step"], "fd": max(m["fd"], 1e-3)} for m in moments])
     line = (
         alt.Chart(frame)
-        .mark_line(point=True, color=FAKE, strokeWidth=1.8)
+        .mark_line(point=alt.OverlayMarkDef(color=FAKE), color=FAKE, strokeWidth=1.8)
         .encode(
             x=alt.X("step:Q", title=step_title, axis=alt.Axis(format="~s", tickCount=6)),
             y=alt.Y("fd:Q", title=value_title, scale=alt.Scale(type="log")),
@@ -166,6 +166,17 @@ def amounts_curve(
         .encode(x="size:Q")
     )
     return alt.layer(place, floor, bars, lines)
+
+
+def crossing(one: Mapping[int, float], other: Mapping[int, float]) -> tuple[int, int] | None:
+    """one, other: size -> distance. The largest size up to which ``other`` is always closer, and the next
+    that both have, from which ``one`` always is; None where they do not part like that."""
+    sizes = sorted(one.keys() & other.keys())
+    ahead = [other[size] < one[size] for size in sizes]
+    turn = sum(ahead)
+    if turn in (0, len(sizes)) or not all(ahead[:turn]):
+        return None
+    return sizes[turn - 1], sizes[turn]
 
 
 def _rule(step: int | None) -> list[alt.Chart]:

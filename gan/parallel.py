@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -246,10 +247,13 @@ class _Generator(models.Generator):
 class _Discriminator(models.Discriminator):
     """K discriminators: images [K, N, C, H, W] -> logits [K, N]."""
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, groups: int = 1) -> Tensor:
         k = len(images)
         x = F.leaky_relu(_convolved(_maps(self.scaled(images)), self.down), models.LEAK)
-        x = F.leaky_relu(_norm_maps(_convolved(x, self.down2), self.down2_norm), models.LEAK)
+        x = _convolved(x, self.down2)  # [N, K * C, H, W]
+        x = models.by_groups(partial(_norm_maps, norm=self.down2_norm), x, groups)
+        x = F.leaky_relu(x, models.LEAK)
         x = x.unflatten(1, (k, -1)).transpose(0, 1).flatten(2)  # [K, N, inner]
-        x = F.leaky_relu(_norm_dense(_dense(x, self.hidden), self.hidden_norm), models.LEAK)
-        return _dense(x, self.to_logit).squeeze(2).float()
+        x = _dense(x, self.hidden)
+        x = models.by_groups(partial(_norm_dense, norm=self.hidden_norm), x, groups, dim=1)
+        return _dense(F.leaky_relu(x, models.LEAK), self.to_logit).squeeze(2).float()

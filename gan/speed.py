@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from gan import data, models, trainer
-from gan.config import TrainConfig
+from gan import data, trainer
+from gan.config import ModelConfig, TrainConfig
 from gan.errors import DataError
 from gan.torchvision_compat import import_datasets
 
@@ -54,8 +54,7 @@ def train(
     source, images, held_out = _pictures(source)
     config = TrainConfig(source=source, size=len(images), updates=10_000_000)
     precision = trainer.choose_precision(device, precision)
-    generator, discriminator = models.make_pair(config.model, 0)
-    plain = _Loop(generator, discriminator, config.model.latent_dim, device)
+    plain = _Loop(*textbook_networks(config.model), config.model.latent_dim, device)
     state = trainer.new_state(config, device, precision)
     ours = trainer.train(state, images, held_out)
     textbook = plain.steps(_batches(images, config.batch_size, config.model.img_size))
@@ -198,6 +197,44 @@ class _Loop:
         g_loss.backward()
         self._adam_g.step()
         return g_loss.item(), (loss_real + loss_fake).item()
+
+
+def textbook_networks(model: ModelConfig) -> tuple[nn.Module, nn.Module]:
+    """(G, D) of `gan.models`, layer for layer, as a tutorial writes them."""
+    side, maps, base, hidden = (
+        model.img_size // 4,
+        2 * model.base_channels,
+        model.base_channels,
+        model.hidden_units,
+    )
+    inner = maps * side**2
+    generator = nn.Sequential(
+        nn.Linear(model.latent_dim, hidden, bias=False),
+        nn.BatchNorm1d(hidden),
+        nn.ReLU(True),
+        nn.Linear(hidden, inner, bias=False),
+        nn.BatchNorm1d(inner),
+        nn.ReLU(True),
+        nn.Unflatten(1, (maps, side, side)),
+        nn.ConvTranspose2d(maps, base, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(base),
+        nn.ReLU(True),
+        nn.ConvTranspose2d(base, model.img_channels, 4, 2, 1),
+        nn.Tanh(),
+    )
+    discriminator = nn.Sequential(
+        nn.Conv2d(model.img_channels, base, 4, 2, 1),
+        nn.LeakyReLU(0.2, True),
+        nn.Conv2d(base, maps, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(maps),
+        nn.LeakyReLU(0.2, True),
+        nn.Flatten(),
+        nn.Linear(inner, hidden, bias=False),
+        nn.BatchNorm1d(hidden),
+        nn.LeakyReLU(0.2, True),
+        nn.Linear(hidden, 1),
+    )
+    return generator, discriminator
 
 
 def example_networks() -> tuple[nn.Module, nn.Module]:

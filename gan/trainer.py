@@ -254,7 +254,7 @@ def train_step(state: TrainState, real: Tensor, draws: Draws, rates: Rates) -> T
 
     real [N, C, H, W] in [-1, 1]. Returns [4] on the device: mean loss of G and of D (without
     penalties), mean probability of being real given to what D saw of ``real`` and of the fakes (before
-    the update). Real and fake pass through D as batches of their own (Ioffe & Szegedy's statistics then
+    the update). Real and fake are normalised as batches of their own (Ioffe & Szegedy's statistics then
     differ for the two; mixing them changes the game, see Radford et al. 2016, section 3).
 
     With the networks of `gan.parallel`, K runs at once: real [K, N, C, H, W], a dimension more everywhere,
@@ -268,8 +268,9 @@ def train_step(state: TrainState, real: Tensor, draws: Draws, rates: Rates) -> T
         seen_real = seen_real.detach().requires_grad_()
     with _autocast(state):
         fake = generator(draws.z)
-        logits_real = discriminator(seen_real)
-        logits_fake = discriminator(_shown(state, fake.detach(), draws, 1))
+        seen_fake = _shown(state, fake.detach(), draws, 1)
+        both = torch.cat([seen_real, seen_fake], dim=-4)
+        logits_real, logits_fake = discriminator(both, groups=2).chunk(2, dim=-1)
     loss_real, loss_fake = losses.discriminator_loss(logits_real, logits_fake)
     d_loss = loss_real.mean(-1) + loss_fake.mean(-1)
     objective = d_loss

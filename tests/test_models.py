@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -119,3 +120,55 @@ def test_parameters_are_counted_as_on_paper():
     assert models.count_parameters(generator) == on_paper
     on_paper = (16 * 4 + 4) + 4 * 8 * 16 + 2 * 8 + inner * 8 + 2 * 8 + (8 + 1)
     assert models.count_parameters(discriminator) == on_paper
+
+
+def test_batches_in_groups_are_judged_as_they_are_alone(tiny_model):
+    for norm in ("batch", "none"):
+        config = replace(tiny_model, d_norm=norm)
+        discriminator = models.make_pair(config, 0)[1]
+        a, b = torch.rand(6, 1, 28, 28), torch.rand(6, 1, 28, 28) * 2 - 1
+        together = discriminator(torch.cat([a, b]), groups=2)
+        torch.testing.assert_close(together, torch.cat([discriminator(a), discriminator(b)]))
+        mixed = discriminator(torch.cat([a, b]))
+        assert torch.allclose(mixed, together) == (norm == "none")
+
+
+def test_flattening_keeps_the_order_of_the_channels_and_the_layout_of_the_gradient():
+    x = torch.rand(3, 4, 5, 6).contiguous(memory_format=torch.channels_last).requires_grad_()
+    flat = models.flattened(x)
+    assert torch.equal(flat, x.flatten(1))
+    weights = torch.rand(3, 120)
+    (gradient,) = torch.autograd.grad((flat * weights).sum(), x)
+    assert torch.equal(gradient, weights.view(3, 4, 5, 6))
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_standard_normal_z_becomes_uniform_where_the_network_wants_it(tiny_model):
+    generator = models.Generator(replace(tiny_model, latent="uniform"))
+    warped = generator.warped(torch.randn(20_000, generator=torch.Generator().manual_seed(0)))
+    assert float(warped.abs().max()) <= 1
+    shares = torch.histc(warped, 10, -1, 1) / 20_000
+    assert float((shares - 0.1).abs().max()) < 0.01
+    plain = models.Generator(tiny_model)
+    z = torch.randn(3, 6)
+    assert plain.warped(z) is z
+
+
+def test_networks_that_work_in_0_to_1_still_speak_minus_1_to_1(tiny_model):
+    config = replace(tiny_model, pixels="unit")
+    generator, discriminator = models.make_pair(config, 0)
+    images = generator.eval()(torch.randn(4, 6) * 50).detach()
+    assert float(images.min()) >= -1 and float(images.max()) <= 1 and float(images.min()) < 0
+    assert torch.equal(
+        discriminator.scaled(torch.tensor([-1.0, 0.0, 1.0])), torch.tensor([0, 0.5, 1])
+    )
+
+
+def test_without_batchnorm_d_keeps_the_scale_of_what_passes_through():
+    config = ModelConfig(d_norm="none")
+    discriminator = models.make_pair(config, 0)[1]
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in discriminator.modules())
+    x = torch.randn(64, 1, 28, 28)
+    spread = float(discriminator(x).detach().std())
+    assert 0.2 < spread < 3
+    assert discriminator.down2.bias is not None and discriminator.hidden.bias is not None

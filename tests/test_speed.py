@@ -49,7 +49,8 @@ def test_operations_are_those_of_the_layers():
 
 
 def test_the_textbook_trains_the_networks_it_is_given():
-    generator, discriminator = models.make_pair(ModelConfig(hidden_units=8, base_channels=4), 0)
+    networks = speed.textbook_networks(ModelConfig(hidden_units=8, base_channels=4))
+    generator, discriminator = networks
     before = [p.clone() for m in (generator, discriminator) for p in m.parameters()]
     loop = speed._Loop(generator, discriminator, 64, CPU)
     batches = speed._batches(torch.randint(0, 256, (20, 1, 28, 28), dtype=torch.uint8), 8, 28)
@@ -57,6 +58,20 @@ def test_the_textbook_trains_the_networks_it_is_given():
     assert all(0 < g < 5 and 0 < d < 5 for g, d in losses)
     after = [p for m in (generator, discriminator) for p in m.parameters()]
     assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_the_textbooks_networks_are_ours_layer_for_layer():
+    config = ModelConfig(hidden_units=8, base_channels=4)
+    ours, theirs = models.make_pair(config, 0), speed.textbook_networks(config)
+    z, images = torch.randn(5, 64), torch.rand(5, 1, 28, 28) * 2 - 1
+    for network, twin, given in zip(ours, theirs, (z, images), strict=True):
+        parameters = list(network.parameters())
+        # in the order of the layers, which is that of their use
+        assert [p.shape for p in parameters] == [p.shape for p in twin.parameters()]
+        with torch.no_grad():
+            for p, q in zip(twin.parameters(), parameters, strict=True):
+                p.copy_(q)
+            torch.testing.assert_close(twin(given).flatten(), network(given).flatten())
 
 
 def test_the_textbook_gets_the_pictures_of_the_data_set():

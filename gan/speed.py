@@ -57,7 +57,9 @@ def train(
     plain = _Loop(*textbook_networks(config.model), config.model.latent_dim, device)
     state = trainer.new_state(config, device, precision)
     ours = trainer.train(state, images, held_out)
-    textbook = plain.steps(_batches(images, config.batch_size, config.model.img_size))
+    textbook = plain.steps(
+        _batches(taught(source, images, config.model.img_size), config.batch_size)
+    )
     ways: dict[str, tuple[Callable[[], object], int]] = {
         "ours": (lambda: [next(ours) for _ in range(updates // trainer.BLOCK)], updates),
         "textbook": (lambda: [next(textbook) for _ in range(updates)], updates),
@@ -65,7 +67,7 @@ def train(
     if example_updates:
         networks = example_networks()
         other = _Loop(*networks, _EXAMPLE_LATENTS, device)
-        example = other.steps(_batches(images, config.batch_size, _EXAMPLE_SIDE))
+        example = other.steps(_batches(taught(source, images, _EXAMPLE_SIDE), config.batch_size))
         ways["example"] = (
             lambda: [next(example) for _ in range(example_updates)],
             example_updates,
@@ -138,31 +140,43 @@ def _summary(values: list[float]) -> dict[str, Any]:
 # --- the textbook --------------------------------------------------------------------------
 
 
-class _AsTaught(Dataset[Tensor]):
-    """One picture at a time, the way torchvision's MNIST delivers it: through Pillow and transforms."""
+class _AsTaught(Dataset[tuple[Tensor, int]]):
+    """Pictures one at a time, the way torchvision's MNIST delivers its own: through Pillow and transforms,
+    each with a label."""
 
-    def __init__(self, images: Tensor, side: int) -> None:
-        import_datasets()  # first: it mends what a mixed installation breaks
-        from torchvision import transforms
-
-        self._images = images
-        steps = [transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]
-        self._transform = transforms.Compose(
-            [transforms.Resize(side), *steps] if side != images.shape[-1] else steps
-        )
+    def __init__(self, images: Tensor, transform: Callable[[Image.Image], Tensor]) -> None:
+        self._images, self._transform = images, transform
 
     def __len__(self) -> int:
         return len(self._images)
 
-    def __getitem__(self, index: int) -> Tensor:
-        picture: Tensor = self._transform(Image.fromarray(self._images[index, 0].numpy()))
-        return picture
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self._transform(Image.fromarray(self._images[index, 0].numpy())), 0
 
 
-def _batches(images: Tensor, batch: int, side: int) -> Iterator[Tensor]:
+def taught(source: str, images: Tensor, side: int) -> Dataset[tuple[Tensor, int]]:
+    """torchvision's MNIST, or ``images`` of another source in the same way, ``side`` pixels wide."""
+    datasets = import_datasets()  # first: it mends what a mixed installation breaks
+    from torchvision import transforms
+
+    steps = [transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]
+    if side != images.shape[-1]:
+        steps.insert(0, transforms.Resize(side))
+    transform = transforms.Compose(steps)
+    if source == "mnist":
+        own: Dataset[tuple[Tensor, int]] = datasets.MNIST(
+            data.data_folder(), train=True, transform=transform
+        )
+        return own
+    return _AsTaught(images, transform)
+
+
+def _batches(dataset: Dataset[tuple[Tensor, int]], batch: int) -> Iterator[Tensor]:
     """Endless. In the process itself: beside a busy CPU, loading processes made it slower."""
-    loader = DataLoader(_AsTaught(images, side), batch_size=batch, shuffle=True, drop_last=True)
-    return itertools.chain.from_iterable(itertools.repeat(loader))
+    loader = DataLoader(dataset, batch_size=batch, shuffle=True, drop_last=True)
+    while True:
+        for pictures, _ in loader:
+            yield pictures
 
 
 class _Loop:

@@ -53,7 +53,8 @@ def test_the_textbook_trains_the_networks_it_is_given():
     generator, discriminator = networks
     before = [p.clone() for m in (generator, discriminator) for p in m.parameters()]
     loop = speed._Loop(generator, discriminator, 64, CPU)
-    batches = speed._batches(torch.randint(0, 256, (20, 1, 28, 28), dtype=torch.uint8), 8, 28)
+    images = torch.randint(0, 256, (20, 1, 28, 28), dtype=torch.uint8)
+    batches = speed._batches(speed.taught("drawn", images, 28), 8)
     losses = [loss for _, loss in zip(range(5), loop.steps(batches), strict=False)]
     assert all(0 < g < 5 and 0 < d < 5 for g, d in losses)
     after = [p for m in (generator, discriminator) for p in m.parameters()]
@@ -76,10 +77,19 @@ def test_the_textbooks_networks_are_ours_layer_for_layer():
 
 def test_the_textbook_gets_the_pictures_of_the_data_set():
     images = torch.arange(4 * 784).reshape(4, 1, 28, 28).remainder(256).to(torch.uint8)
-    taught = speed._AsTaught(images, 28)
-    assert len(taught) == 4
-    torch.testing.assert_close(taught[2], images[2].float() / 127.5 - 1)
-    assert speed._AsTaught(images, 64)[0].shape == (1, 64, 64)
+    taught = speed.taught("drawn", images, 28)
+    torch.testing.assert_close(taught[2][0], images[2].float() / 127.5 - 1)
+    assert speed.taught("drawn", images, 64)[0][0].shape == (1, 64, 64)
+    batches = speed._batches(taught, 3)
+    assert [next(batches).shape for _ in range(3)] == [(3, 1, 28, 28)] * 3  # endless
+
+
+@pytest.mark.mnist
+def test_of_mnist_the_textbook_takes_torchvisions():
+    images = speed._pictures("mnist")[1]
+    taught = speed.taught("mnist", images, 28)
+    assert type(taught).__module__ == "torchvision.datasets.mnist" and len(taught) == 60_000
+    assert taught[0][0].shape == (1, 28, 28)
 
 
 def test_the_example_has_the_published_size():

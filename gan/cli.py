@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -555,9 +555,18 @@ def _card_line(card: zoo.ModelCard) -> str:
 
 
 def markdown_table(cards: Sequence[zoo.ModelCard]) -> str:
-    """Sizes by budgets, as the README shows them: legible share and FD over the seeds, verdict."""
-    shown = [c for c in cards if (c.source, c.recipe, c.snapshot) == ("mnist", "plain", "final")]
-    cells = {(c.size, c.budget): c for c in shown}
+    """A table for each recipe, sizes by budgets, as the README shows them: legible share and FD over
+    the seeds, verdict. A dash stands for a cell that was not trained."""
+    shown = [c for c in cards if (c.source, c.snapshot) == ("mnist", "final")]
+    tables = []
+    for recipe in RECIPES:
+        cells = {(c.size, c.budget): c for c in shown if c.recipe == recipe}
+        if cells:
+            tables.append(f"**{recipe}**\n\n{_markdown_sizes(cells)}")
+    return "\n\n".join(tables)
+
+
+def _markdown_sizes(cells: Mapping[tuple[int, str], zoo.ModelCard]) -> str:
     head = "| images | 20 epochs: updates | legible | FD | verdict "
     head += "| equal updates: legible | FD | verdict |"
     lines = [head, "|" + "---|" * 8]

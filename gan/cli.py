@@ -38,7 +38,7 @@ from gan import (
 )
 from gan.checkpoint import without_nan as _without_nan
 from gan.collapse import diagnose
-from gan.config import BUDGETS, RECIPES, TrainConfig, recipe_config, source_channels
+from gan.config import BUDGETS, RECIPES, Budget, TrainConfig, recipe_config, source_channels
 from gan.errors import ConfigError, GanError
 
 #: The options of ``train`` that make up a configuration.
@@ -566,7 +566,7 @@ def markdown_table(cards: Sequence[zoo.ModelCard]) -> str:
     return "\n\n".join(tables)
 
 
-def _markdown_sizes(cells: Mapping[tuple[int, str], zoo.ModelCard]) -> str:
+def _markdown_sizes(cells: Mapping[tuple[int, Budget], zoo.ModelCard]) -> str:
     head = "| images | 20 epochs: updates | legible | FD | verdict "
     head += "| equal updates: legible | FD | verdict |"
     lines = [head, "|" + "---|" * 8]

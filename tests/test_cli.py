@@ -304,8 +304,12 @@ def test_the_readmes_table_has_sizes_by_budgets(finished):
         replace(card, size=60_000, budget="updates", seed_rows=tuple(rows[1:])),
         replace(card, size=200, budget="updates", snapshot="best", seed_rows=tuple(rows)),
         replace(card, size=500, source="drawn", seed_rows=tuple(rows)),
+        replace(card, size=50, recipe="rescue", budget="updates", seed_rows=tuple(rows[1:])),
     ]
-    lines = cli.markdown_table(cards).splitlines()
+    plain, first, rescue, second = cli.markdown_table(cards).split("\n\n")
+    assert (plain, rescue) == ("**plain**", "**rescue**")
+    assert len(second.splitlines()) == 3 and "50 (0.0833 %)" in second
+    lines = first.splitlines()
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert {len(row) for row in table} == {8}
     assert [row[0] for row in table[2:]] == ["60,000 (100 %)", "600 (1 %)"]

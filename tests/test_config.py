@@ -47,6 +47,15 @@ def test_a_set_smaller_than_a_batch_is_one_batch():
         {"budget": "hours"},
         {"recipe": "secret"},
         {"source": ""},
+        {"augment": "strong"},
+        {"augment_probability": 1.5},
+        {"augment_target": 2.0},
+        {"augment_ramp": 0},
+        {"augment_hole": 1},
+        {"reshuffle": "no"},
+        {"lecam": -1.0},
+        {"r1_gamma": math.nan},
+        {"lr_g": True},
     ],
 )
 def test_a_value_that_cannot_work_is_named(changes):
@@ -64,6 +73,9 @@ def test_a_value_that_cannot_work_is_named(changes):
         {"latent_dim": 1.5},
         {"base_channels": 5_000},
         {"hidden_units": True},
+        {"latent": "cauchy"},
+        {"pixels": "bytes"},
+        {"d_norm": "spectral"},
     ],
 )
 def test_a_network_that_cannot_be_made_is_named(changes):
@@ -105,3 +117,37 @@ def test_the_plain_recipe_changes_nothing():
 def test_an_unknown_recipe_lists_the_known():
     with pytest.raises(ConfigError, match="plain"):
         recipe_config("secret")
+
+
+def test_the_rescue_recipe_is_the_one_of_the_log():
+    config = recipe_config("rescue")
+    assert (config.augment, config.augment_probability, config.lr_d) == ("fixed", 1.0, 1e-3)
+    assert config.model == ModelConfig(d_norm="none")
+
+
+def test_the_articles_recipe_is_the_program_behind_it():
+    config = recipe_config("article-2018", size=200, budget="epochs")
+    assert config.total_updates == 60  # 3 full batches an epoch; 8 images are never used
+    assert not config.reshuffle and config.ema_decay == 0 and config.constant_share == 1
+    assert config.lr_g == 5 * config.lr_d == 1e-3
+    model = config.model
+    assert (model.latent_dim, model.hidden_units, model.base_channels) == (62, 1024, 64)
+    assert (model.latent, model.pixels, model.d_norm) == ("uniform", "unit", "batch")
+
+
+def test_a_recipes_networks_can_be_changed_in_part():
+    config = recipe_config("rescue", model={"latent_dim": 7})
+    assert config.model == ModelConfig(latent_dim=7, d_norm="none")
+    assert recipe_config("rescue", model=ModelConfig()).model == ModelConfig()
+    with pytest.raises(ConfigError, match="does not know depth"):
+        recipe_config("plain", model={"depth": 2})
+
+
+def test_an_older_configuration_means_what_it_meant():
+    # as in the manifests written before there were these settings
+    old = TrainConfig(size=600).to_dict()
+    for name in ("reshuffle", "augment", "augment_hole", "augment_ramp", "lecam", "r1_gamma"):
+        del old[name]
+    for name in ("latent", "pixels", "d_norm"):
+        del old["model"][name]
+    assert TrainConfig.from_dict(old) == recipe_config("plain", size=600)

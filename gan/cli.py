@@ -145,7 +145,9 @@ def _parser() -> argparse.ArgumentParser:
     zoo_parser.add_argument("--source", default="mnist")
     zoo_parser.add_argument("--sizes", type=_size, nargs="+", default=list(zoo.ZOO_SIZES))
     zoo_parser.add_argument("--budgets", choices=BUDGETS, nargs="+", default=list(BUDGETS))
-    zoo_parser.add_argument("--recipes", choices=sorted(RECIPES), nargs="+", default=["plain"])
+    zoo_parser.add_argument(
+        "--recipes", choices=sorted(RECIPES), nargs="+", default=["plain", "rescue"]
+    )
     zoo_parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     zoo_parser.add_argument("--updates", type=int, help="for the updates budget (default 6000)")
     zoo_parser.add_argument("--work", type=Path, default=Path("runs/zoo"), help="where runs lie")

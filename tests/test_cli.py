@@ -329,7 +329,7 @@ def test_zoo_build_reports_what_failed(capsys, monkeypatch, tmp_path):
             yield zoo.Built(f"run{config.seed}", done, len(configs), 1.0, error)
 
     monkeypatch.setattr(zoo, "build", build)
-    line = "zoo build --source drawn --sizes 1% 40 --budgets updates --seeds 0 1 --updates 5"
+    line = "zoo build --source drawn --sizes 1% 40 --budgets updates --recipes plain --seeds 0 1 --updates 5"
     assert cli.main([*line.split(), "--workers", "2", "--json"]) == 1
     answer = json.loads(capsys.readouterr().out)
     assert answer["failed"] == ["run1: no luck"] * 2

@@ -310,14 +310,20 @@ def _shown(state: TrainState, images: Tensor, draws: Draws, turn: int) -> Tensor
     """What D gets to see of ``images``."""
     if draws.uniforms is None:
         return images
+    return _changed(state, images, draws.uniforms[turn])
+
+
+def _changed(state: TrainState, images: Tensor, uniforms: Tensor) -> Tensor:
     probability = state.gauges[0].unsqueeze(-1).expand(images.shape[:-3])
-    shown = augment(
-        images.flatten(0, -4),
-        draws.uniforms[turn].flatten(0, -2),
-        probability.flatten(),
-        state.config.augment_hole,
-    )
-    return shown.view_as(images)
+    # in half precision fakes would be resampled otherwise than real images, which come in single
+    with torch.autocast(state.device.type, enabled=False):
+        changed = augment(
+            images.float().flatten(0, -4),
+            uniforms.flatten(0, -2),
+            probability.flatten(),
+            state.config.augment_hole,
+        )
+    return changed.view_as(images)
 
 
 @torch.no_grad()
@@ -410,14 +416,20 @@ def _restore(state: TrainState, before: list[Tensor], step: int) -> None:
 
 @torch.no_grad()
 def _probability_held_out(state: TrainState, held_out: Tensor) -> float:
-    """Mean D probability of a batch of unseen reals, as large as a training batch if there are enough."""
+    """Mean D probability of a batch of unseen reals, as large as a training batch if there are enough, and
+    changed as those are."""
     count = min(state.config.effective_batch, len(held_out))
     if count < 2:
         return math.nan
     rng = _rng(state.config.seed, "held out", state.step)
     chosen = torch.randint(len(held_out), (count,), generator=rng).to(held_out.device)
+    images = from_uint8(held_out[chosen])
+    if state.config.augment != "none":  # as D sees the real ones it is compared with
+        images = _changed(
+            state, images, torch.rand(count, UNIFORMS, generator=rng).to(images.device)
+        )
     with _autocast(state):
-        return float(state.discriminator(from_uint8(held_out[chosen])).sigmoid().mean())
+        return float(state.discriminator(images).sigmoid().mean())
 
 
 # --- randomness ----------------------------------------------------------------------------

@@ -355,12 +355,38 @@ def test_what_d_is_shown_is_changed_and_what_g_draws_is_not(tiny, pictures, unse
 
     monkeypatch.setattr(trainer, "augment", watch)
     _train(tiny(augment="fixed", updates=2), pictures, unseen)
-    assert shown == [(8, pytest.approx(0.8), False)] * 6  # real, fake for D, fake for G; twice
+    # real, fake for D, fake for G; twice, and at the end of the block the unseen ones
+    assert shown == [(8, pytest.approx(0.8), False)] * 7
     monkeypatch.undo()
     plain, _ = _train(tiny(updates=2), pictures, unseen)
     never, _ = _train(tiny(updates=2, augment="fixed", augment_probability=0.0), pictures, unseen)
     ours, theirs = _everything(never), _everything(plain)
     _assert_same(ours, theirs)
+
+
+def test_unseen_pictures_are_shown_as_the_training_pictures_are(tiny, pictures, monkeypatch):
+    shown = []
+
+    def watch(images, uniforms, probability, hole):
+        shown.append(images)
+        return images
+
+    monkeypatch.setattr(trainer, "augment", watch)
+    only = pictures[:1].expand(30, -1, -1, -1)
+    _train(tiny(augment="fixed", updates=1), pictures, only)
+    assert len(shown) == 4  # real, fake for D, fake for G, and the unseen ones
+    torch.testing.assert_close(shown[3], trainer.from_uint8(only[:8]))
+
+
+def test_fakes_are_changed_in_the_same_precision_as_real_pictures(tiny, pictures):
+    state = trainer.new_state(tiny(augment="fixed"), CPU, "bfloat16")
+    images = trainer.from_uint8(pictures[:8])
+    draws = trainer.draws(state.config, 0, 1)
+    chance = trainer.Draws(draws.z[0], draws.uniforms[0])
+    alone = trainer._shown(state, images, chance, 0)
+    with trainer._autocast(state):
+        inside = trainer._shown(state, images, chance, 0)
+    assert inside.dtype == torch.float32 and torch.equal(inside, alone)
 
 
 @pytest.mark.parametrize("changes", [HARD, {"r1_gamma": 0.5}], ids=["augmented", "r1"])

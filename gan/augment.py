@@ -2,10 +2,11 @@
 
 The same random kind of change is applied to real and generated pictures, in the updates of D and
 of G, and gradients pass through it (DiffAugment: Zhao et al. 2020, arXiv:2006.10738, section 3.2).
-D then has many more pictures to learn by heart, while G, whose pictures are changed alike, does
-not learn the changes, as long as enough pictures pass unchanged (ADA: Karras et al. 2020,
-arXiv:2006.06676, section 2.2). The changes suit handwriting: never a flip or a right angle, which would
-make another digit, or none; what comes in from outside is background.
+D then has many more pictures to learn by heart. What G must match is the changed real pictures; with
+enough unchanged ones among them that leaves it no choice but the unchanged (ADA: Karras et al. 2020,
+arXiv:2006.06676, section 2.2). With none it could draw moved digits, which for handwriting is a small
+harm: a digit turned by ten degrees is one. The changes suit handwriting: never a flip or a right angle,
+which would make another digit, or none; what comes in from outside is background.
 """
 
 from __future__ import annotations

@@ -287,6 +287,8 @@ def _what_and_where(options: argparse.Namespace) -> tuple[list[TrainConfig], lis
         raise ConfigError(
             f"--out names {len(folders)} folder(s) for {len(configs)} run(s); give each run one"
         )
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise ConfigError("two runs would share a folder; give each its own with --out")
     return configs, folders
 
 
@@ -642,12 +644,11 @@ def _sweep(options: argparse.Namespace) -> tuple[Any, str]:
 def _bench(options: argparse.Namespace) -> tuple[Any, str]:
     if options.what == "train":
         device = trainer.choose_device(options.device)
-        blocks = max(1, round(options.updates / trainer.BLOCK))
         speeds = speed.train(
             device,
             options.precision,
             options.rounds,
-            blocks * trainer.BLOCK,
+            options.updates,
             0 if options.no_example else 3,
             options.source,
         )

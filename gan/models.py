@@ -16,8 +16,8 @@ LEAK = 0.2  # slope of LeakyReLU in D (Radford et al. 2016, section 3)
 
 
 def _channels_last(x: Tensor) -> Tensor:
-    """[N, C, H, W], the channels of a pixel beside each other in memory: the layout in which the CPU's and
-    the GPU's convolutions are fastest."""
+    """[N, C, H, W], the channels of a pixel beside each other in memory: the layout in which the larger
+    convolutions are fastest on the CPU (docs/LOG.md)."""
     return x.contiguous(memory_format=torch.channels_last)
 
 

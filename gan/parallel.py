@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from gan import models, trainer
 from gan.config import TrainConfig, source_channels
-from gan.errors import ConfigError
+from gan.errors import ConfigError, TrainingError
 from gan.images import from_uint8
 from gan.trainer import BLOCK, Draws, Report, TrainState
 
@@ -41,11 +41,12 @@ def train(
     images: Sequence[Tensor],
     held_out: Sequence[Tensor],
     block: int = BLOCK,
-) -> Iterator[list[Report]]:
-    """As `gan.trainer.train` for each of ``states``, all at once; one report for each at a time.
+) -> Iterator[list[Report | TrainingError]]:
+    """As `gan.trainer.train` for each of ``states``, all at once; one report for each at a time, or the
+    TrainingError of one that has diverged, which does not disturb the others.
 
-    images, held_out: uint8 [N_k, C, H, W] of run k. The states are up to date whenever a report is out.
-    ConfigError where they cannot be trained together; see `together`.
+    images, held_out: uint8 [N_k, C, H, W] of run k; what is the same tensor lies on the device once. The
+    states are up to date whenever a report is out. ConfigError where they cannot be trained together; see `together`.
     """
     first = states[0]
     if len({(together(s.config), s.step, s.precision, s.device) for s in states}) > 1:
@@ -59,10 +60,12 @@ def train(
             raise ConfigError(f"the run is for {state.config.size:,} images but got {len(own):,}")
     pool, offsets = _pool(images)
     pool = pool.to(device)
-    held_out = [h.to(device) for h in held_out]
+    on_device = {id(own): own.to(device) for own in held_out}
+    held_out = [on_device[id(own)] for own in held_out]
     stacked = _stacked(states)
     update = trainer.updater(stacked, (len(states), config.effective_batch, *pool.shape[1:]))
     total = config.total_updates
+    hand_back = None
     while stacked.step < total:
         step = stacked.step
         count = min(block - step % block, total - step)
@@ -82,11 +85,22 @@ def train(
                 real, Draws(draws.z[i], uniforms), trainer.rates(config, stacked.step)
             )
         columns = record.permute(2, 1, 0).cpu()  # [K, 4, B]
-        _hand_back(stacked, states)
+        if hand_back is None:
+            hand_back = _pairs(stacked, states)
+        for (theirs, parts), state in zip(hand_back, states, strict=True):
+            torch._foreach_copy_(theirs, parts)
+            state.step = stacked.step
         yield [
-            trainer.report(state, column, own)
+            _report(state, column, own)
             for state, column, own in zip(states, columns, held_out, strict=True)
         ]
+
+
+def _report(state: TrainState, record: Tensor, held_out: Tensor) -> Report | TrainingError:
+    try:
+        return trainer.report(state, record, held_out)
+    except TrainingError as error:
+        return error
 
 
 def _pool(images: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
@@ -157,30 +171,34 @@ def _fill(module: nn.Module, members: Sequence[nn.Module]) -> None:
             setattr(owner, name, torch.stack([getattr(t, name) for t in twins]))
 
 
-@torch.no_grad()
-def _hand_back(stacked: TrainState, states: Sequence[TrainState]) -> None:
-    """Copies what was learned into the runs' own states."""
+def _pairs(
+    stacked: TrainState, states: Sequence[TrainState]
+) -> list[tuple[list[Tensor], list[Tensor]]]:
+    """For each run its own tensors, and those parts of the stacked ones that belong in them. Updates
+    happen in place, so this holds for the whole of the training; Adam's moments must be there."""
+    pairs: list[tuple[list[Tensor], list[Tensor]]] = []
     for k, state in enumerate(states):
+        own, wide = [state.gauges], [stacked.gauges[:, k]]
         for name in ("generator", "discriminator", "average"):
-            own = getattr(state, name).state_dict()
-            for key, tensor in getattr(stacked, name).state_dict().items():
-                own[key].copy_(tensor[k])
+            theirs = getattr(stacked, name).state_dict()
+            for key, tensor in getattr(state, name).state_dict().items():
+                own.append(tensor)
+                wide.append(theirs[key][k])
         for name in ("optimizer_g", "optimizer_d"):
-            optimizer, theirs = getattr(state, name), getattr(stacked, name)
-            pairs = zip(
-                optimizer.param_groups[0]["params"],
-                theirs.param_groups[0]["params"],
-                strict=True,
+            optimizer, other = getattr(state, name), getattr(stacked, name)
+            columns = zip(
+                optimizer.param_groups[0]["params"], other.param_groups[0]["params"], strict=True
             )
-            for parameter, wide in pairs:
-                moments = theirs.state[wide]
-                optimizer.state[parameter] = {
-                    "step": moments["step"].clone(),
-                    "exp_avg": moments["exp_avg"][k].clone(),
-                    "exp_avg_sq": moments["exp_avg_sq"][k].clone(),
-                }
-        state.gauges.copy_(stacked.gauges[:, k])
-        state.step = stacked.step
+            for parameter, stacked_parameter in columns:
+                moments = other.state[stacked_parameter]
+                parts = {key: t if key == "step" else t[k] for key, t in moments.items()}
+                if parameter not in optimizer.state:
+                    optimizer.state[parameter] = {key: t.clone() for key, t in parts.items()}
+                for key, part in parts.items():
+                    own.append(optimizer.state[parameter][key])
+                    wide.append(part)
+        pairs.append((own, wide))
+    return pairs
 
 
 # --- the networks --------------------------------------------------------------------------

@@ -14,13 +14,14 @@ A finished folder is a zoo of one model (see `gan.zoo`). The *best moment* is ch
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import math
 import os
 import platform
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +46,7 @@ from gan import (
 )
 from gan.collapse import NOISE_LEGIBLE
 from gan.config import ModelConfig, TrainConfig, recipe_config
-from gan.errors import CheckpointError, ConfigError
+from gan.errors import CheckpointError, ConfigError, TrainingError
 from gan.evaluation import FIRST_SEED, Evaluation, evaluate, relative_spread, sample_images
 
 MODEL_KIND = "generator"
@@ -136,9 +137,11 @@ def run_together(
 ) -> Generator[list[Progress]]:
     """As `run` for each, those that can be trained in one stack (`gan.parallel.together`) at once; finished
     folders are left alone. One `Progress` a run of the stack under way at a time; its ``run`` is the
-    run's place among those that were not finished. How far each is is noted as `noted` does."""
+    run's place among those that were not finished. How far each is is noted as `noted` does. A run that
+    diverges does not stop the others; a TrainingError names all that did, at the end."""
+    load = functools.cache(_load)  # seeds of one amount of data share it
     todo = [
-        _Run(config, Path(folder), device, judges, checkpoint_seconds, precision)
+        _Run(config, Path(folder), device, judges, checkpoint_seconds, precision, load)
         for config, folder in zip(configs, folders, strict=True)
         if not is_finished(Path(folder), config)
     ]
@@ -146,6 +149,7 @@ def run_together(
     for one in todo:
         key = (parallel.together(one.config), one.state.step, one.state.precision)
         stacks.setdefault(key, []).append(one)
+    failed: dict[str, str] = {}
     for members in stacks.values():
         loop = parallel.train(
             [one.state for one in members],
@@ -153,21 +157,39 @@ def run_together(
             [one.held_out.images for one in members],
             min(members[0].block, trainer.BLOCK),
         )
-        with contextlib.ExitStack() as kept:
+        with contextlib.ExitStack() as notes:
             for one in members:
-                kept.enter_context(one.kept_at_the_end())
-                kept.callback((one.folder / PROGRESS).unlink, missing_ok=True)
-            last = -math.inf
-            for reports in loop:
-                if time.monotonic() - last > _NOTE_SECONDS:
-                    last = time.monotonic()
-                    for one, report in zip(members, reports, strict=True):
-                        _note(one.folder, report)
-                taken = [one.take(report) for one, report in zip(members, reports, strict=True)]
-                numbers = [todo.index(one) for one in members]
-                yield [replace(p, run=n) for p, n in zip(taken, numbers, strict=True)]
-        for one in members:
-            one.finish(command)
+                one.together = len(members)
+                notes.callback((one.folder / PROGRESS).unlink, missing_ok=True)
+            with contextlib.ExitStack() as kept:
+                for one in members:
+                    kept.enter_context(one.kept_at_the_end())
+                last = -math.inf
+                for row in loop:
+                    taken = []
+                    note = time.monotonic() - last > _NOTE_SECONDS
+                    last = time.monotonic() if note else last
+                    for one, report in zip(members, row, strict=True):
+                        if isinstance(report, TrainingError):
+                            one.failed = True
+                            failed.setdefault(str(one.folder), str(report))
+                            continue
+                        if note or report.step == report.total:
+                            _note(one.folder, report)
+                        taken.append(replace(one.take(report), run=todo.index(one)))
+                    if not taken:
+                        break
+                    yield taken
+            for one in members:
+                if not one.failed:
+                    one.finish(command)
+    if failed:
+        raise TrainingError("; ".join(f"{folder}: {told}" for folder, told in failed.items()))
+
+
+def _load(source: str, size: int, data_seed: int) -> tuple[data.Labelled, data.Labelled]:
+    """(training, held out)."""
+    return data.load(source, size, data_seed), data.load_held_out(source, size, data_seed)
 
 
 class _Run:
@@ -181,10 +203,11 @@ class _Run:
         judges: Path,
         checkpoint_seconds: float,
         precision: str,
+        load: Callable[[str, int, int], tuple[data.Labelled, data.Labelled]] = _load,
     ) -> None:
         self.config, self.folder = config, folder
-        self.training = data.load(config.source, config.size, config.data_seed)
-        self.held_out = data.load_held_out(config.source, config.size, config.data_seed)
+        self.failed, self.together = False, 1
+        self.training, self.held_out = load(config.source, config.size, config.data_seed)
         self._judges, self._checkpoint_seconds = judges, checkpoint_seconds
         self._watch = _Monitor(config, judges)
         self._path = folder / "checkpoint.safetensors"
@@ -220,17 +243,19 @@ class _Run:
 
     @contextlib.contextmanager
     def kept_at_the_end(self) -> Iterator[None]:
-        """Saves what was done when the block ends because its consumer has had enough, and when it has
-        ended well: scoring may fail, on a full disk for one, but the training is kept."""
+        """Saves what was done when the block ends because its consumer has had enough, or because another
+        run could not be saved, and when it has ended well: scoring may fail, on a full disk for one, but
+        the training is kept."""
+        self._last_saved = self._started = time.monotonic()
         try:
             yield
-        except GeneratorExit:
+        except (GeneratorExit, CheckpointError):
             self._save()
             raise
         self._save()
 
     def _save(self) -> None:
-        if self.state.step > self._saved_step:
+        if self.state.step > self._saved_step and not self.failed:
             trainer.save_checkpoint(self._path, self.state, self._book.to_tensors())
             self._saved_step = self.state.step
 
@@ -248,6 +273,7 @@ class _Run:
             held_out,
             self._judges,
             command,
+            self.together,
         )
         self._path.unlink(missing_ok=True)
 
@@ -408,6 +434,7 @@ def _finish(
     held_out: data.Labelled,
     judges: Path,
     command: Sequence[str] | None,
+    together: int,
 ) -> None:
     """Scores the end and, where it was clearly better, the best moment; writes the folder's files."""
     provenance = {
@@ -415,6 +442,7 @@ def _finish(
         "device": trainer.describe_device(state.device),
         "precision": state.precision,
         "seconds": round(book.seconds, 1),
+        "together": together,  # how many runs shared the device and these seconds, as one stack
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "torch": torch.__version__,

@@ -57,11 +57,12 @@ def train(
     plain = _Loop(*textbook_networks(config.model), config.model.latent_dim, device)
     state = trainer.new_state(config, device, precision)
     ours = trainer.train(state, images, held_out)
+    blocks = max(1, round(updates / trainer.BLOCK))  # ours comes in blocks
     textbook = plain.steps(
         _batches(taught(source, images, config.model.img_size), config.batch_size)
     )
     ways: dict[str, tuple[Callable[[], object], int]] = {
-        "ours": (lambda: [next(ours) for _ in range(updates // trainer.BLOCK)], updates),
+        "ours": (lambda: [next(ours) for _ in range(blocks)], blocks * trainer.BLOCK),
         "textbook": (lambda: [next(textbook) for _ in range(updates)], updates),
     }
     if example_updates:

@@ -165,6 +165,8 @@ def _value(where: str, key: str, value: Any) -> Any:
     except GanError as error:
         hint = _nearest(str(value), known)
         raise ConfigError(f"{where}={value!r}: {error}{hint}") from error
+    if key == f"{_MODEL}img_channels":  # right or wrong only together with the source
+        return value
     try:
         _config(where, {key: value})
     except ConfigError as error:
@@ -351,6 +353,10 @@ def start(
         raise ConfigError(f"on={on!r} is unknown; choose one of {', '.join(PLACES)}")
     if address is not None and on != "ray":
         raise ConfigError(f"address={address!r} is that of a Ray; add --on ray, or leave it out")
+    if together is not None and on == "ray":
+        raise ConfigError(
+            f"together={together} is for local runs; a Ray task trains one: leave it out"
+        )
     with jobs.only_one(folder) as lock:
         results = Results(folder)
         done, todo = 0, []

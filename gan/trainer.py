@@ -343,8 +343,8 @@ def _move_gauges(state: TrainState, logits_real: Tensor, logits_fake: Tensor) ->
 
 
 class CapturedStep:
-    """`train_step` on CUDA as one graph, launched at once instead of kernel by kernel: at batch 64 the
-    launches take longer than the work (docs.pytorch.org, "CUDA Graphs").
+    """`train_step` on CUDA as one graph, launched at once instead of kernel by kernel: launches are what
+    small networks wait for (docs.pytorch.org, "CUDA Graphs"). It has not been run on a GPU yet.
 
     Called like `train_step` without its state. A graph works on fixed addresses, so the inputs are
     copied to where it reads them. Where the driver refuses to capture, updates go on one by one.
@@ -362,21 +362,38 @@ class CapturedStep:
             uniforms = torch.zeros(3, *rows, UNIFORMS, device=device)
         self._draws = Draws(torch.randn(*rows, config.model.latent_dim, device=device), uniforms)
         self._rates = torch.zeros(3, device=device)
+        self._record = torch.zeros(4, *rows[:-1], device=device)
         before, step = [t.clone() for t in _tensors(state)], state.step
+        with torch.cuda.device(device):
+            self._graph = self._capture()
+        _restore(state, before, step)
+
+    def _capture(self) -> torch.cuda.CUDAGraph | None:
+        device = self._state.device
         side = torch.cuda.Stream(device)
         side.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(side):
             for _ in range(self._WARM_UP):
                 self._step()
         torch.cuda.current_stream(device).wait_stream(side)
-        self._graph: torch.cuda.CUDAGraph | None = torch.cuda.CUDAGraph()
+        graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
                 self._record = self._step()
+            updates = self._updates()
+            graph.replay()
+            if self._updates() != updates + 1:  # it would train nothing, and nobody would see it
+                raise RuntimeError("what was captured does not move the networks")
         except RuntimeError as error:
-            warnings.warn(f"this device cannot capture the update ({error})", stacklevel=2)
-            self._graph = None
-        _restore(state, before, step)
+            warnings.warn(f"this device cannot capture the update ({error})", stacklevel=4)
+            self._state.discriminator.requires_grad_(True)  # in case it ended half-way
+            return None
+        return graph
+
+    def _updates(self) -> int:
+        """How many updates Adam has counted."""
+        parameter = self._state.optimizer_g.param_groups[0]["params"][0]
+        return int(self._state.optimizer_g.state[parameter]["step"])
 
     def _step(self) -> Tensor:
         return train_step(self._state, self._real, self._draws, Rates(*self._rates.unbind()))
@@ -390,7 +407,8 @@ class CapturedStep:
             self._draws.uniforms.copy_(draws.uniforms)
         for index, rate in enumerate(rates):
             self._rates[index] = rate
-        self._graph.replay()
+        with torch.cuda.device(self._state.device):
+            self._graph.replay()
         self._state.step += 1  # the graph knows the tensors, not the number
         return self._record
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from gan import checkpoint, cli, data, evaluation, latents, models, run, trainer, zoo
+from gan import checkpoint, cli, data, evaluation, latents, models, parallel, run, trainer, zoo
 from gan.config import TrainConfig, recipe_config
-from gan.errors import CheckpointError, DataError
+from gan.errors import CheckpointError, DataError, TrainingError
 
 CPU = torch.device("cpu")
 FILES = {"model.safetensors", "evidence.json", "film.png", "manifest.json"}
@@ -446,3 +446,39 @@ def test_runs_trained_together_are_kept_when_nobody_asks_any_more(tmp_path, tiny
     others = list(run.run_together(configs, folders, CPU, judges))
     assert others[0][0].report.step == 6 and len(others[0]) == 1
     assert all(run.is_finished(f, c) for c, f in zip(configs, folders, strict=True))
+
+
+def test_a_run_that_diverges_does_not_stop_those_beside_it(tmp_path, tiny, judges, monkeypatch):
+    report = trainer.report
+
+    def diverges(state, record, held_out):
+        if state.config.seed == 1 and state.step > 5:
+            raise TrainingError("a loss is no longer a number")
+        return report(state, record, held_out)
+
+    monkeypatch.setattr(trainer, "report", diverges)
+    configs = [tiny(seed=s) for s in range(3)]
+    folders = [tmp_path / str(s) for s in range(3)]
+    seen = []
+    with pytest.raises(TrainingError, match=f"{folders[1]}: a loss is no longer a number"):
+        for row in run.run_together(configs, folders, CPU, judges):
+            seen.append([p.run for p in row])
+    assert seen[0] == [0, 1, 2] and seen[-1] == [0, 2]
+    finished = [run.is_finished(f, c) for c, f in zip(configs, folders, strict=True)]
+    assert finished == [True, False, True]
+    card = zoo.read_manifest(folders[0])[0]
+    assert card.provenance["together"] == 3
+    assert not list(tmp_path.glob("*/progress.json"))
+
+
+def test_seeds_of_one_amount_of_data_share_it_in_memory(tmp_path, tiny, judges, monkeypatch):
+    lengths = []
+    pool = parallel._pool
+    monkeypatch.setattr(
+        parallel, "_pool", lambda images: lengths.append(len(pool(images)[0])) or pool(images)
+    )
+    configs = [tiny(seed=0), tiny(seed=1), tiny(seed=2, size=50)]
+    folders = [tmp_path / str(s) for s in range(3)]
+    for _ in run.run_together(configs, folders, CPU, judges):
+        pass
+    assert lengths == [90]

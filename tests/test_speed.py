@@ -116,7 +116,7 @@ def test_the_command_prints_the_ratio(capsys, monkeypatch, measured):
     assert cli.main(["bench", "train", "--json", "--updates", "50", "--no-example"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["ratio"] == measured["ratio"]
-    assert asked == [(CPU, "auto", 5, 40, 0, None)]
+    assert asked == [(CPU, "auto", 5, 50, 0, None)]
     assert cli.main(["bench", "train"]) == 0
     text = capsys.readouterr().out
     assert f"{measured['ratio']:.2f}" in text and "of the limit" in text

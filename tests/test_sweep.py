@@ -644,6 +644,30 @@ def test_train_asks_for_a_folder_for_each_run(capsys, tmp_path, tiny):
     assert "--out names 1 folder(s) for 2 run(s)" in capsys.readouterr().err
 
 
+def test_train_refuses_one_folder_for_two_runs(capsys, tmp_path, tiny):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(tiny().to_dict()))
+    assert cli.main(["train", "--config", str(path), str(path)]) == 1
+    assert "share a folder" in capsys.readouterr().err
+
+
+def test_what_fits_together_is_taken_together(tmp_path):
+    path = tmp_path / "sweep.toml"
+    text = (
+        'name = "x"\n[grid]\nseed = [0]\n[fixed]\nsource = "{}"\n[fixed.model]\nimg_channels = 3\n'
+    )
+    path.write_text(text.format("stacked"))
+    assert sweep.read(path).configs[0].model.img_channels == 3
+    path.write_text(text.format("mnist"))
+    with pytest.raises(ConfigError, match="img_channels=3 does not fit"):
+        sweep.read(path)
+
+
+def test_a_ray_task_trains_one_run(tiny, tmp_path):
+    with pytest.raises(ConfigError, match="together=4 is for local runs"):
+        next(sweep.start([tiny()], tmp_path / "work", on="ray", together=4))
+
+
 # --- Ray -----------------------------------------------------------------------------------
 
 

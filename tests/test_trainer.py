@@ -479,6 +479,94 @@ def test_rates_given_as_tensors_move_the_networks_alike(tiny, pictures):
         torch.testing.assert_close(ours[name], tensor, msg=name, check_dtype=False)
 
 
+class _Stream:
+    """Stands for a CUDA stream, a device and a capture: the work is done where it is asked for."""
+
+    def __init__(self, *_, **__):
+        pass
+
+    def wait_stream(self, other):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return False
+
+
+def _without_cuda(monkeypatch, replay):
+    """`CapturedStep` on the CPU: ``replay(step)`` stands for the launch of its graph."""
+
+    class Graph:
+        def replay(self):
+            replay(made[0])
+
+    made = []
+    for name in ("Stream", "stream", "device", "graph"):
+        monkeypatch.setattr(torch.cuda, name, _Stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", _Stream)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+
+    class Captured(trainer.CapturedStep):
+        def __init__(self, *arguments):
+            made.append(self)
+            super().__init__(*arguments)
+
+    return Captured
+
+
+@pytest.mark.parametrize("changes", [{}, HARD], ids=["plain", "augmented"])
+def test_what_a_graph_reads_and_writes_is_what_single_updates_do(
+    tiny, pictures, unseen, monkeypatch, changes
+):
+    def replay(captured):  # a graph does not count; the record is overwritten in place
+        step = captured._state.step
+        captured._record.copy_(captured._step())
+        captured._state.step = step
+
+    captured_step = _without_cuda(monkeypatch, replay)
+    monkeypatch.setattr(trainer, "updater", captured_step)
+    config = tiny(**changes)
+    captured, reports = _train(config, pictures, unseen, block=5)
+    monkeypatch.undo()
+    plain, expected = _train(config, pictures, unseen, block=5)
+    assert [r.step for r in reports] == [5, 10, 12]
+    for ours, theirs in zip(reports, expected, strict=True):
+        torch.testing.assert_close(ours.g_loss, theirs.g_loss, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(ours.prob_real, theirs.prob_real, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(captured.gauges, plain.gauges, rtol=1e-3, atol=1e-3)
+
+
+def test_where_nothing_was_captured_updates_go_on_one_by_one(tiny, pictures, unseen, monkeypatch):
+    captured_step = _without_cuda(monkeypatch, lambda captured: None)  # an empty graph
+    monkeypatch.setattr(trainer, "updater", captured_step)
+    with pytest.warns(UserWarning, match="cannot capture the update"):
+        captured, _ = _train(tiny(), pictures, unseen)
+    monkeypatch.undo()
+    plain, _ = _train(tiny(), pictures, unseen)
+    _assert_same(_everything(captured), _everything(plain))
+
+
+def test_a_capture_that_breaks_half_way_leaves_d_able_to_learn(tiny, pictures, unseen, monkeypatch):
+    captured_step = _without_cuda(monkeypatch, lambda captured: None)
+    monkeypatch.setattr(trainer, "updater", captured_step)
+    real, calls = trainer.losses.generator_loss, []
+
+    def broken(logits):
+        calls.append(1)
+        if len(calls) == trainer.CapturedStep._WARM_UP + 1:  # the pass that is captured
+            raise RuntimeError("operation not permitted when stream is capturing")
+        return real(logits)
+
+    monkeypatch.setattr(trainer.losses, "generator_loss", broken)
+    with pytest.warns(UserWarning, match="not permitted"):
+        captured, _ = _train(tiny(), pictures, unseen)
+    monkeypatch.undo()
+    plain, _ = _train(tiny(), pictures, unseen)
+    _assert_same(_everything(captured), _everything(plain))
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_a_captured_graph_trains_what_single_updates_train(tiny, pictures, unseen):
     device = torch.device("cuda")

@@ -187,3 +187,8 @@ def test_a_crossing_is_named_only_where_there_is_one(one, other, expected):
         dict(zip(sizes, one, strict=True)) | {50: 0.0}, dict(zip(sizes, other, strict=True))
     )
     assert found == expected
+
+
+def test_without_a_plain_model_the_first_recipe_there_is_is_shown():
+    state, problems = from_query({}, SIZES, (), ["rescue"])
+    assert state.recipe == "rescue" and not problems

@@ -31,7 +31,7 @@ _ENGLISH: dict[str, str] = {
     "recipe_rescue": "Rescue (augmented)",
     "recipe_article-2018": "Network of the 2018 article",
     "recipe_help": "Rescue: the discriminator sees every picture, real or generated, slightly moved, turned "
-    "or stretched, and has no BatchNorm, so that it cannot learn a few images by heart.",
+    "or stretched, and has no BatchNorm, so that it learns a few images by heart less easily.",
     "moment": "Moment of the run",
     "moment_final": "End (update {step})",
     "moment_best": "Best moment (update {step})",
@@ -154,7 +154,7 @@ _JAPANESE: dict[str, str] = {
     "recipe_rescue": "救済（データ拡張）",
     "recipe_article-2018": "2018年の記事のネットワーク",
     "recipe_help": "救済: 識別器には、本物も生成画像も少しずらし、回し、伸縮させて見せます。識別器のBatchNormも外し、"
-    "少ない画像を丸暗記できないようにしています。",
+    "少ない画像を丸暗記しにくくしています。",
     "moment": "学習のどの時点か",
     "moment_final": "最後（更新{step}回）",
     "moment_best": "最良の時点（更新{step}回）",

@@ -72,7 +72,10 @@ def from_query(
     """The state a link asks for, and what of it could not be used. ``sizes``: those on offer;
     ``best``: (size, budget, recipe) of the runs that have a best moment besides the end."""
     problems: list[Problem] = []
-    state = ExploreState(size=DEFAULT_SIZE if DEFAULT_SIZE in sizes else sizes[0])
+    state = ExploreState(
+        size=DEFAULT_SIZE if DEFAULT_SIZE in sizes else sizes[0],
+        recipe="plain" if "plain" in recipes else next(iter(recipes)),
+    )
 
     def problem(name: str) -> None:
         problems.append(Problem(name, query[name][:40]))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from gan import checkpoint, data, evaluation, judge, run, stack, stacked, zoo
+from gan import checkpoint, data, evaluation, judge, parallel, run, stacked, zoo
 from gan.config import ModelConfig, TrainConfig, recipe_config
 from gan.data import Labelled
 from gan.errors import ConfigError
@@ -294,8 +294,8 @@ def test_the_command_line_of_a_run_on_stacked_digits_names_its_base(tmp_path):
 
 def test_runs_on_stacked_digits_of_other_bases_can_be_trained_together():
     small, large = (recipe_config("plain", source=s) for s in ("stacked:600", "stacked"))
-    assert stack.together(small) == stack.together(large)
-    assert stack.together(small) != stack.together(recipe_config("plain"))
+    assert parallel.together(small) == parallel.together(large)
+    assert parallel.together(small) != parallel.together(recipe_config("plain"))
 
 
 # --- real digits ---------------------------------------------------------------------------

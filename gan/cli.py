@@ -146,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     zoo_parser.add_argument("--sizes", type=_size, nargs="+", default=list(zoo.ZOO_SIZES))
     zoo_parser.add_argument("--budgets", choices=BUDGETS, nargs="+", default=list(BUDGETS))
     zoo_parser.add_argument(
-        "--recipes", choices=sorted(RECIPES), nargs="+", default=["plain", "rescue"]
+        "--recipes", choices=sorted(RECIPES), nargs="+", default=list(zoo.ZOO_RECIPES)
     )
     zoo_parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     zoo_parser.add_argument("--updates", type=int, help="for the updates budget (default 6000)")
@@ -489,7 +489,11 @@ def _zoo(options: argparse.Namespace) -> tuple[Any, str]:
         if options.markdown:
             table = markdown_table(zoo.read_manifest(options.out))
             return table, table
-        return [_card_row(c) for c in cards], "\n".join(_card_line(c) for c in cards)
+        lines = [_card_line(c) for c in cards]
+        absent = [f"{recipe} {size:,} {budget}" for recipe, size, budget in zoo.missing(cards)]
+        if absent and options.out.resolve() == judge.PRETRAINED:
+            lines.append(f"not trained: {', '.join(absent)}")
+        return [_card_row(c) for c in cards], "\n".join(lines)
     if options.verb == "verify":
         complaints = zoo.verify(options.out)
         return {"failed": len(complaints), "complaints": complaints}, (

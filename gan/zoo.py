@@ -7,6 +7,7 @@ every finished run below ``runs/`` is one with its own. One damaged file never h
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ from gan.models import Generator
 RUNS = Path("runs")
 #: Every size the articles speak of, and two below.
 ZOO_SIZES = (50, 100, *data.ARTICLE_SIZES)
+ZOO_RECIPES = ("plain", "rescue")
 #: The series every run writes down, all of one length.
 CURVES = ("step", "g_loss", "d_loss", "prob_real", "prob_fake", "prob_held_out")
 
@@ -205,6 +207,15 @@ class Built:
     error: str
 
 
+def missing(cards: Sequence[ModelCard]) -> list[tuple[str, int, Budget]]:
+    """(recipe, size, budget) of the whole zoo that no final model in ``cards`` has."""
+    there = {
+        (c.recipe, c.size, c.budget) for c in cards if (c.source, c.snapshot) == ("mnist", "final")
+    }
+    cells = itertools.product(ZOO_RECIPES, ZOO_SIZES, BUDGETS)
+    return [cell for cell in cells if cell not in there]
+
+
 def plan(
     sizes: Sequence[int] = ZOO_SIZES,
     budgets: Sequence[Budget] = BUDGETS,
@@ -324,7 +335,11 @@ def collect(configs: Sequence[TrainConfig], work: Path, root: Path) -> list[str]
     models = [e for e in kept if e["name"].removesuffix("-best") not in rebuilt]
     models += written.values()
     models.sort(key=_manifest_order)
-    checkpoint.write_json(root / run.MANIFEST, {"version": 1, "models": models})
+    manifest: dict[str, Any] = {"version": 1, "models": models}
+    if root.resolve() == PRETRAINED:  # what is not there is said, not left to be noticed
+        absent = missing([_card(root, entry) for entry in models])
+        manifest["missing"] = ["-".join(map(str, ("mnist", c[1], c[2], c[0]))) for c in absent]
+    checkpoint.write_json(root / run.MANIFEST, manifest)
     for cell in cells:  # a best moment that a later median seed no longer has
         if f"{cell}-best" not in written:
             (root / f"{cell}-best.safetensors").unlink(missing_ok=True)

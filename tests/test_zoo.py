@@ -9,6 +9,7 @@ from gan import checkpoint, jobs, models, run, zoo
 from gan.config import TrainConfig
 from gan.errors import CheckpointError, ConfigError, DataError
 from gan.jobs import Outcome
+from gan.judge import PRETRAINED
 
 
 def _copy(finished, folder):
@@ -402,3 +403,15 @@ def test_scoring_anew_reaches_the_zoo(finished, tiny, tmp_path, monkeypatch):
     (built,) = zoo.score([config, unfinished], work, root)
     assert (built.done, built.total) == (1, 1)
     assert zoo.read_manifest(root)[0].seed_rows[0]["fd"] == 7.0
+
+
+def test_what_the_zoo_lacks_is_said_in_its_manifest():
+    cards = zoo.read_manifest(PRETRAINED)
+    absent = zoo.missing(cards)
+    content = json.loads((PRETRAINED / "manifest.json").read_text())
+    assert content["missing"] == [f"mnist-{size}-{b}-{recipe}" for recipe, size, b in absent]
+    there = {(c.recipe, c.size, c.budget) for c in cards}
+    assert not there & set(absent)
+    assert len(absent) == 2 * 2 * len(zoo.ZOO_SIZES) - len(there)
+    fewer = [c for c in cards if c.name != "mnist-600-updates-plain"]
+    assert set(zoo.missing(fewer)) - set(absent) == {("plain", 600, "updates")}

@@ -300,6 +300,15 @@ def _amounts(lang: str, tables: dict[str, Table], card: zoo.ModelCard) -> None:
         low, high = (f"{size:,}" for size in crossing)
         ahead = {"better": names["rescue"], "other": names["plain"]}
         st.markdown(text(lang, "crossing", low=low, high=high, **ahead))
+    absent: dict[str, list[str]] = {}
+    for recipe, size, missing_budget in zoo.missing(
+        [c for t in tables.values() for c in t.values()]
+    ):
+        if missing_budget == card.budget:
+            absent.setdefault(text(lang, f"recipe_{recipe}"), []).append(f"{size:,}")
+    if absent:
+        cells = "; ".join(f"{name}: {', '.join(sizes)}" for name, sizes in absent.items())
+        st.caption(text(lang, "amounts_missing", cells=cells))
     budget = text(lang, f"amounts_word_{card.budget}")
     st.caption(text(lang, "amounts_note", budget=budget))
 

@@ -95,6 +95,7 @@ _ENGLISH: dict[str, str] = {
     "amounts_note": "Every amount of data, trained with {budget}: distance to real digits at the end (final "
     "model, log scales). A point is the middle run, a bar the range of its seeds; one run has no bar. "
     "Dashed: unseen real digits. About 85 means that nothing is read as a digit.",
+    "amounts_missing": "Not trained yet: {cells} images.",
     "amounts_alt": "Chart: distance to real digits by amount of data, a line for each recipe",
     "amounts_axis": "training images",
     "amounts_word_epochs": "20 epochs",
@@ -212,6 +213,7 @@ _JAPANESE: dict[str, str] = {
     "amounts_title": "データを増やすか、レシピを変えるか",
     "amounts_note": "{budget}で学習した全データ量について、最後の時点の本物との距離（両対数）。点は中央の回、棒はシードによる範囲で、"
     "1回だけの場合は棒がありません。破線は未見の本物。約85は一枚も数字として読めないことを意味します。",
+    "amounts_missing": "未学習の条件: {cells}枚。",
     "amounts_alt": "グラフ: データ量ごとの本物との距離。線はレシピごと",
     "amounts_axis": "学習画像の枚数",
     "amounts_word_epochs": "20エポック",

@@ -105,7 +105,7 @@ def _know(key: str, known: Iterable[str], where: str) -> None:
 
 def _nearest(text: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(text, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _name(path: Path, name: Any) -> str:

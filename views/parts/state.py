@@ -22,7 +22,8 @@ _MAX_AXES = 64
 
 @dataclass(frozen=True)
 class ExploreState:
-    """size: of the training set; recipe: one of `gan.config.RECIPES`; moment: "final" or "best" snapshot; seed: first of the 64 latents;
+    """size: of the training set; recipe: one of `gan.config.RECIPES`; moment: "final" or "best"
+    snapshot; seed: first of the 64 latents;
     shifts: along the first principal directions; axes: (index, value) for raw components of z."""
 
     size: int = DEFAULT_SIZE

@@ -11,6 +11,7 @@ Rounds alternate, so that a machine that slows down slows all of them; medians a
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import platform
@@ -18,16 +19,17 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, Dataset
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
-from gan import data, trainer
+from gan import data, ema, models, trainer
 from gan.config import ModelConfig, TrainConfig
 from gan.errors import DataError
 from gan.torchvision_compat import import_datasets
@@ -280,17 +282,84 @@ def example_networks() -> tuple[nn.Module, nn.Module]:
 # --- the limit -----------------------------------------------------------------------------
 
 
+class _Counter(TorchDispatchMode):
+    """Counts as PyTorch's `FlopCounterMode` does, whose hooks on modules would also see, and get in a
+    tangle with, what the other threads of a server run meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # to be skipped by the compiler it would load the compiler: a second
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.operations += formula(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+class _IdleOptimizer:
+    """In the place of Adam, which has no matrix products but loads PyTorch's compiler."""
+
+    def __init__(self) -> None:
+        self.param_groups: list[dict[str, Any]] = [{}]
+
+    def zero_grad(self) -> None:
+        """Does nothing."""
+
+    def step(self) -> None:
+        """Does nothing."""
+
+
 def operations_per_update(config: TrainConfig) -> int:
     """Floating-point operations (a multiplication and an addition are two) of the matrix products and
-    convolutions of one update, counted as it runs."""
-    device = torch.device("cpu")
-    state = trainer.new_state(replace(config, size=config.effective_batch), device)
-    model, batch = config.model, config.effective_batch
-    real = torch.zeros(batch, model.img_channels, model.img_size, model.img_size)
-    drawn = trainer.Draws(torch.randn(batch, model.latent_dim), None)
-    with FlopCounterMode(display=False) as counter:
+    convolutions of one update, counted as it runs. Those of resampling pictures for the augmentation are not among them."""
+    return _operations(update_shape(config))
+
+
+def update_shape(config: TrainConfig) -> TrainConfig:
+    """``config`` without what makes no difference to the work of one update: which images and how many of
+    them, for how long, by which rates and chances."""
+    default = {
+        name: getattr(TrainConfig, name)
+        for name in (
+            *("data_seed", "budget", "epochs", "updates", "recipe", "seed", "lr_g", "lr_d"),
+            *("beta1", "beta2", "constant_share", "ema_decay", "reshuffle"),
+            *("augment_probability", "augment_target", "augment_ramp"),
+        )
+    }
+    batch = config.effective_batch
+    source = "stacked" if config.model.img_channels > 1 else "mnist"
+    return replace(config, **default, source=source, size=batch, batch_size=batch)
+
+
+@functools.lru_cache(maxsize=256)
+def _operations(config: TrainConfig) -> int:
+    """Two pictures stand for the batch: all that is counted grows with it in proportion."""
+    model, few = config.model, 2
+    generator, discriminator = models.Generator(model), models.Discriminator(model)
+    idle = cast(torch.optim.Adam, _IdleOptimizer())
+    state = trainer.TrainState(
+        config,
+        torch.device("cpu"),
+        generator,
+        discriminator,
+        ema.make_ema(generator),
+        optimizer_g=idle,
+        optimizer_d=idle,
+        gauges=torch.zeros(4),
+    )
+    real = torch.zeros(few, model.img_channels, model.img_size, model.img_size)
+    drawn = trainer.Draws(torch.zeros(few, model.latent_dim), None)
+    with _Counter() as counter:
         trainer.train_step(state, real, drawn, trainer.rates(config, 0))
-    return int(counter.get_total_flops())
+    return counter.operations * config.effective_batch // few
 
 
 def matrix_rate(device: torch.device, precision: str, side: int = 2048) -> float:

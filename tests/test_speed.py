@@ -1,13 +1,18 @@
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from gan import cli, models, speed, trainer
 from gan.config import ModelConfig, TrainConfig
 from gan.errors import DataError
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +51,45 @@ def test_operations_are_those_of_the_layers():
     generator = 2 * batch * more * (inner * 3 + 64 * 2)  # no gradient for z
     difference = speed.operations_per_update(wide) - speed.operations_per_update(small)
     assert difference == hidden + logit + generator
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"batch_size": 7},
+        {"r1_gamma": 1.0, "lecam": 0.1},
+        {"source": "stacked:drawn", "model": ModelConfig(img_channels=3, base_channels=4)},
+        {"model": ModelConfig(d_norm="none", base_channels=4, pixels="unit")},
+    ],
+)
+def test_operations_are_those_that_pytorch_counts_of_a_real_update(tiny, changes):
+    config = tiny(**changes)
+    shape = (config.effective_batch, config.model.img_channels, 28, 28)
+    drawn = trainer.Draws(torch.randn(config.effective_batch, config.model.latent_dim), None)
+    with FlopCounterMode(display=False) as counter:
+        trainer.train_step(
+            trainer.new_state(config, CPU), torch.zeros(shape), drawn, trainer.rates(config, 0)
+        )
+    assert speed.operations_per_update(config) == counter.get_total_flops() > 0
+
+
+def test_operations_are_counted_once_for_all_runs_of_a_shape(tiny, monkeypatch):
+    model = ModelConfig(base_channels=5, hidden_units=9)  # of no other test: what is kept is shared
+    counted = speed.operations_per_update(tiny(model=model))
+    monkeypatch.setattr(trainer, "train_step", lambda *a: pytest.fail("counted again"))
+    other = tiny(model=model, seed=5, size=600, budget="epochs", epochs=7, lr_g=0.5, augment="none")
+    assert speed.operations_per_update(other) == counted
+
+
+def test_counting_loads_no_compiler():
+    code = (
+        "import sys; from gan import speed; from gan.config import TrainConfig\n"
+        "speed.operations_per_update(TrainConfig(batch_size=2))\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_textbook_trains_the_networks_it_is_given():

@@ -99,6 +99,18 @@ def moments_to_measure(total: int, count: int = _MOMENTS) -> list[int]:
     return sorted(steps | {total})
 
 
+def block_length(total: int) -> int:
+    """Updates between two reports of a run of ``total``: short runs report more often, to be looked at in
+    time."""
+    return min(trainer.BLOCK, max(1, total // _MOMENTS))
+
+
+def count_looks(total: int) -> int:
+    """How often the monitor looks at a run of ``total`` updates: once a report at most."""
+    block = block_length(total)
+    return len({min(total, -(-step // block) * block) for step in moments_to_measure(total)})
+
+
 def run(
     config: TrainConfig,
     folder: Path,
@@ -118,8 +130,7 @@ def run(
     if is_finished(folder, config):
         return
     one = _Run(config, folder, device, judges, checkpoint_seconds, precision)
-    block = min(one.block, trainer.BLOCK)
-    reports = trainer.train(one.state, one.training.images, one.held_out.images, block)
+    reports = trainer.train(one.state, one.training.images, one.held_out.images, one.block)
     with one.kept_at_the_end():
         for report in reports:
             yield one.take(report)
@@ -155,7 +166,7 @@ def run_together(
             [one.state for one in members],
             [one.training.images for one in members],
             [one.held_out.images for one in members],
-            min(members[0].block, trainer.BLOCK),
+            members[0].block,
         )
         with contextlib.ExitStack() as notes:
             for one in members:
@@ -218,7 +229,7 @@ class _Run:
             chosen = trainer.choose_precision(device, precision)
             self.state, self._book = trainer.new_state(config, device, chosen), _Book()
         total = config.total_updates
-        self.block = max(1, total // _MOMENTS)
+        self.block = block_length(total)
         self._due = [s for s in moments_to_measure(total) if s > self.state.step]
         self._begun_at = self._saved_step = self.state.step
         self._before = self._book.seconds

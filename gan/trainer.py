@@ -68,12 +68,13 @@ def choose_precision(device: torch.device, wanted: str = "auto") -> str:
     return "bfloat16" if fast else "float32"
 
 
-def describe_device(device: torch.device) -> str:
-    """For provenance: "NVIDIA H200", "mps", "cpu (AMD EPYC, 1 thread)"."""
+def describe_device(device: torch.device, threads: int | None = None) -> str:
+    """For provenance: "NVIDIA H200", "mps", "cpu (AMD EPYC, 1 thread)". ``threads``: of the process meant,
+    if it is not this one."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":
-        threads = torch.get_num_threads()
+        threads = torch.get_num_threads() if threads is None else threads
         return f"cpu ({_cpu_name()}, {threads} thread{'s' if threads != 1 else ''})"
     return str(device)
 

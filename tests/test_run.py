@@ -330,6 +330,21 @@ def test_a_cell_is_named_by_what_is_compared(changes, name):
     assert run.cell_name(TrainConfig(**changes, seed=5)) == name
 
 
+@pytest.mark.parametrize("total", [1, 47, 60, 300, 18_740])
+def test_looks_are_counted_as_a_run_makes_them(total, tiny, tmp_path, judges, monkeypatch):
+    monkeypatch.setattr(run._Monitor, "__call__", lambda self, generator, step: step)
+    monkeypatch.setattr(run._Monitor, "film", lambda self, generator: None)
+    monkeypatch.setattr(run._Book, "see", lambda self, *a: None)
+    one = run._Run(tiny(updates=total), tmp_path, torch.device("cpu"), judges, 1e9, "float32")
+    assert one.block == run.block_length(total) <= trainer.BLOCK
+    ends = [*range(one.block, total, one.block), total]
+    loss = torch.zeros(1)
+    reports = [trainer.Report(step, total, loss, loss, loss, loss, 0.5) for step in ends]
+    looks = [progress.moment for report in reports if (progress := one.take(report)).moment]
+    assert len(looks) == run.count_looks(total)
+    assert looks[-1] == total
+
+
 @pytest.mark.parametrize("total", [1, 2, 10, 60, 6_000, 18_740])
 def test_moments_grow_from_the_start_to_the_very_end(total):
     steps = run.moments_to_measure(total)

@@ -322,6 +322,7 @@ def test_a_gpu_is_preferred(monkeypatch):
 def test_the_description_of_the_cpu_says_how_many_threads():
     assert trainer.describe_device(CPU).startswith("cpu (")
     assert trainer.describe_device(CPU).endswith(", 1 thread)")
+    assert trainer.describe_device(CPU, threads=3).endswith(", 3 threads)")
 
 
 # --- against memory: augmentation and penalties ----------------------------------------------

@@ -26,6 +26,7 @@ from tqdm import tqdm
 from gan import (
     bench,
     data,
+    estimate,
     evaluation,
     judge,
     models,
@@ -169,16 +170,22 @@ def _parser() -> argparse.ArgumentParser:
     timing = command(
         "bench",
         _bench,
-        "Measure how fast the app answers in a real browser, or training against the textbook loop.",
+        "Measure how fast the app answers in a real browser, training against the textbook loop, or one update.",
     )
-    timing.add_argument("what", choices=("app", "train"))
+    timing.add_argument("what", choices=("app", "train", "update"))
     timing.add_argument("--rounds", type=_count, default=5, help="what the medians are taken over")
     timing.add_argument("--updates", type=_count, default=100, help="train: updates a round")
     timing.add_argument("--no-example", action="store_true", help="train: not the 64 x 64 example")
     timing.add_argument("--source", choices=("mnist", "drawn"), help="train: default what is there")
-    timing.add_argument("--device", default="auto", help="train: auto, cuda, mps or cpu")
+    timing.add_argument("--device", default="auto", help="train, update: auto, cuda, mps or cpu")
     timing.add_argument("--precision", choices=("auto", *trainer.PRECISIONS), default="auto")
-    timing.add_argument("--threads", type=_count, help="train: CPU threads (default all cores)")
+    timing.add_argument(
+        "--threads", type=_count, help="train, update: CPU threads (default all cores)"
+    )
+    timing.add_argument(
+        "--config", type=Path, help="update: a JSON file as of train (default the defaults)"
+    )
+    timing.add_argument("--book", type=Path, help="update: write the speed down in this file")
     return parser
 
 
@@ -657,5 +664,25 @@ def _bench(options: argparse.Namespace) -> tuple[Any, str]:
             options.source,
         )
         return speeds, speed.describe(speeds)
+    if options.what == "update":
+        return _bench_update(options)
     result = bench.app(options.rounds)
     return result, bench.describe(result)
+
+
+def _bench_update(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """What one update takes on a device, written down where a book is named."""
+    config = TrainConfig() if options.config is None else run.read_config(options.config)
+    device = trainer.choose_device(options.device)
+    key = estimate.device_key(device, options.precision)
+    seconds = estimate.measure(config, device, options.precision)
+    if options.book is not None:
+        estimate.record(options.book, key, config, seconds)
+    result = {
+        "seconds_per_update": seconds,
+        "device": key,
+        "batch": config.effective_batch,
+        "operations_per_update": speed.operations_per_update(config),
+        "book": None if options.book is None else str(options.book),
+    }
+    return result, f"{key}: {seconds * 1e3:.2f} ms an update of {config.effective_batch} images"

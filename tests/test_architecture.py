@@ -17,7 +17,7 @@ FLOORS = (
     "stacked",
     "evaluation parallel speed",
     "run",
-    "zoo cluster",
+    "zoo cluster estimate",
     "explorer bench sweep",
     "cli __main__",
 )

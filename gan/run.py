@@ -597,7 +597,9 @@ def train_arguments(config: TrainConfig, folder: Path, device: str, threads: int
     """The command line that makes this very run: what follows ``python -m gan``."""
     arguments = ["train", "--out", str(folder), "--device", device, "--threads", str(threads)]
     default = recipe_config(config.recipe)
-    for name in ("source", "size", "budget", "epochs", "updates", "recipe", "seed", "data_seed"):
+    for name in (
+        *("source", "size", "budget", "epochs", "updates", "recipe", "loss", "seed", "data_seed"),
+    ):
         value = getattr(config, name)
         if name in ("source", "size", "budget", "recipe", "seed") or value != getattr(
             default, name

@@ -113,7 +113,10 @@ class Report:
     """A block of updates, ending with number ``step`` of ``total``. All [B] float32 on the CPU, one
     value an update: the mean losses, and the mean probability of being real that D gave to its
     real and fake batch. ``prob_held_out``: the same for a batch of unseen real images at the end of
-    the block; far below ``prob_real``, D knows its training images by heart."""
+    the block; far below ``prob_real``, D knows its training images by heart.
+
+    A probability is the sigmoid of D's logit. Only the logistic loss trains it to be one; with the others
+    it is a gauge: above one half, D takes a picture for real."""
 
     step: int
     total: int
@@ -271,7 +274,7 @@ def train_step(state: TrainState, real: Tensor, draws: Draws, rates: Rates) -> T
         seen_fake = _shown(state, fake.detach(), draws, 1)
         both = torch.cat([seen_real, seen_fake], dim=-4)
         logits_real, logits_fake = discriminator(both, groups=2).chunk(2, dim=-1)
-    loss_real, loss_fake = losses.discriminator_loss(logits_real, logits_fake)
+    loss_real, loss_fake = losses.discriminator_loss(logits_real, logits_fake, config.loss)
     d_loss = loss_real.mean(-1) + loss_fake.mean(-1)
     objective = d_loss
     if config.lecam:
@@ -288,7 +291,8 @@ def train_step(state: TrainState, real: Tensor, draws: Draws, rates: Rates) -> T
 
     discriminator.requires_grad_(False)  # saves the gradients of D's weights, half of this pass
     with _autocast(state):  # another one: the first remembers the weights of before the update
-        g_loss = losses.generator_loss(discriminator(_shown(state, fake, draws, 2))).mean(-1)
+        logits = discriminator(_shown(state, fake, draws, 2))
+        g_loss = losses.generator_loss(logits, config.loss).mean(-1)
     state.optimizer_g.zero_grad()
     g_loss.sum().backward()
     state.optimizer_g.step()

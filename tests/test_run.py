@@ -355,6 +355,7 @@ def test_a_training_set_past_sixty_thousand_is_judged_by_the_half_it_never_saw()
         recipe_config("plain", source="drawn", size=7, budget="epochs", epochs=3, seed=4),
         recipe_config("plain", size=65_000, updates=10, data_seed=2),
         recipe_config("plain", source="folder:/a b/c", size=9),
+        recipe_config("plain", size=600, loss="least-squares"),
     ],
 )
 def test_the_command_line_of_a_run_makes_that_very_run(config, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import torch
 
 from gan import checkpoint, data, trainer
 from gan.augment import UNIFORMS
+from gan.config import LOSSES
 from gan.errors import CheckpointError, ConfigError, TrainingError
 
 CPU = torch.device("cpu")
@@ -123,19 +124,39 @@ def test_without_unseen_pictures_their_probability_is_not_known(tiny, pictures, 
     assert math.isnan(reports[0].prob_held_out)
 
 
-def test_a_positive_logit_comes_to_mean_real(tiny, pictures, unseen):
+@pytest.mark.parametrize(
+    ("loss", "sure"), [("logistic", 0.6), ("hinge", 0.6), ("least-squares", 0.55)]
+)
+def test_a_positive_logit_comes_to_mean_real(tiny, pictures, unseen, loss, sure):
     # the generator stands still, so the discriminator must win, and in this direction
-    config = tiny(updates=100, lr_g=0.0, lr_d=0.02, constant_share=1.0)
+    config = tiny(updates=100, lr_g=0.0, lr_d=0.02, constant_share=1.0, loss=loss)
     _, (report,) = _train(config, pictures, unseen, block=100)
-    assert float(report.prob_real[-5:].mean()) > 0.6
+    assert float(report.prob_real[-5:].mean()) > sure
     assert float(report.prob_fake[-5:].mean()) < 0.45
-    assert float(report.d_loss[-1]) < 0.8 * float(report.d_loss[0])
+    assert float(report.d_loss[-5:].mean()) < 0.8 * float(report.d_loss[0])
 
 
-def test_the_first_losses_are_those_of_an_undecided_pair(tiny, pictures, unseen):
-    _, reports = _train(tiny(), pictures, unseen)
-    assert float(reports[0].d_loss[0]) == pytest.approx(2 * math.log(2), abs=0.2)
-    assert float(reports[0].g_loss[0]) == pytest.approx(math.log(2), abs=0.2)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_g_comes_to_be_called_real_by_a_discriminator_that_stands_still(
+    tiny, pictures, unseen, loss
+):
+    config = tiny(updates=100, lr_g=0.02, lr_d=0.0, constant_share=1.0, loss=loss)
+    state = trainer.new_state(config, CPU)
+    with torch.no_grad():
+        state.discriminator.to_logit.weight.mul_(100)  # it has an opinion
+    (report,) = trainer.train(state, pictures, unseen, 100)
+    assert float(report.prob_fake[-5:].mean()) > float(report.prob_fake[0]) + 0.04
+    assert float(report.g_loss[-5:].mean()) < float(report.g_loss[0]) - 0.2
+
+
+@pytest.mark.parametrize(
+    ("loss", "of_d", "of_g"),
+    [("logistic", 2 * math.log(2), math.log(2)), ("hinge", 2.0, 0.0), ("least-squares", 1.0, 0.5)],
+)
+def test_the_first_losses_are_those_of_an_undecided_pair(tiny, pictures, unseen, loss, of_d, of_g):
+    _, reports = _train(tiny(loss=loss), pictures, unseen)
+    assert float(reports[0].d_loss[0]) == pytest.approx(of_d, abs=0.2)
+    assert float(reports[0].g_loss[0]) == pytest.approx(of_g, abs=0.2)
 
 
 def test_another_number_of_pictures_than_configured_is_refused(tiny, pictures, unseen):
@@ -389,7 +410,11 @@ def test_fakes_are_changed_in_the_same_precision_as_real_pictures(tiny, pictures
     assert inside.dtype == torch.float32 and torch.equal(inside, alone)
 
 
-@pytest.mark.parametrize("changes", [HARD, {"r1_gamma": 0.5}], ids=["augmented", "r1"])
+@pytest.mark.parametrize(
+    "changes",
+    [HARD, {"r1_gamma": 0.5}, {"loss": "hinge"}, {"loss": "least-squares"}],
+    ids=["augmented", "r1", "hinge", "squares"],
+)
 def test_every_option_changes_what_is_learned_and_stays_resumable(
     tmp_path, tiny, pictures, unseen, changes
 ):
@@ -553,11 +578,11 @@ def test_a_capture_that_breaks_half_way_leaves_d_able_to_learn(tiny, pictures, u
     monkeypatch.setattr(trainer, "updater", captured_step)
     real, calls = trainer.losses.generator_loss, []
 
-    def broken(logits):
+    def broken(logits, loss):
         calls.append(1)
         if len(calls) == trainer.CapturedStep._WARM_UP + 1:  # the pass that is captured
             raise RuntimeError("operation not permitted when stream is capturing")
-        return real(logits)
+        return real(logits, loss)
 
     monkeypatch.setattr(trainer.losses, "generator_loss", broken)
     with pytest.warns(UserWarning, match="not permitted"):

@@ -107,19 +107,26 @@ def run(
     checkpoint_seconds: float = 60.0,
     command: Sequence[str] | None = None,
     precision: str = "auto",
+    block: Callable[[int], int] | None = None,
 ) -> Generator[Progress]:
     """Trains ``config`` in ``folder``, or goes on with what lies there, and ends with a scored model.
 
     A finished folder of the same configuration yields nothing; of another one, it is a
     CheckpointError. When the consumer stops asking, a checkpoint is written first. ``precision``: see
-    `gan.trainer.choose_precision`; a run that goes on keeps the one it was begun with.
+    `gan.trainer.choose_precision`; a run that goes on keeps the one it was begun with. ``block`` says how
+    often there is a report, as in `gan.trainer.train`; what the monitor is to see after some update it
+    sees at the first report from there on, so with long blocks it sees less.
     """
     folder = Path(folder)
     if is_finished(folder, config):
         return
     one = _Run(config, folder, device, judges, checkpoint_seconds, precision)
-    block = min(one.block, trainer.BLOCK)
-    reports = trainer.train(one.state, one.training.images, one.held_out.images, block)
+    reports = trainer.train(
+        one.state,
+        one.training.images,
+        one.held_out.images,
+        block or min(one.block, trainer.BLOCK),
+    )
     with one.kept_at_the_end():
         for report in reports:
             yield one.take(report)

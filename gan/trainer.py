@@ -188,9 +188,14 @@ def learning_rate_factor(step: int, total: int, constant_share: float) -> float:
 
 
 def train(
-    state: TrainState, images: Tensor, held_out: Tensor, block: int = BLOCK
+    state: TrainState,
+    images: Tensor,
+    held_out: Tensor,
+    block: int | Callable[[int], int] = BLOCK,
 ) -> Iterator[Report]:
-    """Updates ``state`` in place up to its configuration's total; yields after every ``block`` updates.
+    """Updates ``state`` in place up to its configuration's total; yields after every ``block`` updates, or,
+    where that is a function, after as many as it says each time it is given the number of finished ones
+    (less than 1 counts as 1). What is trained does not depend on it.
 
     images, held_out: uint8 [N, C, H, W]. Stop by not asking for the next report; nothing is trained
     until one is asked for. TrainingError, after which the state is of no more use, when a loss is
@@ -203,7 +208,7 @@ def train(
     total = config.total_updates
     update = updater(state, (config.effective_batch, *images.shape[1:]))
     while state.step < total:
-        count = min(block - state.step % block, total - state.step)
+        count = min(_until_report(block, state.step), total - state.step)
         index = batch_indices(config, state.step, count).to(device)  # [B, batch]
         drawn = draws(config, state.step, count)
         z = drawn.z.to(device)  # [B, batch, Z]
@@ -214,6 +219,10 @@ def train(
             chance = Draws(z[i], None if uniforms is None else uniforms[i])
             record[:, i] = update(real, chance, rates(config, state.step))
         yield report(state, record.cpu(), held_out)  # the one point that waits for the device
+
+
+def _until_report(block: int | Callable[[int], int], step: int) -> int:
+    return max(1, block(step)) if callable(block) else block - step % block
 
 
 def updater(state: TrainState, shape: Sequence[int]) -> Callable[[Tensor, Draws, Rates], Tensor]:

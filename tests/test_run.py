@@ -203,6 +203,26 @@ def test_nothing_is_written_before_it_is_clear_that_the_data_is_there(tmp_path, 
     assert not (tmp_path / "run").exists()
 
 
+def test_the_monitor_looks_at_the_first_report_from_when_it_is_due(
+    tmp_path, finished, tiny, judges, monkeypatch
+):
+    monkeypatch.setattr(run, "moments_to_measure", lambda total: [2, 3, 7, total])
+    folder, stops = tmp_path / "finished", [1, 6, 8, 12]
+
+    def block(step):
+        return next(stop for stop in stops if stop > step) - step
+
+    rows = list(run.run(tiny(), folder, CPU, judges, block=block))
+    assert [p.report.step for p in rows] == stops
+    assert [p.moment.step for p in rows if p.moment] == [6, 8, 12]
+    card = zoo.read_manifest(folder)[0]
+    evidence = zoo.load_evidence(card)
+    assert [m["step"] for m in evidence["moments"]] == [6, 8, 12]
+    assert zoo.load_film(card, 3).shape == (3, 16, 28, 28, 1)
+    assert evidence["curves"]["step"] == list(range(1, 13))
+    _assert_same_model(folder, finished)
+
+
 def test_looking_at_a_run_does_not_change_it(tmp_path, finished, tiny, judges):
     folder = tmp_path / "finished"
     for progress in run.run(tiny(), folder, CPU, judges):

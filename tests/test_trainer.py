@@ -87,9 +87,27 @@ def test_a_finished_run_has_nothing_more_to_report(tiny, pictures, unseen):
 
 
 def test_the_length_of_a_block_changes_what_is_reported_not_what_is_trained(tiny, pictures, unseen):
+    def growing(step):
+        return 1 + step // 2
+
     one, _ = _train(tiny(), pictures, unseen, block=1)
-    other, _ = _train(tiny(), pictures, unseen, block=7)
-    _assert_same(_everything(one), _everything(other))
+    for block in (7, 20, growing):
+        other, _ = _train(tiny(), pictures, unseen, block)
+        _assert_same(_everything(one), _everything(other))
+
+
+def test_a_block_may_be_decided_from_report_to_report(tiny, pictures, unseen):
+    asked = []
+
+    def decide(step):
+        asked.append(step)
+        return {0: 3, 3: 0, 4: -5, 5: 4}.get(
+            step, 1_000
+        )  # at least one update, at most what is left
+
+    _, reports = _train(tiny(), pictures, unseen, decide)
+    assert asked == [0, 3, 4, 5, 9]
+    assert [(r.step, len(r.g_loss)) for r in reports] == [(3, 3), (4, 1), (5, 1), (9, 4), (12, 3)]
 
 
 def test_the_same_seed_is_the_same_run_and_another_seed_another(tiny, pictures, unseen):

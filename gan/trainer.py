@@ -24,14 +24,14 @@ from torch import Tensor, nn
 
 from gan import checkpoint, ema, losses, models
 from gan.augment import UNIFORMS, augment
-from gan.config import TrainConfig
+from gan.config import ModelConfig, TrainConfig
 from gan.errors import CheckpointError, ConfigError, TrainingError
 from gan.images import from_uint8
 
 BLOCK = 20  # updates between two reports
 PRECISIONS = ("float32", "bfloat16")
 _MEAN_DECAY = 0.9  # of the moving averages of D's logits and signs
-_KIND = "training checkpoint"
+CHECKPOINT_KIND = "training checkpoint"
 _NETWORKS = ("generator", "discriminator", "average")
 
 
@@ -106,6 +106,9 @@ class TrainState:
     gauges: Tensor
     precision: str = "float32"
     step: int = 0
+    #: Where it was taken up with other settings (`continue_from`), the first time first: {"config": what
+    #: they were before, as a dictionary, "step": after how many updates}.
+    continued_from: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,6 @@ def assemble(
     average: models.Generator,
 ) -> TrainState:
     """A state around these networks, with optimizers that have not moved yet."""
-    fixed = config.augment == "fixed"
     # a captured graph reads its step counts and rates from the device
     adam: dict[str, Any] = {
         "betas": (config.beta1, config.beta2),
@@ -174,11 +176,14 @@ def assemble(
         average=average,
         optimizer_g=torch.optim.Adam(generator.parameters(), config.lr_g, **adam),
         optimizer_d=torch.optim.Adam(discriminator.parameters(), config.lr_d, **adam),
-        gauges=torch.tensor(
-            [config.augment_probability if fixed else 0.0, 0.0, 0.0, 0.0], device=device
-        ),
+        gauges=torch.tensor([_first_probability(config), 0.0, 0.0, 0.0], device=device),
         precision=precision,
     )
+
+
+def _first_probability(config: TrainConfig) -> float:
+    """Of augmentation, before the first update."""
+    return config.augment_probability if config.augment == "fixed" else 0.0
 
 
 def learning_rate_factor(step: int, total: int, constant_share: float) -> float:
@@ -518,8 +523,20 @@ def save_checkpoint(path: Path, state: TrainState, extra: dict[str, Tensor] | No
             tensors |= {f"{name}.{index}.{key}": t for key, t in moments.items()}
     tensors["gauges"] = state.gauges
     tensors |= {f"extra.{key}": t for key, t in (extra or {}).items()}
-    info = {"config": state.config.to_dict(), "step": state.step, "precision": state.precision}
-    checkpoint.save_tensors(path, _KIND, tensors, info)
+    info = {
+        "config": state.config.to_dict(),
+        "step": state.step,
+        "precision": state.precision,
+        "continued_from": state.continued_from,
+    }
+    checkpoint.save_tensors(path, CHECKPOINT_KIND, tensors, info)
+
+
+def is_finite(state: TrainState) -> bool:
+    """Whether all weights are numbers, as those of a checkpoint must be. A last update can spoil them
+    before any loss tells."""
+    tensors = [t for name in _NETWORKS for t in getattr(state, name).state_dict().values()]
+    return all(bool(torch.isfinite(t).all()) for t in tensors)
 
 
 def load_checkpoint(
@@ -527,17 +544,65 @@ def load_checkpoint(
 ) -> tuple[TrainState, dict[str, Tensor]]:
     """The state as saved, in the precision it was begun with, and the extra tensors. CheckpointError where the file is missing, damaged,
     or belongs to another configuration than ``config``."""
-    tensors, info = checkpoint.load_tensors(path, _KIND)
+    tensors, info = checkpoint.load_tensors(path, CHECKPOINT_KIND)
     saved = TrainConfig.from_dict(info.get("config", {}))
     if saved != config:
-        ours, theirs = config.to_dict(), saved.to_dict()
-        different = [
-            f"{k}: {theirs[k]!r} there, {ours[k]!r} here" for k in ours if ours[k] != theirs[k]
-        ]
         raise CheckpointError(
-            f"{path} belongs to another run ({'; '.join(different)}); "
+            f"{path} belongs to another run ({_different(saved, config)}); "
             "choose another folder, or the settings it was begun with"
         )
+    return _restored(path, tensors, info, config, device)
+
+
+def continue_from(
+    path: Path, config: TrainConfig, device: torch.device
+) -> tuple[TrainState, dict[str, Tensor]]:
+    """As `load_checkpoint`, but the run goes on under ``config``, which may differ in everything except
+    the networks. From that update on, rates, batches and latents are what a run of ``config`` has after as
+    many; the networks, their average, Adam's moments, the moving averages of D's logits and the number
+    of updates stay. The probability of augmentation stays too where it is and was adaptive, else it is
+    that of a fresh run. The state's ``continued_from`` says where it came from.
+
+    ConfigError where the networks differ, or where ``config`` ends no later than the checkpoint.
+    CheckpointError where the file is missing or damaged.
+    """
+    tensors, info = checkpoint.load_tensors(path, CHECKPOINT_KIND)
+    saved = TrainConfig.from_dict(info.get("config", {}))
+    if saved.model != config.model:
+        raise ConfigError(
+            f"{path} cannot go on with other networks ({_different(saved.model, config.model)}); "
+            "leave the model as it was, or begin a new run"
+        )
+    state, extra = _restored(path, tensors, info, config, device)
+    if config.total_updates <= state.step:
+        raise ConfigError(
+            f"{path} has {state.step:,} updates behind it and these settings end at "
+            f"{config.total_updates:,}; raise {config.budget}={getattr(config, config.budget):,}, or go "
+            "back to an earlier checkpoint"
+        )
+    if saved.augment == config.augment == "adaptive":
+        state.gauges[0].clamp_(max=config.augment_probability)
+    else:
+        state.gauges[0] = _first_probability(config)
+    state.continued_from += ({"config": saved.to_dict(), "step": state.step},)
+    return state, extra
+
+
+def _different(saved: TrainConfig | ModelConfig, wanted: TrainConfig | ModelConfig) -> str:
+    ours, theirs = wanted.to_dict(), saved.to_dict()
+    return "; ".join(
+        f"{k}: {theirs[k]!r} there, {ours[k]!r} here" for k in ours if ours[k] != theirs[k]
+    )
+
+
+def _restored(
+    path: Path,
+    tensors: dict[str, Tensor],
+    info: dict[str, Any],
+    config: TrainConfig,
+    device: torch.device,
+) -> tuple[TrainState, dict[str, Tensor]]:
+    """A state of ``config`` with what a checkpoint holds, and the extra tensors."""
     state = new_state(config, device, choose_precision(device, info.get("precision", "float32")))
     for name in _NETWORKS:
         checkpoint.load_strictly(getattr(state, name), checkpoint.below(tensors, name), path)
@@ -553,6 +618,7 @@ def load_checkpoint(
             )
         state.gauges.copy_(tensors["gauges"])
         state.step = int(info["step"])
+        state.continued_from = tuple(info.get("continued_from", ()))
     except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is incomplete ({error}); start the run anew") from error
     return state, checkpoint.below(tensors, "extra")

@@ -341,6 +341,139 @@ def test_a_checkpoint_without_its_step_is_incomplete(tiny, tmp_path):
         trainer.load_checkpoint(path, tiny(), CPU)
 
 
+# --- going on with other settings ----------------------------------------------------------
+
+
+def _half_way(tmp_path, config, pictures, unseen, step=5):
+    """The path of a checkpoint after ``step`` updates, and the state it was made of."""
+    state = trainer.new_state(config, CPU)
+    next(trainer.train(state, pictures, unseen, block=step))
+    path = tmp_path / f"{step}.safetensors"
+    trainer.save_checkpoint(path, state, {"note": torch.tensor([7])})
+    return path, state
+
+
+@pytest.mark.parametrize("changes", [{}, {"augment": "fixed"}, {"augment": "adaptive"}])
+def test_going_on_with_the_same_settings_is_going_on(tmp_path, tiny, pictures, unseen, changes):
+    config = tiny(**changes, augment_ramp=80, augment_target=-1.0)  # soon at its most
+    whole, _ = _train(config, pictures, unseen)
+    path, _ = _half_way(tmp_path, config, pictures, unseen)
+    loaded, _ = trainer.load_checkpoint(path, config, CPU)
+    state, extra = trainer.continue_from(path, config, CPU)
+    assert extra["note"].tolist() == [7]
+    _assert_same(_everything(state), _everything(loaded))
+    assert torch.equal(state.gauges, loaded.gauges)
+    list(trainer.train(state, pictures, unseen))
+    _assert_same(_everything(state), _everything(whole))
+    assert torch.equal(state.gauges, whole.gauges)
+
+
+def test_going_on_keeps_what_was_learned_and_follows_the_new_settings(
+    tmp_path, tiny, pictures, unseen
+):
+    path, before = _half_way(tmp_path, tiny(), pictures, unseen)
+    config = tiny(
+        size=30,
+        batch_size=4,
+        updates=9,
+        seed=3,
+        loss="hinge",
+        lr_g=5e-3,
+        lr_d=7e-3,
+        beta1=0.3,
+        ema_decay=0.2,
+        constant_share=0.0,
+    )
+    state, _ = trainer.continue_from(path, config, CPU)
+    ours, theirs = _everything(state), _everything(before)
+    for name in ("optimizer_g.lr", "optimizer_d.lr"):
+        del ours[name], theirs[name]
+    _assert_same(ours, theirs)
+    assert torch.equal(state.gauges[1:], before.gauges[1:])
+    assert bool(state.gauges[1:].abs().min() > 0)
+    assert state.config == config and state.optimizer_d.param_groups[0]["betas"] == (0.3, 0.999)
+
+    # the next update, by hand
+    twin, _ = trainer.continue_from(path, config, CPU)
+    drawn, index = trainer.draws(config, 5, 1), trainer.batch_indices(config, 5, 1)
+    real = trainer.from_uint8(pictures[:30][index[0]])
+    assert real.shape[0] == 4
+    record = trainer.train_step(
+        twin, real, trainer.Draws(drawn.z[0], None), trainer.rates(config, 5)
+    )
+    report = next(trainer.train(state, pictures[:30], unseen, block=1))
+    assert (report.step, report.total) == (6, 9)
+    assert float(report.d_loss[0]) == float(record[1]) == pytest.approx(2.0, abs=0.3)
+    assert state.optimizer_g.param_groups[0]["lr"] == pytest.approx(5e-3 * 4 / 9)
+    _assert_same(_everything(state), _everything(twin))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({}, {"augment": "fixed", "augment_probability": 0.3}, 0.3),
+        ({"augment": "fixed"}, {}, 0.0),
+        ({"augment": "fixed"}, {"augment": "fixed", "augment_probability": 0.3}, 0.3),
+        ({"augment": "fixed"}, {"augment": "adaptive"}, 0.0),
+        ({"augment": "adaptive"}, {"augment": "fixed"}, 0.8),
+        ({"augment": "adaptive"}, {"augment": "adaptive"}, 0.5),
+        ({"augment": "adaptive"}, {"augment": "adaptive", "augment_probability": 0.2}, 0.2),
+    ],
+)
+def test_the_probability_of_augmentation_follows_the_new_settings(
+    tmp_path, tiny, before, after, expected
+):
+    state = trainer.new_state(tiny(**before), CPU)
+    if before == {"augment": "adaptive"}:
+        state.gauges[0] = 0.5
+    state.gauges[1:] = torch.tensor([0.1, 0.2, -0.3])
+    trainer.save_checkpoint(tmp_path / "c", state)
+    state, _ = trainer.continue_from(tmp_path / "c", tiny(**after), CPU)
+    assert state.gauges.tolist() == pytest.approx([expected, 0.1, 0.2, -0.3])
+
+
+def test_where_a_state_was_continued_stays_with_it(tmp_path, tiny, pictures, unseen):
+    first, second, third = tiny(), tiny(lr_g=2e-3), tiny(lr_g=2e-3, updates=20)
+    path, fresh = _half_way(tmp_path, first, pictures, unseen)
+    assert fresh.continued_from == ()
+    assert trainer.load_checkpoint(path, first, CPU)[0].continued_from == ()
+    state, _ = trainer.continue_from(path, second, CPU)
+    next(trainer.train(state, pictures, unseen, block=lambda step: 2))
+    trainer.save_checkpoint(path, state)
+    state, _ = trainer.continue_from(path, third, CPU)
+    trainer.save_checkpoint(path, state)
+    state, _ = trainer.load_checkpoint(path, third, CPU)
+    assert state.continued_from == (
+        {"config": first.to_dict(), "step": 5},
+        {"config": second.to_dict(), "step": 7},
+    )
+
+
+def test_other_networks_or_an_end_that_is_past_are_refused(
+    tmp_path, tiny, tiny_model, pictures, unseen
+):
+    path, _ = _half_way(tmp_path, tiny(), pictures, unseen)
+    wider = tiny(model=replace(tiny_model, hidden_units=9, d_norm="none"))
+    with pytest.raises(ConfigError, match="hidden_units: 8 there, 9 here; d_norm: 'batch' there"):
+        trainer.continue_from(path, wider, CPU)
+    for updates in (4, 5):
+        with pytest.raises(ConfigError, match=rf"5 updates behind .* end at {updates}; raise upd"):
+            trainer.continue_from(path, tiny(updates=updates), CPU)
+    with pytest.raises(ConfigError, match="end at 5; raise epochs=1"):
+        trainer.continue_from(path, tiny(budget="epochs", epochs=1), CPU)
+    assert trainer.continue_from(path, tiny(updates=6), CPU)[0].step == 5
+    with pytest.raises(CheckpointError, match="is missing"):
+        trainer.continue_from(tmp_path / "none", tiny(), CPU)
+
+
+def test_weights_that_are_no_numbers_are_known(tiny):
+    state = trainer.new_state(tiny(), CPU)
+    assert trainer.is_finite(state)
+    with torch.no_grad():
+        state.discriminator.to_logit.weight[0, 0] = math.inf
+    assert not trainer.is_finite(state)
+
+
 # --- devices -------------------------------------------------------------------------------
 
 

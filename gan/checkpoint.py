@@ -50,6 +50,17 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def keep(path: Path, name: Path) -> None:
+    """``name`` becomes a second name of the file ``path`` as it is now, or a copy where the disk has no
+    such names. It stays as it is when `write_atomically` puts another file in the place of ``path``."""
+    try:
+        name.parent.mkdir(parents=True, exist_ok=True)
+        name.unlink(missing_ok=True)
+        os.link(path, name)
+    except OSError:
+        write_atomically(name, path.read_bytes())
+
+
 def append_line(path: Path, text: str) -> None:
     """Adds a line and syncs. Where that fails what was written of it is taken back; a power cut can
     still leave half a line at the end, which whoever reads the file has to expect."""
@@ -113,10 +124,20 @@ def save_tensors(path: Path, kind: str, tensors: dict[str, Tensor], info: dict[s
 
 def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What `save_tensors` wrote, on the CPU. CheckpointError if it is missing, damaged, or not ``kind``."""
+    return _read(path, kind, with_tensors=True)
+
+
+def read_info(path: Path, kind: str) -> dict[str, Any]:
+    """The info alone, whatever the size of the file. Errors as of `load_tensors`."""
+    return _read(path, kind, with_tensors=False)[1]
+
+
+def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             info = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = file.keys() if with_tensors else ()
+            tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing; restore it from the repository") from error
     except (OSError, SafetensorError, ValueError) as error:

@@ -39,11 +39,29 @@ from gan import (
 )
 from gan.checkpoint import without_nan as _without_nan
 from gan.collapse import diagnose
-from gan.config import BUDGETS, RECIPES, Budget, TrainConfig, recipe_config, source_channels
+from gan.config import (
+    BUDGETS,
+    LOSSES,
+    RECIPES,
+    Budget,
+    TrainConfig,
+    recipe_config,
+    source_channels,
+)
 from gan.errors import ConfigError, GanError
 
 #: The options of ``train`` that make up a configuration.
-_SETTINGS = ("source", "size", "budget", "epochs", "updates", "recipe", "seed", "data_seed")
+_SETTINGS = (
+    "source",
+    "size",
+    "budget",
+    "epochs",
+    "updates",
+    "recipe",
+    "loss",
+    "seed",
+    "data_seed",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int, help="passes over the data (default 20)")
     train.add_argument("--updates", type=int, help="optimizer steps (default 6000)")
     train.add_argument("--recipe", choices=sorted(RECIPES), help="default plain")
+    train.add_argument("--loss", choices=LOSSES, help="default logistic")
     train.add_argument("--seed", type=int, help="default 0")
     train.add_argument("--data-seed", type=int, help="which images make up the subset (default 0)")
     train.add_argument(

@@ -43,6 +43,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 AUGMENTATIONS = ("none", "fixed", "adaptive")
+LOSSES = ("logistic", "hinge", "least-squares")  # see gan.losses
 
 
 def source_channels(source: str) -> int:
@@ -153,6 +154,7 @@ class TrainConfig(_Plain):
     augment_hole: bool = False  # also a square hole
     lecam: float = 0.0  # weight of the LeCam penalty on D
     r1_gamma: float = 0.0  # weight of the gradient penalty at real images
+    loss: str = "logistic"  # the game that is played: see gan.losses
     model: ModelConfig = field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:
@@ -193,6 +195,7 @@ class TrainConfig(_Plain):
         _choose("budget", self.budget, BUDGETS)
         _choose("recipe", self.recipe, RECIPES)
         _choose("augment", self.augment, AUGMENTATIONS)
+        _choose("loss", self.loss, LOSSES)
         for name in ("reshuffle", "augment_hole"):
             _require(
                 isinstance(getattr(self, name), bool),

@@ -26,8 +26,8 @@ from gan.trainer import BLOCK, Draws, Report, TrainState
 
 
 def together(config: TrainConfig) -> tuple[object, ...]:
-    """Runs with the same value here can be trained in one stack: they differ in data and seed only,
-    and have as many updates and images in a batch."""
+    """Runs with the same value here can be trained in one stack: they differ in data and seed only (the
+    loss, as every other setting, is the same), and have as many updates and images in a batch."""
     standard = TrainConfig()
     same = ("seed", "size", "data_seed", "budget", "epochs", "updates")
     # a source that the networks have the channels for

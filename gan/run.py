@@ -5,6 +5,7 @@
     best.safetensors         the same at the best moment, if that was clearly better than the end
     evidence.json            loss curves and what the monitor saw along the way
     film.png                 the same 16 latents at about 24 moments
+    snapshots/               checkpoints of some of these moments, where they were asked for
     manifest.json            what the files are, where they come from, and how they score
 
 A finished folder is a zoo of one model (see `gan.zoo`). The *best moment* is chosen by the
@@ -21,7 +22,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,6 +52,7 @@ from gan.evaluation import FIRST_SEED, Evaluation, evaluate, relative_spread, sa
 
 MODEL_KIND = "generator"
 MANIFEST = "manifest.json"
+SNAPSHOTS = "snapshots"  # in it 00000300.safetensors, a checkpoint after 300 updates
 PROGRESS = "progress.json"  # while a process works on the folder: how far it is
 FILM_LATENTS = 16
 _NOTE_SECONDS = 2.0
@@ -111,6 +113,16 @@ def count_looks(total: int) -> int:
     return len({min(total, -(-step // block) * block) for step in moments_to_measure(total)})
 
 
+def snapshots_to_keep(
+    moments: Sequence[int], count: int, continued_from: Sequence[Mapping[str, Any]] = ()
+) -> set[int]:
+    """About ``count`` of ``moments`` (`moments_to_measure`), evenly spaced among them, never the last. Of
+    a run that was continued, of those after that update; so it is the same choice whenever it is asked."""
+    since = continued_from[-1]["step"] if continued_from else 0
+    choice = [s for s in moments[:-1] if s > since]
+    return {choice[(k + 1) * len(choice) // (count + 1)] for k in range(count) if choice}
+
+
 def run(
     config: TrainConfig,
     folder: Path,
@@ -119,18 +131,44 @@ def run(
     checkpoint_seconds: float = 60.0,
     command: Sequence[str] | None = None,
     precision: str = "auto",
+    block: Callable[[int], int] | None = None,
+    start: Path | None = None,
+    snapshots: int = 0,
 ) -> Generator[Progress]:
     """Trains ``config`` in ``folder``, or goes on with what lies there, and ends with a scored model.
 
     A finished folder of the same configuration yields nothing; of another one, it is a
     CheckpointError. When the consumer stops asking, a checkpoint is written first. ``precision``: see
-    `gan.trainer.choose_precision`; a run that goes on keeps the one it was begun with.
+    `gan.trainer.choose_precision`; a run that goes on keeps the one it was begun with. ``block`` says how
+    often there is a report, as in `gan.trainer.train`; what the monitor is to see after some update it
+    sees at the first report from there on, so with long blocks it sees less.
+
+    ``start``: a checkpoint to begin with instead of fresh networks, as `gan.trainer.continue_from` does,
+    unless ``folder`` has one of its own. What was written down until then, seconds and best moment
+    included, becomes part of the new run; its provenance gets ``continued_from``, a list of {"config",
+    "step"}, the first change of settings first. CheckpointError for a file that no run has written.
+    ``snapshots``: at about that many of the moments still to come, the last left out, a checkpoint is
+    kept below `SNAPSHOTS` for good.
     """
     folder = Path(folder)
     if is_finished(folder, config):
         return
-    one = _Run(config, folder, device, judges, checkpoint_seconds, precision)
-    reports = trainer.train(one.state, one.training.images, one.held_out.images, one.block)
+    one = _Run(
+        config,
+        folder,
+        device,
+        judges,
+        checkpoint_seconds,
+        precision,
+        start=start,
+        snapshots=snapshots,
+    )
+    reports = trainer.train(
+        one.state,
+        one.training.images,
+        one.held_out.images,
+        block or one.block,
+    )
     with one.kept_at_the_end():
         for report in reports:
             yield one.take(report)
@@ -215,6 +253,8 @@ class _Run:
         checkpoint_seconds: float,
         precision: str,
         load: Callable[[str, int, int], tuple[data.Labelled, data.Labelled]] = _load,
+        start: Path | None = None,
+        snapshots: int = 0,
     ) -> None:
         self.config, self.folder = config, folder
         self.failed, self.together = False, 1
@@ -222,33 +262,48 @@ class _Run:
         self._judges, self._checkpoint_seconds = judges, checkpoint_seconds
         self._watch = _Monitor(config, judges)
         self._path = folder / "checkpoint.safetensors"
-        if self._path.exists():
+        begins = start is not None and not self._path.exists()
+        if start is not None and begins:
+            self.state, extra = trainer.continue_from(start, config, device)
+            self._book = _book_in(extra, start)
+        elif self._path.exists():
             self.state, extra = trainer.load_checkpoint(self._path, config, device)
-            self._book = _Book.from_tensors(extra)
+            self._book = _book_in(extra, self._path)
         else:
             chosen = trainer.choose_precision(device, precision)
             self.state, self._book = trainer.new_state(config, device, chosen), _Book()
         total = config.total_updates
         self.block = block_length(total)
-        self._due = [s for s in moments_to_measure(total) if s > self.state.step]
-        self._begun_at = self._saved_step = self.state.step
+        moments = moments_to_measure(total)
+        self._due = [s for s in moments if s > self.state.step]
+        self._snapshots = snapshots_to_keep(moments, snapshots, self.state.continued_from)
+        self._begun_at = self.state.step
+        self._saved_step = -1 if begins else self.state.step
         self._before = self._book.seconds
         self._last_saved = self._started = time.monotonic()
+        if begins:  # killed from now on, the folder does not need ``start`` to go on
+            self._save()
 
     def take(self, report: trainer.Report) -> Progress:
         """Writes a report down, looks at the average when that is due, and saves now and then."""
-        moment = None
+        moment, keep = None, False
         self._book.add(report)
         if self._due and report.step >= self._due[0]:
             moment = self._watch(self.state.average, report.step)
             frame = self._watch.film(self.state.average)
             self._book.see(moment, self.state.average, frame)
+            keep = any(s in self._snapshots for s in self._due if s <= report.step)
             self._due = [s for s in self._due if s > report.step]
         now = time.monotonic()
         self._book.seconds = self._before + now - self._started
-        if now - self._last_saved > self._checkpoint_seconds and report.step < report.total:
+        if (keep or now - self._last_saved > self._checkpoint_seconds) and (
+            report.step < report.total
+        ):
             self._save()
             self._last_saved = now
+            if keep and self._saved_step == report.step:
+                name = f"{report.step:08d}.safetensors"
+                checkpoint.keep(self._path, self.folder / SNAPSHOTS / name)
         speed = (report.step - self._begun_at) / max(now - self._started, 1e-9)
         return Progress(report, speed * self.config.effective_batch, moment)
 
@@ -266,7 +321,8 @@ class _Run:
         self._save()
 
     def _save(self) -> None:
-        if self.state.step > self._saved_step and not self.failed:
+        new = self.state.step > self._saved_step
+        if new and not self.failed and trainer.is_finite(self.state):
             trainer.save_checkpoint(self._path, self.state, self._book.to_tensors())
             self._saved_step = self.state.step
 
@@ -287,6 +343,16 @@ class _Run:
             self.together,
         )
         self._path.unlink(missing_ok=True)
+
+
+def _book_in(extra: dict[str, Tensor], path: Path) -> _Book:
+    try:
+        return _Book.from_tensors(extra)
+    except KeyError as error:
+        raise CheckpointError(
+            f"{path} does not say what its run has seen ({error} is missing); name a checkpoint or a "
+            "snapshot that a run has written"
+        ) from error
 
 
 def noted(steps: Generator[Progress], folder: Path) -> Generator[Progress]:
@@ -317,6 +383,18 @@ def updates_done(folder: Path, config: TrainConfig) -> int:
         return int(checkpoint.read_json(folder / PROGRESS, "")["step"])
     except (CheckpointError, KeyError, TypeError, ValueError):
         return 0
+
+
+def read_checkpoint_step(path: Path) -> int:
+    """How many updates a checkpoint or snapshot has behind it, without reading its tensors.
+    CheckpointError where it is missing, damaged or of another kind."""
+    info = checkpoint.read_info(path, trainer.CHECKPOINT_KIND)
+    try:
+        return int(info["step"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} does not say how many updates it has behind it ({error}); remove it"
+        ) from error
 
 
 def is_finished(folder: Path, config: TrainConfig) -> bool:
@@ -448,7 +526,7 @@ def _finish(
     together: int,
 ) -> None:
     """Scores the end and, where it was clearly better, the best moment; writes the folder's files."""
-    provenance = {
+    provenance: dict[str, Any] = {
         "command": " ".join(command) if command else "",
         "device": trainer.describe_device(state.device),
         "precision": state.precision,
@@ -460,6 +538,8 @@ def _finish(
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
     }
+    if state.continued_from:
+        provenance["continued_from"] = list(state.continued_from)
     snapshots = [("final", state.step, state.average.cpu())]
     # how far a picture is from a digit says nothing of the moments of another data set
     of_digits = not config.source.startswith("folder:")
@@ -608,7 +688,9 @@ def train_arguments(config: TrainConfig, folder: Path, device: str, threads: int
     """The command line that makes this very run: what follows ``python -m gan``."""
     arguments = ["train", "--out", str(folder), "--device", device, "--threads", str(threads)]
     default = recipe_config(config.recipe)
-    for name in ("source", "size", "budget", "epochs", "updates", "recipe", "seed", "data_seed"):
+    for name in (
+        *("source", "size", "budget", "epochs", "updates", "recipe", "loss", "seed", "data_seed"),
+    ):
         value = getattr(config, name)
         if name in ("source", "size", "budget", "recipe", "seed") or value != getattr(
             default, name

@@ -35,7 +35,7 @@ from typing import Any
 import torch
 
 from gan import checkpoint, cluster, data, jobs, judge, parallel, run, trainer, zoo
-from gan.config import BUDGETS, RECIPES, ModelConfig, TrainConfig, recipe_config
+from gan.config import BUDGETS, LOSSES, RECIPES, ModelConfig, TrainConfig, recipe_config
 from gan.errors import CheckpointError, ConfigError, GanError
 
 RESULTS = "results.jsonl"
@@ -154,9 +154,8 @@ def _value(where: str, key: str, value: Any) -> Any:
         raise ConfigError(f"{where}={value!r} must be a value such as {default!r}")
     if isinstance(default, float) and isinstance(value, int):
         value = float(value)
-    known = {"recipe": RECIPES, "budget": BUDGETS, "source": ("mnist", "stacked", "drawn")}.get(
-        key, ()
-    )
+    sources = ("mnist", "stacked", "drawn")
+    known = {"recipe": RECIPES, "budget": BUDGETS, "loss": LOSSES, "source": sources}.get(key, ())
     try:
         if key == "size" and isinstance(value, str):
             value = data.parse_size(value)

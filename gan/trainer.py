@@ -24,14 +24,14 @@ from torch import Tensor, nn
 
 from gan import checkpoint, ema, losses, models
 from gan.augment import UNIFORMS, augment
-from gan.config import TrainConfig
+from gan.config import ModelConfig, TrainConfig
 from gan.errors import CheckpointError, ConfigError, TrainingError
 from gan.images import from_uint8
 
 BLOCK = 20  # updates between two reports
 PRECISIONS = ("float32", "bfloat16")
 _MEAN_DECAY = 0.9  # of the moving averages of D's logits and signs
-_KIND = "training checkpoint"
+CHECKPOINT_KIND = "training checkpoint"
 _NETWORKS = ("generator", "discriminator", "average")
 
 
@@ -107,6 +107,9 @@ class TrainState:
     gauges: Tensor
     precision: str = "float32"
     step: int = 0
+    #: Where it was taken up with other settings (`continue_from`), the first time first: {"config": what
+    #: they were before, as a dictionary, "step": after how many updates}.
+    continued_from: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,10 @@ class Report:
     """A block of updates, ending with number ``step`` of ``total``. All [B] float32 on the CPU, one
     value an update: the mean losses, and the mean probability of being real that D gave to its
     real and fake batch. ``prob_held_out``: the same for a batch of unseen real images at the end of
-    the block; far below ``prob_real``, D knows its training images by heart."""
+    the block; far below ``prob_real``, D knows its training images by heart.
+
+    A probability is the sigmoid of D's logit. Only the logistic loss trains it to be one; with the others
+    it is a gauge: above one half, D takes a picture for real."""
 
     step: int
     total: int
@@ -157,7 +163,6 @@ def assemble(
     average: models.Generator,
 ) -> TrainState:
     """A state around these networks, with optimizers that have not moved yet."""
-    fixed = config.augment == "fixed"
     # a captured graph reads its step counts and rates from the device
     adam: dict[str, Any] = {
         "betas": (config.beta1, config.beta2),
@@ -172,11 +177,14 @@ def assemble(
         average=average,
         optimizer_g=torch.optim.Adam(generator.parameters(), config.lr_g, **adam),
         optimizer_d=torch.optim.Adam(discriminator.parameters(), config.lr_d, **adam),
-        gauges=torch.tensor(
-            [config.augment_probability if fixed else 0.0, 0.0, 0.0, 0.0], device=device
-        ),
+        gauges=torch.tensor([_first_probability(config), 0.0, 0.0, 0.0], device=device),
         precision=precision,
     )
+
+
+def _first_probability(config: TrainConfig) -> float:
+    """Of augmentation, before the first update."""
+    return config.augment_probability if config.augment == "fixed" else 0.0
 
 
 def learning_rate_factor(step: int, total: int, constant_share: float) -> float:
@@ -186,9 +194,14 @@ def learning_rate_factor(step: int, total: int, constant_share: float) -> float:
 
 
 def train(
-    state: TrainState, images: Tensor, held_out: Tensor, block: int = BLOCK
+    state: TrainState,
+    images: Tensor,
+    held_out: Tensor,
+    block: int | Callable[[int], int] = BLOCK,
 ) -> Iterator[Report]:
-    """Updates ``state`` in place up to its configuration's total; yields after every ``block`` updates.
+    """Updates ``state`` in place up to its configuration's total; yields after every ``block`` updates, or,
+    where that is a function, after as many as it says each time it is given the number of finished ones
+    (less than 1 counts as 1). What is trained does not depend on it.
 
     images, held_out: uint8 [N, C, H, W]. Stop by not asking for the next report; nothing is trained
     until one is asked for. TrainingError, after which the state is of no more use, when a loss is
@@ -201,7 +214,7 @@ def train(
     total = config.total_updates
     update = updater(state, (config.effective_batch, *images.shape[1:]))
     while state.step < total:
-        count = min(block - state.step % block, total - state.step)
+        count = min(_until_report(block, state.step), total - state.step)
         index = batch_indices(config, state.step, count).to(device)  # [B, batch]
         drawn = draws(config, state.step, count)
         z = drawn.z.to(device)  # [B, batch, Z]
@@ -212,6 +225,10 @@ def train(
             chance = Draws(z[i], None if uniforms is None else uniforms[i])
             record[:, i] = update(real, chance, rates(config, state.step))
         yield report(state, record.cpu(), held_out)  # the one point that waits for the device
+
+
+def _until_report(block: int | Callable[[int], int], step: int) -> int:
+    return max(1, block(step)) if callable(block) else block - step % block
 
 
 def updater(state: TrainState, shape: Sequence[int]) -> Callable[[Tensor, Draws, Rates], Tensor]:
@@ -272,7 +289,7 @@ def train_step(state: TrainState, real: Tensor, draws: Draws, rates: Rates) -> T
         seen_fake = _shown(state, fake.detach(), draws, 1)
         both = torch.cat([seen_real, seen_fake], dim=-4)
         logits_real, logits_fake = discriminator(both, groups=2).chunk(2, dim=-1)
-    loss_real, loss_fake = losses.discriminator_loss(logits_real, logits_fake)
+    loss_real, loss_fake = losses.discriminator_loss(logits_real, logits_fake, config.loss)
     d_loss = loss_real.mean(-1) + loss_fake.mean(-1)
     objective = d_loss
     if config.lecam:
@@ -289,7 +306,8 @@ def train_step(state: TrainState, real: Tensor, draws: Draws, rates: Rates) -> T
 
     discriminator.requires_grad_(False)  # saves the gradients of D's weights, half of this pass
     with _autocast(state):  # another one: the first remembers the weights of before the update
-        g_loss = losses.generator_loss(discriminator(_shown(state, fake, draws, 2))).mean(-1)
+        logits = discriminator(_shown(state, fake, draws, 2))
+        g_loss = losses.generator_loss(logits, config.loss).mean(-1)
     state.optimizer_g.zero_grad()
     g_loss.sum().backward()
     state.optimizer_g.step()
@@ -506,8 +524,20 @@ def save_checkpoint(path: Path, state: TrainState, extra: dict[str, Tensor] | No
             tensors |= {f"{name}.{index}.{key}": t for key, t in moments.items()}
     tensors["gauges"] = state.gauges
     tensors |= {f"extra.{key}": t for key, t in (extra or {}).items()}
-    info = {"config": state.config.to_dict(), "step": state.step, "precision": state.precision}
-    checkpoint.save_tensors(path, _KIND, tensors, info)
+    info = {
+        "config": state.config.to_dict(),
+        "step": state.step,
+        "precision": state.precision,
+        "continued_from": state.continued_from,
+    }
+    checkpoint.save_tensors(path, CHECKPOINT_KIND, tensors, info)
+
+
+def is_finite(state: TrainState) -> bool:
+    """Whether all weights are numbers, as those of a checkpoint must be. A last update can spoil them
+    before any loss tells."""
+    tensors = [t for name in _NETWORKS for t in getattr(state, name).state_dict().values()]
+    return all(bool(torch.isfinite(t).all()) for t in tensors)
 
 
 def load_checkpoint(
@@ -515,17 +545,65 @@ def load_checkpoint(
 ) -> tuple[TrainState, dict[str, Tensor]]:
     """The state as saved, in the precision it was begun with, and the extra tensors. CheckpointError where the file is missing, damaged,
     or belongs to another configuration than ``config``."""
-    tensors, info = checkpoint.load_tensors(path, _KIND)
+    tensors, info = checkpoint.load_tensors(path, CHECKPOINT_KIND)
     saved = TrainConfig.from_dict(info.get("config", {}))
     if saved != config:
-        ours, theirs = config.to_dict(), saved.to_dict()
-        different = [
-            f"{k}: {theirs[k]!r} there, {ours[k]!r} here" for k in ours if ours[k] != theirs[k]
-        ]
         raise CheckpointError(
-            f"{path} belongs to another run ({'; '.join(different)}); "
+            f"{path} belongs to another run ({_different(saved, config)}); "
             "choose another folder, or the settings it was begun with"
         )
+    return _restored(path, tensors, info, config, device)
+
+
+def continue_from(
+    path: Path, config: TrainConfig, device: torch.device
+) -> tuple[TrainState, dict[str, Tensor]]:
+    """As `load_checkpoint`, but the run goes on under ``config``, which may differ in everything except
+    the networks. From that update on, rates, batches and latents are what a run of ``config`` has after as
+    many; the networks, their average, Adam's moments, the moving averages of D's logits and the number
+    of updates stay. The probability of augmentation stays too where it is and was adaptive, else it is
+    that of a fresh run. The state's ``continued_from`` says where it came from.
+
+    ConfigError where the networks differ, or where ``config`` ends no later than the checkpoint.
+    CheckpointError where the file is missing or damaged.
+    """
+    tensors, info = checkpoint.load_tensors(path, CHECKPOINT_KIND)
+    saved = TrainConfig.from_dict(info.get("config", {}))
+    if saved.model != config.model:
+        raise ConfigError(
+            f"{path} cannot go on with other networks ({_different(saved.model, config.model)}); "
+            "leave the model as it was, or begin a new run"
+        )
+    state, extra = _restored(path, tensors, info, config, device)
+    if config.total_updates <= state.step:
+        raise ConfigError(
+            f"{path} has {state.step:,} updates behind it and these settings end at "
+            f"{config.total_updates:,}; raise {config.budget}={getattr(config, config.budget):,}, or go "
+            "back to an earlier checkpoint"
+        )
+    if saved.augment == config.augment == "adaptive":
+        state.gauges[0].clamp_(max=config.augment_probability)
+    else:
+        state.gauges[0] = _first_probability(config)
+    state.continued_from += ({"config": saved.to_dict(), "step": state.step},)
+    return state, extra
+
+
+def _different(saved: TrainConfig | ModelConfig, wanted: TrainConfig | ModelConfig) -> str:
+    ours, theirs = wanted.to_dict(), saved.to_dict()
+    return "; ".join(
+        f"{k}: {theirs[k]!r} there, {ours[k]!r} here" for k in ours if ours[k] != theirs[k]
+    )
+
+
+def _restored(
+    path: Path,
+    tensors: dict[str, Tensor],
+    info: dict[str, Any],
+    config: TrainConfig,
+    device: torch.device,
+) -> tuple[TrainState, dict[str, Tensor]]:
+    """A state of ``config`` with what a checkpoint holds, and the extra tensors."""
     state = new_state(config, device, choose_precision(device, info.get("precision", "float32")))
     for name in _NETWORKS:
         checkpoint.load_strictly(getattr(state, name), checkpoint.below(tensors, name), path)
@@ -541,6 +619,7 @@ def load_checkpoint(
             )
         state.gauges.copy_(tensors["gauges"])
         state.step = int(info["step"])
+        state.continued_from = tuple(info.get("continued_from", ()))
     except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is incomplete ({error}); start the run anew") from error
     return state, checkpoint.below(tensors, "extra")

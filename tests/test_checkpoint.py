@@ -239,3 +239,53 @@ def test_tensors_that_do_not_fit_are_refused_and_change_nothing(tmp_path, change
 def test_below_takes_one_part_without_its_prefix():
     tensors = {"a.x": torch.zeros(1), "a.b.x": torch.ones(1), "ab.x": torch.ones(2), "a": None}
     assert list(checkpoint.below(tensors, "a")) == ["x", "b.x"]
+
+
+def test_the_info_can_be_read_without_the_tensors(tmp_path, monkeypatch):
+    path = tmp_path / "file.safetensors"
+    checkpoint.save_tensors(path, "thing", {"a": torch.zeros(3)}, {"step": 5})
+
+    class Closed:
+        """Opens the file, but gives no tensors."""
+
+        def __init__(self, *arguments, **named):
+            self._file = opened(*arguments, **named)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return False
+
+        def metadata(self):
+            return self._file.metadata()
+
+    opened = checkpoint.safe_open
+    monkeypatch.setattr(checkpoint, "safe_open", Closed)
+    with pytest.raises(AttributeError, match="keys"):
+        checkpoint.load_tensors(path, "thing")
+    assert checkpoint.read_info(path, "thing")["step"] == 5
+    with pytest.raises(CheckpointError, match="holds 'thing', not 'other'"):
+        checkpoint.read_info(path, "other")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="is damaged"):
+        checkpoint.read_info(path, "thing")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_is_kept_outlives_the_file_it_was(tmp_path, monkeypatch, links):
+    def refuse(*_):
+        raise PermissionError("no second names here")
+
+    if not links:
+        monkeypatch.setattr(checkpoint.os, "link", refuse)
+    path, name = tmp_path / "file", tmp_path / "kept" / "1"
+    for content in (b"first", b"second"):  # an older one of that name gives way
+        checkpoint.write_atomically(path, content)
+        checkpoint.keep(path, name)
+    assert path.samefile(name) == links
+    checkpoint.write_atomically(path, b"third")
+    assert (name.read_bytes(), path.read_bytes()) == (b"second", b"third")
+    path.unlink()
+    assert name.read_bytes() == b"second"
+    assert [p.name for p in name.parent.iterdir()] == ["1"]

@@ -48,6 +48,8 @@ def test_a_set_smaller_than_a_batch_is_one_batch():
         {"recipe": "secret"},
         {"source": ""},
         {"augment": "strong"},
+        {"loss": "wasserstein"},
+        {"loss": None},
         {"augment_probability": 1.5},
         {"augment_target": 2.0},
         {"augment_ramp": 0},
@@ -146,7 +148,15 @@ def test_a_recipes_networks_can_be_changed_in_part():
 def test_an_older_configuration_means_what_it_meant():
     # as in the manifests written before there were these settings
     old = TrainConfig(size=600).to_dict()
-    for name in ("reshuffle", "augment", "augment_hole", "augment_ramp", "lecam", "r1_gamma"):
+    for name in (
+        "reshuffle",
+        "augment",
+        "augment_hole",
+        "augment_ramp",
+        "lecam",
+        "r1_gamma",
+        "loss",
+    ):
         del old[name]
     for name in ("latent", "pixels", "d_norm"):
         del old["model"][name]

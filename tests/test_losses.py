@@ -1,9 +1,12 @@
 import math
 
+import pytest
 import torch
 import torch.nn.functional as F
 
 from gan import losses
+from gan.config import LOSSES, TrainConfig
+from gan.errors import ConfigError
 
 LOGITS = torch.tensor([-30.0, -2.5, -0.1, 0.0, 0.7, 4.0, 30.0], dtype=torch.float64)
 
@@ -24,15 +27,72 @@ def test_the_generators_loss_is_cross_entropy_with_its_fakes_called_real():
     torch.testing.assert_close(losses.generator_loss(LOGITS), _cross_entropy(LOGITS, 1.0))
 
 
-def test_losses_come_one_a_picture():
-    real, fake = losses.discriminator_loss(torch.zeros(3), torch.zeros(5))
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_come_one_a_picture(loss):
+    real, fake = losses.discriminator_loss(torch.zeros(3), torch.zeros(5), loss)
     assert (real.shape, fake.shape) == ((3,), (5,))
-    assert losses.generator_loss(torch.zeros(4)).shape == (4,)
+    assert losses.generator_loss(torch.zeros(4), loss).shape == (4,)
 
 
-def test_an_undecided_discriminator_loses_twice_log_two():
-    real, fake = losses.discriminator_loss(torch.zeros(4), torch.zeros(4))
-    assert math.isclose(float(real.mean() + fake.mean()), 2 * math.log(2), rel_tol=1e-6)
+@pytest.mark.parametrize(
+    ("loss", "of_d", "of_g"),
+    [("logistic", 2 * math.log(2), math.log(2)), ("hinge", 2.0, 0.0), ("least-squares", 1.0, 0.5)],
+)
+def test_an_undecided_pair_loses_what_the_documentation_says(loss, of_d, of_g):
+    real, fake = losses.discriminator_loss(torch.zeros(4), torch.zeros(4), loss)
+    assert float(real.mean() + fake.mean()) == pytest.approx(of_d)
+    assert float(losses.generator_loss(torch.zeros(4), loss).mean()) == pytest.approx(of_g)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("share", [0.5, 0.2])
+def test_where_fakes_are_like_real_pictures_an_undecided_logit_is_the_best(loss, share):
+    # two kinds of pictures, a share of the one in both batches: D can give each kind a logit of its own
+    weight = torch.tensor([share, 1 - share])
+    for logits in torch.tensor([[0.5, 0.0], [-0.5, 0.0], [1.5, 1.5], [0.0, -2.0], [3.0, -3.0]]):
+        undecided, moved = (
+            sum((part * weight).sum() for part in losses.discriminator_loss(at, at, loss))
+            for at in (torch.zeros(2), logits)
+        )
+        # the hinge does not mind where D stands between -1 and 1
+        assert float(moved) >= float(undecided) - 1e-6
+        if loss != "hinge" or float(logits.abs().max()) > 1:
+            assert float(moved) > float(undecided) + 1e-3
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_d_is_drawn_to_call_real_pictures_real_and_g_to_be_called_real(loss):
+    for at in (-3.0, -0.9, 0.0, 0.9):
+        logits = [torch.tensor([at], requires_grad=True) for _ in range(3)]
+        real, fake = losses.discriminator_loss(logits[0], -logits[1], loss)
+        (real + fake + losses.generator_loss(logits[2], loss)).sum().backward()
+        # descent raises the logit of real pictures, lowers D's of fakes (here minus it), and raises G's
+        assert [float(x.grad) < 0 for x in logits] == [True] * 3, at
+
+
+def test_the_hinge_leaves_alone_what_is_beyond_its_margin():
+    real, fake = losses.discriminator_loss(LOGITS, LOGITS, "hinge")
+    assert real.tolist() == pytest.approx([31.0, 3.5, 1.1, 1.0, 0.3, 0.0, 0.0])
+    assert fake.tolist() == pytest.approx([0.0, 0.0, 0.9, 1.0, 1.7, 5.0, 31.0])
+    assert torch.equal(losses.generator_loss(LOGITS, "hinge"), -LOGITS)
+
+
+def test_least_squares_are_distances_from_minus_one_and_one():
+    real, fake = losses.discriminator_loss(LOGITS, LOGITS, "least-squares")
+    one = torch.ones_like(LOGITS)
+    torch.testing.assert_close(real, F.mse_loss(LOGITS, one, reduction="none") / 2)
+    torch.testing.assert_close(fake, F.mse_loss(LOGITS, -one, reduction="none") / 2)
+    assert torch.equal(losses.generator_loss(LOGITS, "least-squares"), real)
+
+
+def test_a_loss_that_is_unknown_lists_the_known():
+    for refused in (
+        lambda: losses.discriminator_loss(LOGITS, LOGITS, "l2"),
+        lambda: losses.generator_loss(LOGITS, "l2"),
+        lambda: TrainConfig(loss="l2"),
+    ):
+        with pytest.raises(ConfigError, match=r"'l2' is unknown.* logistic, hinge, least-squares"):
+            refused()
 
 
 def test_logits_beyond_the_reach_of_a_sigmoid_stay_finite():

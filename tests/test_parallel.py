@@ -38,12 +38,14 @@ def _numbers(state: trainer.TrainState) -> dict[str, torch.Tensor]:
         {},
         HARD,
         {"r1_gamma": 0.1, "model": ModelConfig(6, 28, 1, 4, 8, d_norm="none")},
+        {"loss": "hinge"},
+        {"loss": "least-squares", "lecam": 0.1},
         {
             "source": "stacked",
             "model": ModelConfig(6, 28, 3, 4, 8, latent="uniform", pixels="unit"),
         },
     ],
-    ids=["plain", "augmented", "r1", "article"],
+    ids=["plain", "augmented", "r1", "hinge", "squares", "article"],
 )
 def test_a_stack_trains_each_run_as_it_would_be_trained_alone(tiny, unseen, changes):
     configs, pictures = _runs(tiny, updates=3, **changes)
@@ -105,12 +107,14 @@ def test_runs_that_differ_in_more_than_data_and_seed_are_not_trained_together(ti
     base = tiny()
     other = replace(base, lr_g=2e-3)
     assert parallel.together(base) == parallel.together(replace(base, seed=5, size=50))
-    for changed in (other, replace(base, size=4), replace(base, updates=13)):
+    squares = replace(base, loss="least-squares")
+    for changed in (other, squares, replace(base, size=4), replace(base, updates=13)):
         assert parallel.together(base) != parallel.together(changed)
-    states = [trainer.new_state(c, CPU) for c in (base, other)]
     images = data.load("drawn", 40).images
-    with pytest.raises(ConfigError, match="one by one"):
-        next(parallel.train(states, [images, images], [unseen] * 2))
+    for changed in (other, squares):
+        states = [trainer.new_state(c, CPU) for c in (base, changed)]
+        with pytest.raises(ConfigError, match="one by one"):
+            next(parallel.train(states, [images, images], [unseen] * 2))
 
 
 def test_another_number_of_pictures_than_configured_is_refused(tiny, unseen):

@@ -203,6 +203,26 @@ def test_nothing_is_written_before_it_is_clear_that_the_data_is_there(tmp_path, 
     assert not (tmp_path / "run").exists()
 
 
+def test_the_monitor_looks_at_the_first_report_from_when_it_is_due(
+    tmp_path, finished, tiny, judges, monkeypatch
+):
+    monkeypatch.setattr(run, "moments_to_measure", lambda total: [2, 3, 7, total])
+    folder, stops = tmp_path / "finished", [1, 6, 8, 12]
+
+    def block(step):
+        return next(stop for stop in stops if stop > step) - step
+
+    rows = list(run.run(tiny(), folder, CPU, judges, block=block))
+    assert [p.report.step for p in rows] == stops
+    assert [p.moment.step for p in rows if p.moment] == [6, 8, 12]
+    card = zoo.read_manifest(folder)[0]
+    evidence = zoo.load_evidence(card)
+    assert [m["step"] for m in evidence["moments"]] == [6, 8, 12]
+    assert zoo.load_film(card, 3).shape == (3, 16, 28, 28, 1)
+    assert evidence["curves"]["step"] == list(range(1, 13))
+    _assert_same_model(folder, finished)
+
+
 def test_looking_at_a_run_does_not_change_it(tmp_path, finished, tiny, judges):
     folder = tmp_path / "finished"
     for progress in run.run(tiny(), folder, CPU, judges):
@@ -313,6 +333,195 @@ def test_ones_own_pictures_can_be_trained_on(tmp_path, tiny, judges, monkeypatch
     assert set(json.loads(text)["curves"]["prob_held_out"]) == {None}
 
 
+# --- snapshots and going on from them -------------------------------------------------------
+
+
+def _snapshots(folder):
+    return sorted(path.name for path in (folder / "snapshots").glob("*"))
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory, tiny, judges):
+    """The folder of a finished run with snapshots after 2, 4, 6, 8 and 10 of its 12 updates."""
+    folder = tmp_path_factory.mktemp("kept") / "parent"
+    for _ in run.run(tiny(), folder, CPU, judges, snapshots=5):
+        pass
+    return folder
+
+
+def test_snapshots_are_kept_evenly_among_the_moments_and_stay(kept, finished, tiny):
+    assert run.moments_to_measure(12) == list(range(1, 13))
+    assert _snapshots(kept) == [f"{step:08d}.safetensors" for step in (2, 4, 6, 8, 10)]
+    assert {p.name for p in kept.iterdir()} - {"best.safetensors"} == FILES | {"snapshots"}
+    _assert_same_model(kept, finished)
+    for name in _snapshots(kept):
+        path = kept / "snapshots" / name
+        state, extra = trainer.load_checkpoint(path, tiny(), CPU)
+        step = run.read_checkpoint_step(path)
+        assert state.step == step == int(path.stem)
+        assert extra["moments"][:, 0].tolist() == list(range(1, step + 1))
+        assert len(extra["frames"]) == len(extra["g_loss"]) == step
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 23, 24, 1_000])
+def test_the_moments_to_keep_are_spread_and_never_the_last(count):
+    moments = run.moments_to_measure(6_000)
+    chosen = sorted(run.snapshots_to_keep(moments, count))
+    assert len(chosen) == min(count, 23) and set(chosen) <= set(moments[:-1])
+    places = [-1, *(moments.index(step) for step in chosen), 23]
+    gaps = [b - a for a, b in itertools.pairwise(places)]
+    assert max(gaps) - min(gaps) <= 1
+    later = run.snapshots_to_keep(moments, count, [{"step": 9}, {"step": 2_000}])
+    assert len(later) == min(count, sum(2_000 < s < 6_000 for s in moments))
+    assert all(2_000 < step < 6_000 for step in later)
+    assert run.snapshots_to_keep([1], count) == set()
+
+
+def test_an_interrupted_run_keeps_the_same_snapshots(tmp_path, kept, tiny, judges):
+    folder = tmp_path / "parent"
+    loop = run.run(tiny(), folder, CPU, judges, snapshots=5)
+    while next(loop).report.step < 7:
+        pass
+    loop.close()
+    for _ in run.run(tiny(), folder, CPU, judges, snapshots=5):
+        pass
+    assert _snapshots(folder) == _snapshots(kept)
+
+
+def test_no_snapshot_is_kept_of_a_run_that_has_diverged(tmp_path, tiny, judges, monkeypatch):
+    report = trainer.report
+
+    def diverges(state, record, held_out):
+        if state.step > 5:
+            raise TrainingError("a loss is no longer a number")
+        return report(state, record, held_out)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "report", diverges)
+        with pytest.raises(TrainingError):
+            list(run.run(tiny(), tmp_path / "run", CPU, judges, snapshots=11))
+    assert _snapshots(tmp_path / "run") == [f"{step:08d}.safetensors" for step in range(1, 6)]
+
+    class Monitor(run._Monitor):  # the losses are numbers still, the weights no longer
+        def film(self, generator):
+            frame = super().film(generator)
+            if len(_snapshots(folder)) == 2:
+                generator.hidden.weight[0, 0] = torch.nan
+            return frame
+
+    monkeypatch.setattr(run, "_Monitor", Monitor)
+    folder = tmp_path / "other"
+    loop = run.run(tiny(), folder, CPU, judges, checkpoint_seconds=0.0, snapshots=11)
+    for _ in range(3):
+        next(loop)
+    loop.close()
+    assert _snapshots(folder) == ["00000001.safetensors", "00000002.safetensors"]
+    # nor does it cost the last one that can be gone on from
+    assert run.read_checkpoint_step(folder / "checkpoint.safetensors") == 2
+
+
+def test_going_on_from_a_snapshot_with_other_settings_shows_the_whole_history(
+    tmp_path, kept, tiny, judges, monkeypatch
+):
+    class Monitor(run._Monitor):
+        def __call__(self, generator, step):
+            assert step > 6  # what was seen is not looked at again
+            return replace(super().__call__(generator, step), counts=(10,) * 10, fd=1e9)
+
+    monkeypatch.setattr(run, "_Monitor", Monitor)
+    config, folder = tiny(updates=30, lr_d=1e-3, loss="hinge"), tmp_path / "child"
+    source = kept / "snapshots" / "00000006.safetensors"
+    state, extra = trainer.load_checkpoint(source, tiny(), CPU)
+    extra["moments"][:, 3:] = 10  # digits were read
+    source = tmp_path / "source.safetensors"
+    trainer.save_checkpoint(source, state, extra)
+    rows = list(run.run(config, folder, CPU, judges, start=source, snapshots=2))
+    assert [rows[0].report.step, rows[-1].report.step] == [7, 30]
+    card, best = zoo.read_manifest(folder)
+    assert card.config == config and card.step == 30
+    assert card.provenance["continued_from"] == [{"config": tiny().to_dict(), "step": 6}]
+    assert card.provenance["seconds"] >= round(float(extra["seconds"][0]), 1)
+    evidence, parents = zoo.load_evidence(card), zoo.load_evidence(zoo.read_manifest(kept)[0])
+    moments = [1, 2, 3, 4, 5, 6, *(s for s in run.moments_to_measure(30) if s > 6)]
+    assert [m["step"] for m in evidence["moments"]] == moments
+    distances = [m["fd"] for m in evidence["moments"]]
+    assert distances[:6] == [m["fd"] for m in parents["moments"][:6]]
+    assert best.step == moments[distances.index(min(distances))] <= 6
+    weights = zoo.open_model(best).generator.hidden.weight
+    assert torch.equal(weights, extra["best.hidden.weight"].half().float())
+    assert evidence["curves"]["step"] == list(range(1, 31))
+    for name in ("g_loss", "d_loss", "prob_held_out"):
+        assert evidence["curves"][name][:6] == parents["curves"][name][:6]
+        assert evidence["curves"][name][7:12] != parents["curves"][name][7:12]
+    film = zoo.load_film(card, len(moments))
+    assert np.array_equal(film[:6], zoo.load_film(zoo.read_manifest(kept)[0], 12)[:6])
+    kept_steps = [run.read_checkpoint_step(p) for p in (folder / "snapshots").iterdir()]
+    assert len(kept_steps) == 2 and all(6 < step < 30 for step in kept_steps)
+
+
+def test_a_run_that_was_continued_and_killed_knows_where_it_came_from(tmp_path, kept, tiny, judges):
+    source = kept / "snapshots" / "00000006.safetensors"
+    second, third = tiny(lr_g=2e-3), tiny(lr_g=3e-3)
+    note = {"config": tiny().to_dict(), "step": 6}
+    folder = tmp_path / "child"
+    path = folder / "checkpoint.safetensors"
+    loop = run.run(second, folder, CPU, judges, start=source)
+    next(loop)
+    assert run.read_checkpoint_step(path) == 6  # written before anything was trained
+    at_the_cut = path.read_bytes()
+    next(loop)
+    loop.close()
+    assert run.read_checkpoint_step(path) == 8
+    path.write_bytes(at_the_cut)
+    # it goes on from its own, whatever there is to start from; a copy is taken up with a third setting
+    loop = run.run(second, folder, CPU, judges, start=tmp_path / "gone")
+    assert next(loop).report.step == 7
+    loop.close()
+    grandchild = tmp_path / "grandchild"
+    for _ in run.run(third, grandchild, CPU, judges, start=path):
+        pass
+    for _ in run.run(second, folder, CPU, judges):
+        pass
+    (card, *_), (last, *_) = zoo.read_manifest(folder), zoo.read_manifest(grandchild)
+    assert card.provenance["continued_from"] == [note]
+    assert last.provenance["continued_from"] == [note, {"config": second.to_dict(), "step": 7}]
+
+
+def test_a_snapshot_taken_up_unchanged_ends_as_the_run_it_is_from(
+    tmp_path, kept, finished, tiny, judges
+):
+    folder = tmp_path / "finished"
+    source = kept / "snapshots" / "00000004.safetensors"
+    for _ in run.run(tiny(), folder, CPU, judges, start=source):
+        pass
+    _assert_same_model(folder, finished)
+    for name in ("evidence.json", "film.png"):
+        assert (folder / name).read_bytes() == (finished / name).read_bytes()
+    assert "continued_from" not in zoo.read_manifest(finished)[0].provenance
+    assert source.exists()
+
+
+def test_a_checkpoint_that_no_run_has_written_is_no_start(tmp_path, tiny, judges):
+    path = tmp_path / "bare.safetensors"
+    state = trainer.new_state(tiny(), CPU)
+    trainer.save_checkpoint(path, state)
+    with pytest.raises(
+        CheckpointError, match=r"bare\.safetensors does not say .* a run has written"
+    ):
+        next(run.run(tiny(), tmp_path / "run", CPU, judges, start=path))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_step_of_a_checkpoint_is_read_or_what_is_wrong_is_told(tmp_path, finished):
+    with pytest.raises(CheckpointError, match="is missing"):
+        run.read_checkpoint_step(tmp_path / "none")
+    with pytest.raises(CheckpointError, match="holds 'generator'"):
+        run.read_checkpoint_step(finished / "model.safetensors")
+    checkpoint.save_tensors(tmp_path / "c", "training checkpoint", {}, {})
+    with pytest.raises(CheckpointError, match="does not say how many updates"):
+        run.read_checkpoint_step(tmp_path / "c")
+
+
 # --- names and plans -----------------------------------------------------------------------
 
 
@@ -370,6 +579,7 @@ def test_a_training_set_past_sixty_thousand_is_judged_by_the_half_it_never_saw()
         recipe_config("plain", source="drawn", size=7, budget="epochs", epochs=3, seed=4),
         recipe_config("plain", size=65_000, updates=10, data_seed=2),
         recipe_config("plain", source="folder:/a b/c", size=9),
+        recipe_config("plain", size=600, loss="least-squares"),
     ],
 )
 def test_the_command_line_of_a_run_makes_that_very_run(config, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import torch
 
 from gan import checkpoint, data, trainer
 from gan.augment import UNIFORMS
+from gan.config import LOSSES
 from gan.errors import CheckpointError, ConfigError, TrainingError
 
 CPU = torch.device("cpu")
@@ -86,9 +87,27 @@ def test_a_finished_run_has_nothing_more_to_report(tiny, pictures, unseen):
 
 
 def test_the_length_of_a_block_changes_what_is_reported_not_what_is_trained(tiny, pictures, unseen):
+    def growing(step):
+        return 1 + step // 2
+
     one, _ = _train(tiny(), pictures, unseen, block=1)
-    other, _ = _train(tiny(), pictures, unseen, block=7)
-    _assert_same(_everything(one), _everything(other))
+    for block in (7, 20, growing):
+        other, _ = _train(tiny(), pictures, unseen, block)
+        _assert_same(_everything(one), _everything(other))
+
+
+def test_a_block_may_be_decided_from_report_to_report(tiny, pictures, unseen):
+    asked = []
+
+    def decide(step):
+        asked.append(step)
+        return {0: 3, 3: 0, 4: -5, 5: 4}.get(
+            step, 1_000
+        )  # at least one update, at most what is left
+
+    _, reports = _train(tiny(), pictures, unseen, decide)
+    assert asked == [0, 3, 4, 5, 9]
+    assert [(r.step, len(r.g_loss)) for r in reports] == [(3, 3), (4, 1), (5, 1), (9, 4), (12, 3)]
 
 
 def test_the_same_seed_is_the_same_run_and_another_seed_another(tiny, pictures, unseen):
@@ -123,19 +142,39 @@ def test_without_unseen_pictures_their_probability_is_not_known(tiny, pictures, 
     assert math.isnan(reports[0].prob_held_out)
 
 
-def test_a_positive_logit_comes_to_mean_real(tiny, pictures, unseen):
+@pytest.mark.parametrize(
+    ("loss", "sure"), [("logistic", 0.6), ("hinge", 0.6), ("least-squares", 0.55)]
+)
+def test_a_positive_logit_comes_to_mean_real(tiny, pictures, unseen, loss, sure):
     # the generator stands still, so the discriminator must win, and in this direction
-    config = tiny(updates=100, lr_g=0.0, lr_d=0.02, constant_share=1.0)
+    config = tiny(updates=100, lr_g=0.0, lr_d=0.02, constant_share=1.0, loss=loss)
     _, (report,) = _train(config, pictures, unseen, block=100)
-    assert float(report.prob_real[-5:].mean()) > 0.6
+    assert float(report.prob_real[-5:].mean()) > sure
     assert float(report.prob_fake[-5:].mean()) < 0.45
-    assert float(report.d_loss[-1]) < 0.8 * float(report.d_loss[0])
+    assert float(report.d_loss[-5:].mean()) < 0.8 * float(report.d_loss[0])
 
 
-def test_the_first_losses_are_those_of_an_undecided_pair(tiny, pictures, unseen):
-    _, reports = _train(tiny(), pictures, unseen)
-    assert float(reports[0].d_loss[0]) == pytest.approx(2 * math.log(2), abs=0.2)
-    assert float(reports[0].g_loss[0]) == pytest.approx(math.log(2), abs=0.2)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_g_comes_to_be_called_real_by_a_discriminator_that_stands_still(
+    tiny, pictures, unseen, loss
+):
+    config = tiny(updates=100, lr_g=0.02, lr_d=0.0, constant_share=1.0, loss=loss)
+    state = trainer.new_state(config, CPU)
+    with torch.no_grad():
+        state.discriminator.to_logit.weight.mul_(100)  # it has an opinion
+    (report,) = trainer.train(state, pictures, unseen, 100)
+    assert float(report.prob_fake[-5:].mean()) > float(report.prob_fake[0]) + 0.04
+    assert float(report.g_loss[-5:].mean()) < float(report.g_loss[0]) - 0.2
+
+
+@pytest.mark.parametrize(
+    ("loss", "of_d", "of_g"),
+    [("logistic", 2 * math.log(2), math.log(2)), ("hinge", 2.0, 0.0), ("least-squares", 1.0, 0.5)],
+)
+def test_the_first_losses_are_those_of_an_undecided_pair(tiny, pictures, unseen, loss, of_d, of_g):
+    _, reports = _train(tiny(loss=loss), pictures, unseen)
+    assert float(reports[0].d_loss[0]) == pytest.approx(of_d, abs=0.2)
+    assert float(reports[0].g_loss[0]) == pytest.approx(of_g, abs=0.2)
 
 
 def test_another_number_of_pictures_than_configured_is_refused(tiny, pictures, unseen):
@@ -302,6 +341,139 @@ def test_a_checkpoint_without_its_step_is_incomplete(tiny, tmp_path):
         trainer.load_checkpoint(path, tiny(), CPU)
 
 
+# --- going on with other settings ----------------------------------------------------------
+
+
+def _half_way(tmp_path, config, pictures, unseen, step=5):
+    """The path of a checkpoint after ``step`` updates, and the state it was made of."""
+    state = trainer.new_state(config, CPU)
+    next(trainer.train(state, pictures, unseen, block=step))
+    path = tmp_path / f"{step}.safetensors"
+    trainer.save_checkpoint(path, state, {"note": torch.tensor([7])})
+    return path, state
+
+
+@pytest.mark.parametrize("changes", [{}, {"augment": "fixed"}, {"augment": "adaptive"}])
+def test_going_on_with_the_same_settings_is_going_on(tmp_path, tiny, pictures, unseen, changes):
+    config = tiny(**changes, augment_ramp=80, augment_target=-1.0)  # soon at its most
+    whole, _ = _train(config, pictures, unseen)
+    path, _ = _half_way(tmp_path, config, pictures, unseen)
+    loaded, _ = trainer.load_checkpoint(path, config, CPU)
+    state, extra = trainer.continue_from(path, config, CPU)
+    assert extra["note"].tolist() == [7]
+    _assert_same(_everything(state), _everything(loaded))
+    assert torch.equal(state.gauges, loaded.gauges)
+    list(trainer.train(state, pictures, unseen))
+    _assert_same(_everything(state), _everything(whole))
+    assert torch.equal(state.gauges, whole.gauges)
+
+
+def test_going_on_keeps_what_was_learned_and_follows_the_new_settings(
+    tmp_path, tiny, pictures, unseen
+):
+    path, before = _half_way(tmp_path, tiny(), pictures, unseen)
+    config = tiny(
+        size=30,
+        batch_size=4,
+        updates=9,
+        seed=3,
+        loss="hinge",
+        lr_g=5e-3,
+        lr_d=7e-3,
+        beta1=0.3,
+        ema_decay=0.2,
+        constant_share=0.0,
+    )
+    state, _ = trainer.continue_from(path, config, CPU)
+    ours, theirs = _everything(state), _everything(before)
+    for name in ("optimizer_g.lr", "optimizer_d.lr"):
+        del ours[name], theirs[name]
+    _assert_same(ours, theirs)
+    assert torch.equal(state.gauges[1:], before.gauges[1:])
+    assert bool(state.gauges[1:].abs().min() > 0)
+    assert state.config == config and state.optimizer_d.param_groups[0]["betas"] == (0.3, 0.999)
+
+    # the next update, by hand
+    twin, _ = trainer.continue_from(path, config, CPU)
+    drawn, index = trainer.draws(config, 5, 1), trainer.batch_indices(config, 5, 1)
+    real = trainer.from_uint8(pictures[:30][index[0]])
+    assert real.shape[0] == 4
+    record = trainer.train_step(
+        twin, real, trainer.Draws(drawn.z[0], None), trainer.rates(config, 5)
+    )
+    report = next(trainer.train(state, pictures[:30], unseen, block=1))
+    assert (report.step, report.total) == (6, 9)
+    assert float(report.d_loss[0]) == float(record[1]) == pytest.approx(2.0, abs=0.3)
+    assert state.optimizer_g.param_groups[0]["lr"] == pytest.approx(5e-3 * 4 / 9)
+    _assert_same(_everything(state), _everything(twin))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({}, {"augment": "fixed", "augment_probability": 0.3}, 0.3),
+        ({"augment": "fixed"}, {}, 0.0),
+        ({"augment": "fixed"}, {"augment": "fixed", "augment_probability": 0.3}, 0.3),
+        ({"augment": "fixed"}, {"augment": "adaptive"}, 0.0),
+        ({"augment": "adaptive"}, {"augment": "fixed"}, 0.8),
+        ({"augment": "adaptive"}, {"augment": "adaptive"}, 0.5),
+        ({"augment": "adaptive"}, {"augment": "adaptive", "augment_probability": 0.2}, 0.2),
+    ],
+)
+def test_the_probability_of_augmentation_follows_the_new_settings(
+    tmp_path, tiny, before, after, expected
+):
+    state = trainer.new_state(tiny(**before), CPU)
+    if before == {"augment": "adaptive"}:
+        state.gauges[0] = 0.5
+    state.gauges[1:] = torch.tensor([0.1, 0.2, -0.3])
+    trainer.save_checkpoint(tmp_path / "c", state)
+    state, _ = trainer.continue_from(tmp_path / "c", tiny(**after), CPU)
+    assert state.gauges.tolist() == pytest.approx([expected, 0.1, 0.2, -0.3])
+
+
+def test_where_a_state_was_continued_stays_with_it(tmp_path, tiny, pictures, unseen):
+    first, second, third = tiny(), tiny(lr_g=2e-3), tiny(lr_g=2e-3, updates=20)
+    path, fresh = _half_way(tmp_path, first, pictures, unseen)
+    assert fresh.continued_from == ()
+    assert trainer.load_checkpoint(path, first, CPU)[0].continued_from == ()
+    state, _ = trainer.continue_from(path, second, CPU)
+    next(trainer.train(state, pictures, unseen, block=lambda step: 2))
+    trainer.save_checkpoint(path, state)
+    state, _ = trainer.continue_from(path, third, CPU)
+    trainer.save_checkpoint(path, state)
+    state, _ = trainer.load_checkpoint(path, third, CPU)
+    assert state.continued_from == (
+        {"config": first.to_dict(), "step": 5},
+        {"config": second.to_dict(), "step": 7},
+    )
+
+
+def test_other_networks_or_an_end_that_is_past_are_refused(
+    tmp_path, tiny, tiny_model, pictures, unseen
+):
+    path, _ = _half_way(tmp_path, tiny(), pictures, unseen)
+    wider = tiny(model=replace(tiny_model, hidden_units=9, d_norm="none"))
+    with pytest.raises(ConfigError, match="hidden_units: 8 there, 9 here; d_norm: 'batch' there"):
+        trainer.continue_from(path, wider, CPU)
+    for updates in (4, 5):
+        with pytest.raises(ConfigError, match=rf"5 updates behind .* end at {updates}; raise upd"):
+            trainer.continue_from(path, tiny(updates=updates), CPU)
+    with pytest.raises(ConfigError, match="end at 5; raise epochs=1"):
+        trainer.continue_from(path, tiny(budget="epochs", epochs=1), CPU)
+    assert trainer.continue_from(path, tiny(updates=6), CPU)[0].step == 5
+    with pytest.raises(CheckpointError, match="is missing"):
+        trainer.continue_from(tmp_path / "none", tiny(), CPU)
+
+
+def test_weights_that_are_no_numbers_are_known(tiny):
+    state = trainer.new_state(tiny(), CPU)
+    assert trainer.is_finite(state)
+    with torch.no_grad():
+        state.discriminator.to_logit.weight[0, 0] = math.inf
+    assert not trainer.is_finite(state)
+
+
 # --- devices -------------------------------------------------------------------------------
 
 
@@ -390,7 +562,11 @@ def test_fakes_are_changed_in_the_same_precision_as_real_pictures(tiny, pictures
     assert inside.dtype == torch.float32 and torch.equal(inside, alone)
 
 
-@pytest.mark.parametrize("changes", [HARD, {"r1_gamma": 0.5}], ids=["augmented", "r1"])
+@pytest.mark.parametrize(
+    "changes",
+    [HARD, {"r1_gamma": 0.5}, {"loss": "hinge"}, {"loss": "least-squares"}],
+    ids=["augmented", "r1", "hinge", "squares"],
+)
 def test_every_option_changes_what_is_learned_and_stays_resumable(
     tmp_path, tiny, pictures, unseen, changes
 ):
@@ -554,11 +730,11 @@ def test_a_capture_that_breaks_half_way_leaves_d_able_to_learn(tiny, pictures, u
     monkeypatch.setattr(trainer, "updater", captured_step)
     real, calls = trainer.losses.generator_loss, []
 
-    def broken(logits):
+    def broken(logits, loss):
         calls.append(1)
         if len(calls) == trainer.CapturedStep._WARM_UP + 1:  # the pass that is captured
             raise RuntimeError("operation not permitted when stream is capturing")
-        return real(logits)
+        return real(logits, loss)
 
     monkeypatch.setattr(trainer.losses, "generator_loss", broken)
     with pytest.warns(UserWarning, match="not permitted"):

@@ -248,3 +248,23 @@ def test_models_of_stacked_digits_are_not_among_the_amounts_of_data(monkeypatch,
     app = open_page()
     assert not app.exception and not app.error
     assert not any("777" in option for option in app.select_slider(key="size").options)
+
+
+def test_a_run_that_changed_its_settings_on_the_way_is_not_a_standard_one(monkeypatch, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(gan.judge.PRETRAINED, runs / "mine")
+    monkeypatch.setattr(zoo, "RUNS", runs)
+    monkeypatch.setattr(zoo.list_models, "__defaults__", (gan.judge.PRETRAINED, runs))
+    manifest = json.loads((runs / "mine" / "manifest.json").read_text())
+    before = {"config": manifest["models"][0]["config"] | {"lr_g": 0.5}, "step": 100}
+    for index, entry in enumerate(manifest["models"]):
+        entry["config"] |= {"size": 776 + index % 2}
+        if index % 2:
+            entry["provenance"] = entry["provenance"] | {"continued_from": [before]}
+    (runs / "mine" / "manifest.json").write_text(json.dumps(manifest))
+    assert {776, 777} < {card.size for card in zoo.list_models()}
+    app = open_page()
+    assert not app.exception and not app.error
+    options = app.select_slider(key="size").options
+    assert any("776" in option for option in options)
+    assert not any("777" in option for option in options)

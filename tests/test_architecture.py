@@ -18,6 +18,7 @@ FLOORS = (
     "evaluation parallel speed",
     "run",
     "zoo cluster",
+    "bundle",
     "explorer bench sweep",
     "cli __main__",
 )

@@ -82,6 +82,7 @@ FIGURES = (
 )
 _SHARES = ("legible", "precision", "recall", "coverage")
 _MOST = 1e12  # no figure, loss or count of ours is larger
+_NO_LESS = -1e-6  # a divergence of nearly 0, rounded
 _CHUNK = 1 << 16
 _END = struct.Struct("<4s4H2LH")  # the last bytes of a zip: what it holds, and where the list is
 _ZIP64 = b"PK\x06\x07"
@@ -431,11 +432,16 @@ def _check_entry(entry: Any) -> TrainConfig:
         f"provenance is {_shown(provenance)}, where an object of at most 50 entries belongs",
     )
     for key, value in provenance.items():
+        where = f"provenance.{_shown(key)}"
         _text(key, "a name in provenance", 50)
-        if isinstance(value, str):
-            _text(value or " ", f"provenance.{key}", 500)
-        elif value is not None and not isinstance(value, bool):
-            _number(value, f"provenance.{key}")
+        if key in ("seconds", "together"):
+            _number(value, where, 0.0)
+        elif isinstance(value, str) or key in TRAVELS:
+            _text(
+                " " if value == "" else value, where, 500
+            )  # nothing may be known, as of the commit
+        elif value is not None:
+            _number(int(value) if isinstance(value, bool) else value, where)
     _check_evaluation(entry["evaluation"], f"test{run.reference_images(config)}")
     rows = _list(entry["seeds"], "seeds", 1, 1_000)
     for row in rows:
@@ -495,8 +501,7 @@ def _check_evaluation(value: Any, reference: str) -> None:
         _text(name, "a name in evaluation.figures", 30)
         where = f"evaluation.figures.{name}"
         _object(figure, where, ("value", "spread", "n", "draws"))
-        limits = (0.0, 1.0) if name in _SHARES else (-_MOST, _MOST)
-        _number(figure["value"], f"{where}.value", *limits)
+        _number(figure["value"], f"{where}.value", 0.0, 1.0 if name in _SHARES else _MOST)
         _number(figure["spread"], f"{where}.spread", 0.0)
         _whole(figure["n"], f"{where}.n", 1)
         _whole(figure["draws"], f"{where}.draws", 1)
@@ -512,7 +517,7 @@ def _check_evaluation(value: Any, reference: str) -> None:
         where = "evaluation.modes"
         modes = _object(found["modes"], where, ("modes", "kl", "legible", "n"))
         _whole(modes["modes"], f"{where}.modes", 0, stacked.MODES)
-        _number(modes["kl"], f"{where}.kl")
+        _number(modes["kl"], f"{where}.kl", _NO_LESS)
         _number(modes["legible"], f"{where}.legible", 0.0, 1.0)
         _whole(modes["n"], f"{where}.n", 1)
 
@@ -525,7 +530,7 @@ def _check_row(value: Any) -> None:
         _number(row[name], f"seeds.{name}", 0.0, 1.0)
     for name in ("fd", "seconds", "kl"):
         if name in row:
-            _number(row[name], f"seeds.{name}")
+            _number(row[name], f"seeds.{name}", _NO_LESS)
     if "modes" in row:
         _whole(row["modes"], "seeds.modes", 0, stacked.MODES)
     for kind in _list(row["verdicts"], "seeds.verdicts", 1, 4):
@@ -553,8 +558,8 @@ def _check_evidence(value: Any, updates: int) -> int:
         _object(moment, "a moment", ("step", "counts", "fd", "spread"))
         for count in _list(moment["counts"], "moments.counts", 10, 10):
             _whole(count, "moments.counts")
-        _number(moment["fd"], "moments.fd")
-        _number(moment["spread"], "moments.spread")
+        _number(moment["fd"], "moments.fd", 0.0)
+        _number(moment["spread"], "moments.spread", 0.0)
     _rising([moment["step"] for moment in moments], "moments.step", updates)
     return len(moments)
 

@@ -25,6 +25,8 @@ from tqdm import tqdm
 
 from gan import (
     bench,
+    bundle,
+    checkpoint,
     data,
     estimate,
     evaluation,
@@ -63,10 +65,17 @@ _SETTINGS = (
     "data_seed",
 )
 
+#: What the verbs of ``zoo`` take that make a model one file, and a file a model.
+_CARRIES = {"export": ("NAME", "FILE"), "import": ("FILE",)}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    if not hasattr(options, "names") or any(word.startswith("-") for word in rest):
+        parser.parse_args(arguments)  # ends with what it does not know
+    elif rest:  # argparse stops to take names at the first option between them
+        options.names += rest
     torch.set_flush_denormal(True)  # denormal numbers make a collapsed run many times slower
     if getattr(options, "threads", None):
         torch.set_num_threads(options.threads)
@@ -158,9 +167,11 @@ def _parser() -> argparse.ArgumentParser:
     zoo_parser = command("zoo", _zoo, "List, check or rebuild the pretrained models.")
     zoo_parser.add_argument(
         "verb",
-        choices=("list", "verify", "build", "score"),
-        help="score: measure finished runs anew, after the judge or a measure has changed",
+        choices=("list", "verify", "build", "score", *_CARRIES),
+        help="score: measure finished runs anew, after the judge or a measure has changed; "
+        "export NAME FILE: a model as one file; import FILE: into runs/",
     )
+    zoo_parser.add_argument("names", nargs="*", metavar="NAME FILE", help="of export and import")
     zoo_parser.add_argument("--markdown", action="store_true", help="list as the README's table")
     zoo_parser.add_argument("--source", default="mnist")
     zoo_parser.add_argument("--sizes", type=_size, nargs="+", default=list(zoo.ZOO_SIZES))
@@ -510,6 +521,23 @@ def _train_judge(
 
 
 def _zoo(options: argparse.Namespace) -> tuple[Any, str]:
+    taken = _CARRIES.get(options.verb, ())
+    if len(options.names) != len(taken):
+        raise ConfigError(
+            f"zoo {options.verb} takes {' and '.join(taken) or 'no name and no file'}, not "
+            f"{' '.join(options.names) or 'nothing'}; write: "
+            f"python -m gan zoo {' '.join((options.verb, *taken))}"
+        )
+    if options.verb == "export":
+        return _zoo_export(options)
+    if options.verb == "import":
+        card = bundle.install(bundle.read_file(Path(options.names[0])), zoo.RUNS)
+        folder = str(card.path.parent)
+        result = {**_card_row(card), "folder": folder}
+        told = (
+            f"{card.provenance['imported_name']} is in {folder}; its figures are what the file says"
+        )
+        return result, f"{told}\n{_card_line(card)}"
     if options.verb == "list":
         cards = zoo.list_models(options.out)
         if options.markdown:
@@ -561,6 +589,16 @@ def _zoo(options: argparse.Namespace) -> tuple[Any, str]:
     return {"done": done, "total": len(configs), "failed": failed}, "\n".join([text, *failed])
 
 
+def _zoo_export(options: argparse.Namespace) -> tuple[Any, str]:
+    name, path = options.names[0], Path(options.names[1])
+    content = bundle.pack(zoo.find(name, zoo.list_models(options.out)))
+    if path.exists() and (not path.is_file() or bundle.read_file(path) != content):
+        raise ConfigError(f"{path} is there and is something else; name another file, or remove it")
+    checkpoint.write_atomically(path, content)
+    result = {"name": name, "file": str(path), "bytes": len(content)}
+    return result, f"{name} is in {path}, {len(content):,} bytes"
+
+
 def _card_row(card: zoo.ModelCard) -> dict[str, Any]:
     figures = {name: figure.value for name, figure in card.metrics.figures.items()}
     modes = card.metrics.modes
@@ -573,6 +611,7 @@ def _card_row(card: zoo.ModelCard) -> dict[str, Any]:
         "step": card.step,
         "seed": card.seed,
         "seeds": card.seeds,
+        "imported": zoo.is_imported(card),
         "verdicts": [v.kind for v in card.metrics.verdicts()],
         **figures,
         **({} if modes is None else {"modes": modes.modes, "kl": modes.kl}),
@@ -585,6 +624,7 @@ def _card_line(card: zoo.ModelCard) -> str:
     return (
         f"{card.name:38} update {card.step:6,}  {card.seeds} seed(s)  FD {row['fd']:7.2f}  "
         f"legible {row['legible']:6.1%}  coverage {row['coverage']:.2f}  {modes}{', '.join(row['verdicts'])}"
+        f"{'  (imported)' if row['imported'] else ''}"
     )
 
 

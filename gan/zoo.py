@@ -81,7 +81,7 @@ def list_models(root: Path = PRETRAINED, runs: Path | None = RUNS) -> list[Model
     cannot be read is left out.
     """
     cards = read_manifest(root)
-    for manifest in sorted(runs.glob(f"*/{run.MANIFEST}")) if runs and runs.is_dir() else []:
+    for manifest in sorted(runs.glob(f"[!.]*/{run.MANIFEST}")) if runs and runs.is_dir() else []:
         try:
             cards += read_manifest(manifest.parent)
         except CheckpointError:
@@ -138,6 +138,12 @@ def find(name: str, cards: Sequence[ModelCard]) -> ModelCard:
             return card
     known = ", ".join(card.name for card in cards) or "none"
     raise ConfigError(f"model {name!r} is not in the zoo; there are: {known}")
+
+
+def is_imported(card: ModelCard) -> bool:
+    """Whether a model came as a file from elsewhere (`gan.bundle`). Its figures are then what that file
+    says: nobody measured them here."""
+    return "imported" in card.provenance
 
 
 def open_model(card: ModelCard) -> Model:

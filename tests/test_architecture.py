@@ -18,6 +18,7 @@ FLOORS = (
     "evaluation parallel speed",
     "run",
     "zoo cluster estimate",
+    "bundle",
     "explorer bench sweep",
     "cli __main__",
 )

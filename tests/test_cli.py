@@ -291,6 +291,76 @@ def test_zoo_verify_fails_where_a_file_was_altered(capsys, finished, tmp_path):
     assert answer["failed"] >= 1 and "model.safetensors" in answer["complaints"][0]
 
 
+def test_a_model_goes_into_one_file_and_comes_back(capsys, finished, tmp_path):
+    card = zoo.read_manifest(finished)[0]
+    out = ("--out", str(finished))
+    told = _answer(capsys, "zoo", "export", "finished", "one.zip", *out)
+    size = (tmp_path / "one.zip").stat().st_size
+    assert told == {"name": "finished", "file": "one.zip", "bytes": size}
+    answer = _answer(capsys, "zoo", "import", "one.zip")
+    name = f"import-{card.sha256[:12]}-final"
+    assert (answer["name"], answer["folder"]) == (name, f"runs/{name}")
+    assert answer["imported"] and answer["fd"] == card.metrics.figures["fd"].value
+    rows = _answer(capsys, "zoo", "list", *out)
+    # the run's own models, then what was imported; people are told as well
+    assert [row["imported"] for row in rows] == [False] * (len(rows) - 1) + [True]
+    assert cli.main(["zoo", "list", *out]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.endswith("(imported)") for line in lines] == [row["imported"] for row in rows]
+    assert cli.main(["zoo", "import", "one.zip"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"finished is in runs/{name}; its figures are what the file says")
+    assert printed.rstrip().endswith("(imported)")
+
+
+def test_an_export_replaces_nothing_but_itself(capsys, finished, tmp_path):
+    line = ("zoo", "export", "finished", "one.zip", "--out", str(finished))
+    _answer(capsys, *line)
+    before = (tmp_path / "one.zip").read_bytes()
+    _answer(capsys, *line)
+    assert (tmp_path / "one.zip").read_bytes() == before
+    (tmp_path / "one.zip").write_bytes(b"mine")
+    assert "one.zip is there and is something else" in _error(capsys, *line)
+    assert (tmp_path / "one.zip").read_bytes() == b"mine"
+    (tmp_path / "folder").mkdir()
+    assert "folder is there" in _error(capsys, *line[:3], "folder", *line[4:])
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("zoo export", "takes NAME and FILE, not nothing"),
+        ("zoo export finished", "zoo export takes NAME and FILE, not finished"),
+        ("zoo export a b c", "not a b c; write: python -m gan zoo export NAME FILE"),
+        ("zoo import", "zoo import takes FILE"),
+        ("zoo import a b", "zoo import takes FILE, not a b"),
+        ("zoo list a", "zoo list takes no name and no file, not a"),
+        ("zoo import nowhere.zip", "nowhere.zip cannot be read"),
+        ("zoo export nobody x.zip", "'nobody' is not in the zoo"),
+    ],
+)
+def test_export_and_import_say_what_they_take(capsys, line, named, tmp_path):
+    assert named in _error(capsys, *line.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_import_of_something_else_is_one_line_and_leaves_nothing(capsys, tmp_path):
+    (tmp_path / "page.zip").write_bytes(b"<html>")
+    assert "a web page; ask for the file again" in _error(capsys, "zoo", "import", "page.zip")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.zip"]
+
+
+def test_options_may_stand_before_and_between_the_names(capsys, finished, tmp_path):
+    before = ["zoo", "export", "--json", "finished", "--out", str(finished), "one.zip"]
+    assert cli.main(before) == 0
+    assert json.loads(capsys.readouterr().out)["file"] == "one.zip"
+    for line in (["zoo", "export", "finished", "--colour"], ["bench", "app", "more"]):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(line)
+        assert caught.value.code == 2
+        assert "unrecognized arguments" in capsys.readouterr().err
+
+
 def test_zoo_without_a_manifest_is_one_line(capsys, tmp_path):
     assert "manifest.json is missing" in _error(capsys, "zoo", "list", "--out", str(tmp_path))
 

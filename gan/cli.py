@@ -47,6 +47,7 @@ from gan.config import (
     RECIPES,
     Budget,
     TrainConfig,
+    has_digits,
     recipe_config,
     source_channels,
 )
@@ -63,6 +64,7 @@ _SETTINGS = (
     "loss",
     "seed",
     "data_seed",
+    "img_size",
 )
 
 #: What the verbs of ``zoo`` take that make a model one file, and a file a model.
@@ -123,6 +125,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--loss", choices=LOSSES, help="default logistic")
     train.add_argument("--seed", type=int, help="default 0")
     train.add_argument("--data-seed", type=int, help="which images make up the subset (default 0)")
+    train.add_argument(
+        "--img-size",
+        type=int,
+        help="side in pixels, a multiple of 4 from 16 to 64; only of folder:PATH (default 28)",
+    )
     train.add_argument(
         "--config",
         type=Path,
@@ -288,6 +295,8 @@ def _trained(config: TrainConfig, folder: Path) -> tuple[dict[str, Any], str]:
     lines = [f"{folder}: {config.total_updates:,} updates on {config.size:,} images"]
     if config.source.partition(":")[0] not in ("mnist", "stacked"):
         lines.append("judged against the handwriting of MNIST: of other pictures that says little")
+    if not has_digits(config.source):
+        lines.append("spread and contrast are against those of the training images")
     for card in cards:
         lines += [f"{card.snapshot} (update {card.step:,}):", *_score_lines(card.metrics)]
     result = {
@@ -307,6 +316,8 @@ def _what_and_where(options: argparse.Namespace) -> tuple[list[TrainConfig], lis
     if options.config is None:
         stacks = source_channels(given.get("source", "mnist")) > 1
         size = {"size": data.STACKED_SIZE if stacks else 600}
+        if "img_size" in given:
+            given["model"] = {"img_size": given.pop("img_size")}
         config = recipe_config(given.pop("recipe", "plain"), **(size | given))
         configs, folders = [config], [zoo.run_folder(config, zoo.RUNS)]
     elif given:
@@ -363,8 +374,10 @@ def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
         return _evaluate_modes(options, config, generator)
     draws = evaluation.DRAWS if options.draws is None else options.draws
     training = held_out = None
-    if options.copies:
-        singles = data.load_singles(config.source, config.size, config.data_seed)
+    digits = has_digits(config.source)
+    if options.copies or not digits:  # other pictures are measured against their training images
+        side = config.model.img_size
+        singles = data.load_singles(config.source, config.size, config.data_seed, side)
         training, held_out = (part.images for part in singles)
     with tqdm(total=draws, unit="draw", disable=None) as bar:
         scored = evaluation.evaluate(
@@ -376,6 +389,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[Any, str]:
             draws=draws,
             training_images=training,
             held_out_images=held_out,
+            digits=digits,
             progress=lambda done, total: bar.update(done - bar.n),
         )
     result = scored.to_dict() | {"verdicts": [v.kind for v in scored.verdicts()]}

@@ -7,6 +7,8 @@
 
 and two that are no failure of these kinds: ``rough`` (all digits, many of them unclear) and
 ``healthy``. ``unsure`` says that there are too few samples to tell. One model can show several.
+Of pictures that are no digits only the first and the last can be told; ``not_digits`` says that
+neither was seen.
 This module decides from measured numbers only; `gan.evaluation` measures. Each verdict carries
 its numbers, and says three things: what is seen, what was measured, what it may mean.
 """
@@ -16,11 +18,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from gan.metrics import wilson_interval
 
-Kind = Literal["one_picture", "noise", "few_kinds", "copies", "rough", "healthy", "unsure"]
+Kind = Literal[
+    "one_picture", "noise", "few_kinds", "copies", "rough", "healthy", "unsure", "not_digits"
+]
 
 MIN_SAMPLES = 300
 MIN_LEGIBLE = 381  # legible ones: from here on a digit never seen is below 1 % (Wilson)
@@ -55,13 +59,16 @@ class CopyFigures:
 class Measures:
     """What a verdict is decided on. ``counts``: samples of n read as 0..9 with confidence 0.9;
     ``spread``: median distance of two samples over that of two real test digits;
-    ``contrast``: pixel deviation within a sample over that within a real digit (grey: near 0)."""
+    ``contrast``: pixel deviation within a sample over that within a real digit (grey: near 0).
+    ``digits=False``: trained on other pictures; spread and contrast are over those of its training
+    images, and the counts decide nothing."""
 
     n: int
     counts: tuple[int, ...]
     spread: float
     contrast: float
     copies: CopyFigures | None = None  # None where the training images were not at hand
+    digits: bool = True
 
     @property
     def legible(self) -> float:
@@ -75,9 +82,15 @@ class Verdict:
     kind: Kind
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def key(self) -> str:
+        """Of its words: what speaks of digits has a form for other pictures, as "copies/other"."""
+        other = f"{self.kind}/other"
+        return other if other in ENGLISH and not self.facts.get("digits", True) else self.kind
+
     def words(self, templates: Mapping[str, Words] | None = None) -> Words:
         """The sentences of this verdict. ``templates`` of another language have the keys of `ENGLISH`."""
-        template = (templates or ENGLISH)[self.kind]
+        template = (templates or ENGLISH)[self.key]
         return Words(*(text.format(**self.facts) for text in template))
 
 
@@ -125,7 +138,8 @@ def missing_digits(counts: tuple[int, ...]) -> list[int]:
 
 def diagnose(measures: Measures) -> list[Verdict]:
     """The findings, the gravest first; never empty. ``unsure`` alone where there are fewer than
-    `MIN_SAMPLES` samples, or too few legible ones to miss a digit among."""
+    `MIN_SAMPLES` samples, or too few legible ones to miss a digit among. Of pictures that are no digits
+    it is ``one_picture``, ``copies`` or ``not_digits``, which a median and a share tell from few samples."""
     legible = measures.legible
     facts: dict[str, Any] = {
         "n": measures.n,
@@ -138,7 +152,10 @@ def diagnose(measures: Measures) -> list[Verdict]:
         "missing": "",
         "effective": effective_kinds(measures.counts),
         "needed": MIN_LEGIBLE,
+        "digits": measures.digits,
     }
+    if not measures.digits:
+        return [_diagnose_pictures(measures, facts)]
     if measures.n < MIN_SAMPLES:
         return [Verdict("unsure", facts)]
     if measures.spread < ONE_PICTURE_SPREAD and measures.contrast >= GREY_CONTRAST:
@@ -155,19 +172,34 @@ def diagnose(measures: Measures) -> list[Verdict]:
         named = missing or sorted(sorted(shown, key=lambda d: measures.counts[d])[:3])
         facts |= {"present": len(shown), "missing": ", ".join(map(str, named))}
         verdicts.append(Verdict("few_kinds", facts))
-    copies = measures.copies
-    if copies is not None:
-        facts = facts | {
-            "copied": copies.copied_share,
-            "copies_n": copies.n,
-        }
-        # the baseline is 1 % by construction; ask that the excess is no accident of the sample
-        sure = wilson_interval(copies.copied_share * copies.n, copies.n)[0] > COPIED_SHARE / 2
-        if copies.copied_share > COPIED_SHARE and sure:
-            verdicts.append(Verdict("copies", facts))
+    if _copies(measures.copies):
+        verdicts.append(Verdict("copies", facts | _copy_facts(measures.copies)))
     if not verdicts:
         verdicts.append(Verdict("rough" if legible < ROUGH_LEGIBLE else "healthy", facts))
     return verdicts
+
+
+def _diagnose_pictures(measures: Measures, facts: dict[str, Any]) -> Verdict:
+    """Without a classifier of what is drawn. Alike pictures need no contrast to be called so: what is
+    noise among such pictures is not known."""
+    facts = facts | {"checked": 1 if measures.copies is None else 2}
+    if measures.spread < ONE_PICTURE_SPREAD:
+        return Verdict("one_picture", facts)
+    if _copies(measures.copies):
+        return Verdict("copies", facts | _copy_facts(measures.copies))
+    return Verdict("not_digits", facts)
+
+
+def _copies(copies: CopyFigures | None) -> TypeGuard[CopyFigures]:
+    if copies is None:
+        return False
+    # the baseline is 1 % by construction; ask that the excess is no accident of the sample
+    sure = wilson_interval(copies.copied_share * copies.n, copies.n)[0] > COPIED_SHARE / 2
+    return copies.copied_share > COPIED_SHARE and sure
+
+
+def _copy_facts(copies: CopyFigures) -> dict[str, Any]:
+    return {"copied": copies.copied_share, "copies_n": copies.n}
 
 
 ENGLISH: dict[str, Words] = {
@@ -221,5 +253,27 @@ ENGLISH: dict[str, Words] = {
         "{read:,} of {n:,} samples could be read.",
         "A missing digit cannot be told from a rare one below {needed} legible samples.",
         "Draw more samples before concluding anything.",
+    ),
+    "one_picture/other": Words(
+        "One picture (total collapse)",
+        "Whatever the latent vector, nearly the same picture comes out.",
+        "Half of all pairs of {n:,} samples differ less than {spread:.0%} as much as two training images "
+        "do; their contrast is {contrast:.0%} of that of the training images.",
+        "With little contrast the training had hardly begun, or broke down. With much, the generator has "
+        "stopped listening to its input.",
+    ),
+    "copies/other": Words(
+        "Copies (memorisation)",
+        "Samples resemble the training images as unseen pictures hardly ever do.",
+        "{copied:.0%} of {copies_n:,} samples lie as close to a training image, compared with unseen "
+        "ones, as only 1 % of unseen pictures do.",
+        "Sharp pictures here are no proof of skill: part of the training set was learned by heart.",
+    ),
+    "not_digits": Words(
+        "No total collapse seen (no digits)",
+        "Different latent vectors give different pictures.",
+        "Half of all pairs of {n:,} samples differ at least {spread:.0%} as much as two training images do.",
+        "{checked} of 4 kinds of failure could be looked for: the judge reads handwritten digits only, and "
+        "copies are looked for among 2,000 pictures or more. How good the pictures are, the eye must say.",
     ),
 }

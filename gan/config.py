@@ -44,11 +44,19 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 AUGMENTATIONS = ("none", "fixed", "adaptive")
 LOSSES = ("logistic", "hinge", "least-squares")  # see gan.losses
+#: Sides in pixels that anyone's own pictures can be brought to. Those of all other sources have 28.
+FOLDER_SIDES = range(16, 65, 4)
 
 
 def source_channels(source: str) -> int:
     """Channels of the pictures of a source of `gan.data`: 3 for stacked digits, else 1."""
     return 3 if source.partition(":")[0] == "stacked" else 1
+
+
+def has_digits(source: str) -> bool:
+    """Whether the pictures of a source of `gan.data` are digits, which the judges can read: all but
+    the visitor's own."""
+    return source.partition(":")[0] != "folder"
 
 
 def _require(condition: bool, message: str) -> None:
@@ -212,6 +220,20 @@ class TrainConfig(_Plain):
             f"img_channels={self.model.img_channels} does not fit source={self.source!r}, whose "
             f"pictures have {channels}; give the model img_channels={channels}, or another source",
         )
+        side = self.model.img_size
+        if has_digits(self.source):
+            _require(
+                side == ModelConfig.img_size,
+                f"img_size={side} does not fit source={self.source!r}, whose pictures have "
+                f"{ModelConfig.img_size} x {ModelConfig.img_size} pixels; leave it out, or train on "
+                "folder:PATH, whose pictures are resized",
+            )
+        else:
+            _require(
+                side in FOLDER_SIDES,
+                f"img_size={side} is no side that pictures of a folder are resized to; choose a "
+                f"multiple of 4 from {FOLDER_SIDES[0]} to {FOLDER_SIDES[-1]}, such as 28 or 64",
+            )
         _require(
             self.size >= 2, f"size={self.size} is too small: batch normalisation needs 2 images"
         )

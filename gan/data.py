@@ -5,7 +5,8 @@ Sources
     ``stacked``      three training images of MNIST as the three channels of one picture: 1,000
                      combinations of digits; ``stacked:600`` takes them from the first 600 only
     ``drawn``        digits drawn from a font with random affine jitter: offline, labelled, endless
-    ``folder:PATH``  anyone's own pictures, turned grey and resized; sub-folders do not matter
+    ``folder:PATH``  anyone's own pictures, turned grey and resized to a square of 28 pixels a side
+                     or another; sub-folders do not matter
 
 Subsets of one seed are nested: the first 200 images are among the first 600, and those among
 the first 6,000. What a run of a given size never trains on is *held out*: it is what the
@@ -31,7 +32,7 @@ from torch import Tensor
 from gan.errors import DataError
 from gan.torchvision_compat import import_datasets
 
-RESOLUTION = 28  # pixels; every source delivers squares of this side
+RESOLUTION = 28  # pixels: the side of the squares, of a folder unless another is asked for
 FULL_SIZE = 60_000  # what "100 %" means: MNIST's training set
 STACKED_SIZE = 128_000  # training triples of stacked digits in the papers; see gan.stacked
 #: The sizes of the two articles, the percentages of the first counted against 60,000.
@@ -46,11 +47,12 @@ _STACKED_HELD_OUT = 10_000
 _FOLDER_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
 _FOLDER_MAX_FILES = 200_000
 _FOLDER_MAX_PIXELS = 50_000_000
+_FOLDER_MAX_SIDE = 256
 _FOLDER_HELD_OUT_SHARE = 0.1
 
 
 class Labelled(NamedTuple):
-    """images uint8 [N, C, 28, 28], white strokes (255) on black (0); labels int64 [N] or None.
+    """images uint8 [N, C, 28, 28] (of a folder [N, 1, S, S], its own pictures), white strokes (255) on black (0); labels int64 [N] or None.
     C is 3 for stacked digits, of which the label is the three-digit number, else 1."""
 
     images: Tensor
@@ -80,14 +82,18 @@ def parse_size(text: str) -> int:
     return count
 
 
-def load(source: str, size: int | None = None, seed: int = 0) -> Labelled:
+def load(
+    source: str, size: int | None = None, seed: int = 0, resolution: int = RESOLUTION
+) -> Labelled:
     """The first ``size`` training images of ``source`` in the order that ``seed`` draws.
 
     ``size=None`` means all of them: 60,000 for ``mnist`` and ``drawn``, 128,000 for ``stacked``,
-    every picture that is not held out for a folder. DataError when the source is unknown, missing,
-    damaged or too small.
+    every picture that is not held out for a folder. ``resolution``: side in pixels that the pictures
+    of a folder are brought to. DataError when the source is unknown, missing, damaged or too small, or
+    has no pictures of that resolution.
     """
     kind, rest = parse_source(source, seed)
+    _require_resolution(kind, source, resolution)
     if size is not None and size < 1:
         raise DataError(f"size {size} is not an amount of data; ask for at least 1 image")
     if kind == "mnist":
@@ -103,17 +109,20 @@ def load(source: str, size: int | None = None, seed: int = 0) -> Labelled:
     training, _ = _split_folder(Path(rest), seed)
     count = len(training) if size is None else size
     _require_available(count, len(training), source)
-    return Labelled(_read_pictures(training[:count]), None)
+    return Labelled(_read_pictures(training[:count], resolution), None)
 
 
-def load_held_out(source: str, size: int | None = None, seed: int = 0) -> Labelled:
+def load_held_out(
+    source: str, size: int | None = None, seed: int = 0, resolution: int = RESOLUTION
+) -> Labelled:
     """Images that ``load(source, size, seed)`` never contains.
 
     ``mnist``: the 10,000 test images, or past 60,000 the 5,000 of them that are not lent to
     training; ``stacked``: 10,000 triples of test images; ``drawn``: 10,000 others; a folder: the
-    tenth of its pictures that is kept apart.
+    tenth of its pictures that is kept apart, in the ``resolution`` asked for.
     """
     kind, rest = parse_source(source, seed)
+    _require_resolution(kind, source, resolution)
     if kind == "mnist":
         test = _read_mnist(train=False)
         if size is None or size <= FULL_SIZE:
@@ -124,7 +133,7 @@ def load_held_out(source: str, size: int | None = None, seed: int = 0) -> Labell
     if kind == "stacked":
         return stack(_read_mnist(train=False), _STACKED_HELD_OUT, seed, start=_STACKED_TOTAL)
     _, held_out = _split_folder(Path(rest), seed)
-    return Labelled(_read_pictures(held_out), None)
+    return Labelled(_read_pictures(held_out, resolution), None)
 
 
 def parse_source(source: str, seed: int = 0) -> tuple[str, str]:
@@ -158,6 +167,18 @@ def _require_available(asked: int, available: int, source: str) -> None:
         raise DataError(
             f"{asked:,} images were asked for, but {source} has {available:,} to train on; "
             f"ask for {available:,} or fewer"
+        )
+
+
+def _require_resolution(kind: str, source: str, resolution: int) -> None:
+    if kind != "folder" and resolution != RESOLUTION:
+        raise DataError(
+            f"{source} has pictures of {RESOLUTION} x {RESOLUTION} pixels, not {resolution}; "
+            "only those of folder:PATH come in other sizes"
+        )
+    if not 4 <= resolution <= _FOLDER_MAX_SIDE:
+        raise DataError(
+            f"resolution {resolution} is no side for a picture; give 4 to {_FOLDER_MAX_SIDE} pixels"
         )
 
 
@@ -254,12 +275,17 @@ def base_digits(source: str, seed: int = 0) -> Labelled:
     return digits
 
 
-def load_singles(source: str, size: int | None = None, seed: int = 0) -> tuple[Labelled, Labelled]:
+def load_singles(
+    source: str, size: int | None = None, seed: int = 0, resolution: int = RESOLUTION
+) -> tuple[Labelled, Labelled]:
     """(`load`, `load_held_out`), but of a stacked source the single digits: what a generated digit is
     compared with to see whether it is a copy."""
-    if parse_source(source, seed)[0] == "stacked":
+    kind = parse_source(source, seed)[0]
+    _require_resolution(kind, source, resolution)
+    if kind == "stacked":
         return base_digits(source, seed), _read_mnist(train=False)
-    return load(source, size, seed), load_held_out(source, size, seed)
+    training = load(source, size, seed, resolution)
+    return training, load_held_out(source, size, seed, resolution)
 
 
 # --- drawn ---------------------------------------------------------------------------------
@@ -346,7 +372,7 @@ def _split_folder(path: Path, seed: int) -> tuple[list[Path], list[Path]]:
     return shuffled[held_out:], shuffled[:held_out]
 
 
-def _grey(picture: Image.Image) -> Image.Image:
+def grey(picture: Image.Image) -> Image.Image:
     """Eight bits of grey. Pillow clips deeper greys at 255 instead of scaling them."""
     if picture.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
@@ -357,8 +383,10 @@ def _grey(picture: Image.Image) -> Image.Image:
     return picture.convert("L")
 
 
-def _read_pictures(files: list[Path]) -> Tensor:
-    pictures = np.empty((len(files), 1, RESOLUTION, RESOLUTION), dtype=np.uint8)
+def _read_pictures(files: list[Path], side: int) -> Tensor:
+    """uint8 [N, 1, side, side]. A picture that is no square is squeezed into one: cutting would lose what
+    lies at its ends (of a letter, strokes), bars would be learned along with the rest."""
+    pictures = np.empty((len(files), 1, side, side), dtype=np.uint8)
     for index, file in enumerate(files):
         try:
             with Image.open(file) as picture:
@@ -367,11 +395,11 @@ def _read_pictures(files: list[Path]) -> Tensor:
                         f"{file} has {picture.width} x {picture.height} pixels; "
                         f"at most {_FOLDER_MAX_PIXELS:,} are read: make it smaller"
                     )
-                grey = _grey(picture).resize((RESOLUTION, RESOLUTION), Image.Resampling.LANCZOS)
+                square = grey(picture).resize((side, side), Image.Resampling.LANCZOS)
         # Pillow reports damage as an OSError, and some of it as a SyntaxError or ValueError
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise DataError(
                 f"{file} cannot be read as a picture ({error}); remove or replace it"
             ) from error
-        pictures[index, 0] = np.asarray(grey)
+        pictures[index, 0] = np.asarray(square)
     return torch.from_numpy(pictures)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from gan import metrics, stacked
 from gan.collapse import CopyFigures, Measures, Verdict, diagnose
 from gan.errors import ConfigError
-from gan.images import from_uint8, one_channel
+from gan.images import for_judge, from_uint8, one_channel
 from gan.judge import Judge, Reference, read
 from gan.latents import sample_z
 from gan.stacked import ModeFigures
@@ -22,6 +22,7 @@ FIRST_SEED = 1_000_000  # latents of the evaluation; the app's seeds start at 0
 SAMPLES = 2_000
 DRAWS = 5
 _COPY_QUERIES = 1_000
+_LEAST = 1e-6  # of what is divided by
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class Evaluation:
     Of a model of stacked digits every sample is judged as one digit (`gan.images.one_channel`), and so
     are the copies; only ``spread`` is of whole pictures, for a collapse shows in them alone. ``modes``:
     how many of the 1,000 combinations it draws; None for others, and where it was not counted.
+
+    ``digits``: whether it was trained on digits. Where it was not, spread and contrast are 1 for the
+    training images (`in_units_of`), and what the judge reads, in pictures brought to 28 x 28 pixels,
+    says little: no verdict rests on it.
     """
 
     judge: str
@@ -57,6 +62,7 @@ class Evaluation:
     figures: dict[str, Figure]
     copies: CopyFigures | None
     modes: ModeFigures | None = None
+    digits: bool = True
 
     def measures(self) -> Measures:
         figures = self.figures
@@ -66,6 +72,7 @@ class Evaluation:
             figures["spread"].value,
             figures["contrast"].value,
             self.copies,
+            self.digits,
         )
 
     def verdicts(self) -> list[Verdict]:
@@ -81,6 +88,9 @@ class Evaluation:
             raise TypeError(f"figures must be a dictionary, not {type(values['figures']).__name__}")
         copies = values["copies"]
         modes = values.get("modes")  # written since there are stacked digits
+        digits = values.get("digits", True)  # written since other pictures are told from them
+        if not isinstance(digits, bool):
+            raise TypeError(f"digits must be true or false, not {digits!r}")
         return cls(
             judge=values["judge"],
             reference=values["reference"],
@@ -89,6 +99,7 @@ class Evaluation:
             figures={name: Figure(**figure) for name, figure in values["figures"].items()},
             copies=None if copies is None else CopyFigures(**copies),
             modes=None if modes is None else ModeFigures(**modes),
+            digits=digits,
         )
 
 
@@ -119,24 +130,34 @@ def evaluate(
     held_out_images: Tensor | None = None,
     mode_probabilities: Tensor | None = None,
     mode_samples: int = stacked.SAMPLES,
+    digits: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Scores ``draws`` lots of ``samples`` pictures from fixed latents; the same generator gets the
     same figures. With uint8 training and held-out images [N, 1, H, W] the copy check is made as
     well, with the ``mode_probabilities`` [1000] of stacked digits their modes are counted.
-    ConfigError for fewer than 200 samples or fewer than 2 draws, which have no spread."""
+    ``digits=False``: it was trained on other pictures; see `Evaluation`. ConfigError for fewer than 200
+    samples or fewer than 2 draws, which have no spread, and for other pictures without their training
+    images, which are what their spread is measured in."""
     if samples < 200 or draws < 2:
         raise ConfigError(
             f"samples={samples}, draws={draws}: a score needs at least 200 samples and 2 draws"
         )
+    if not digits:
+        if training_images is None:
+            raise ConfigError(
+                "pictures that are no digits can only be scored beside their training images; "
+                "give training_images"
+            )
+        reference = in_units_of(training_images, reference)
     values: dict[str, list[float]] = {}
     counts = [0] * 10
     first = None
     for draw in range(draws):
         images = sample_images(generator, latent_dim, FIRST_SEED + draw * samples, samples)
-        digits = one_channel(images)
-        first = digits if first is None else first
-        reading = read(judge, digits)
+        single = one_channel(images)
+        first = single if first is None else first
+        reading = read(judge, for_judge(images))
         drawn = reading.counts()
         counts = [a + b for a, b in zip(counts, drawn, strict=True)]
         prdc = metrics.precision_recall_density_coverage(reference.sample, reading.features)
@@ -146,7 +167,7 @@ def evaluate(
             "fd": metrics.frechet_distance_of_moments(*part, reference.mean, reference.cov),
             "vendi": metrics.vendi_score(reading.features + 1e-9),
             "spread": relative_spread(images, reference),
-            "contrast": metrics.contrast(digits) / reference.contrast,
+            "contrast": metrics.contrast(single) / reference.contrast,
             **prdc._asdict(),
         }
         for name, value in row.items():
@@ -167,6 +188,7 @@ def evaluate(
         figures={name: _figure(lots, samples) for name, lots in values.items()},
         copies=copies,
         modes=modes,
+        digits=digits,
     )
 
 
@@ -185,6 +207,19 @@ def evaluate_modes(
         return sample_images(generator, latent_dim, FIRST_SEED + start, count)
 
     return stacked.count_modes(judge, stacked.in_chunks(draw, samples, progress), probabilities)
+
+
+def in_units_of(training_images: Tensor, reference: Reference) -> Reference:
+    """``reference`` with spread and contrast of uint8 ``training_images`` [N, C, H, W] in the place of
+    those of digits, for samples of their resolution. N >= 2. Where they are all alike (spread 0), samples
+    that differ at all are not called less varied than they."""
+    pixels = from_uint8(training_images)
+    whole = math.sqrt(pixels.shape[1])  # `relative_spread` takes a reference of one channel
+    return replace(
+        reference,
+        pixel_spread=max(metrics.pairwise_spread(pixels) / whole, _LEAST),
+        contrast=max(metrics.contrast(pixels), _LEAST),
+    )
 
 
 def relative_spread(images: Tensor, reference: Reference) -> float:

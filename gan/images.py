@@ -7,8 +7,11 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
+
+JUDGED_SIDE = 28  # pixels: what the judges read
 
 
 def to_uint8(images: Tensor) -> np.ndarray:
@@ -31,6 +34,15 @@ def one_channel(images: Tensor) -> Tensor:
     count, channels = images.shape[:2]
     index = torch.arange(count, device=images.device)
     return images[index, index % channels].unsqueeze(1)
+
+
+def for_judge(images: Tensor) -> Tensor:
+    """float images [N, C, H, W] -> [N, 1, 28, 28], what a judge reads: `one_channel`, every pixel the
+    mean of those it covers. Pictures of 28 x 28 keep their pixels."""
+    single = one_channel(images)
+    if single.shape[-2:] == (JUDGED_SIDE, JUDGED_SIDE):
+        return single
+    return F.adaptive_avg_pool2d(single, JUDGED_SIDE)
 
 
 def grid(pixels: np.ndarray, columns: int, gap: int = 2, background: int = 0) -> np.ndarray:

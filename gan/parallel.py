@@ -30,8 +30,8 @@ def together(config: TrainConfig) -> tuple[object, ...]:
     loss, as every other setting, is the same), and have as many updates and images in a batch."""
     standard = TrainConfig()
     same = ("seed", "size", "data_seed", "budget", "epochs", "updates")
-    # a source that the networks have the channels for
-    source = standard.source if source_channels(config.source) == 1 else "stacked"
+    # a source that the networks have the channels and the side for
+    source = "folder:any" if source_channels(config.source) == 1 else "stacked"
     rest = replace(config, source=source, **{name: getattr(standard, name) for name in same})
     return rest, config.effective_batch, config.total_updates
 

@@ -46,9 +46,16 @@ from gan import (
     trainer,
 )
 from gan.collapse import NOISE_LEGIBLE
-from gan.config import ModelConfig, TrainConfig, recipe_config
+from gan.config import ModelConfig, TrainConfig, has_digits, recipe_config
 from gan.errors import CheckpointError, ConfigError, TrainingError
-from gan.evaluation import FIRST_SEED, Evaluation, evaluate, relative_spread, sample_images
+from gan.evaluation import (
+    FIRST_SEED,
+    Evaluation,
+    evaluate,
+    in_units_of,
+    relative_spread,
+    sample_images,
+)
 
 MODEL_KIND = "generator"
 MANIFEST = "manifest.json"
@@ -65,8 +72,9 @@ _BEST_FACTOR = 0.7  # the best moment is kept when its FD is below this share of
 @dataclass(frozen=True)
 class Moment:
     """What the monitor saw of the average after ``step`` updates, in `MONITOR_SAMPLES` samples: digits
-    read, Frechet distance in the monitor's own features, spread of the pictures against real ones.
-    Of stacked digits it sees one a sample, as `gan.evaluation` does."""
+    read, Frechet distance in the monitor's own features, spread of the pictures against real ones
+    (where these are no digits: against the training images). Of stacked digits it sees one a sample,
+    as `gan.evaluation` does."""
 
     step: int
     counts: tuple[int, ...]
@@ -85,12 +93,15 @@ class Progress:
 
 
 def cell_name(config: TrainConfig) -> str:
-    """What is compared with what: "mnist-600-updates-plain". A folder source gives its last part."""
+    """What is compared with what: "mnist-600-updates-plain". A folder source gives its last part, and
+    pictures of another size than MNIST's give theirs: "folder_cats-600-updates-plain-64px"."""
     source = config.source
     if source.startswith("folder:"):
         source = "folder_" + Path(source.partition(":")[2]).name
     cleaned = "".join(c if c.isalnum() or c == "_" else "_" for c in source)
-    return f"{cleaned}-{config.size}-{config.budget}-{config.recipe}"
+    side = config.model.img_size
+    pixels = "" if side == data.RESOLUTION else f"-{side}px"
+    return f"{cleaned}-{config.size}-{config.budget}-{config.recipe}{pixels}"
 
 
 def moments_to_measure(total: int, count: int = _MOMENTS) -> list[int]:
@@ -236,9 +247,15 @@ def run_together(
         raise TrainingError("; ".join(f"{folder}: {told}" for folder, told in failed.items()))
 
 
-def _load(source: str, size: int, data_seed: int) -> tuple[data.Labelled, data.Labelled]:
+def _load(source: str, size: int, data_seed: int, side: int) -> tuple[data.Labelled, data.Labelled]:
     """(training, held out)."""
-    return data.load(source, size, data_seed), data.load_held_out(source, size, data_seed)
+    training = data.load(source, size, data_seed, side)
+    return training, data.load_held_out(source, size, data_seed, side)
+
+
+def _load_singles(config: TrainConfig) -> tuple[data.Labelled, data.Labelled]:
+    side = config.model.img_size
+    return data.load_singles(config.source, config.size, config.data_seed, side)
 
 
 class _Run:
@@ -252,15 +269,17 @@ class _Run:
         judges: Path,
         checkpoint_seconds: float,
         precision: str,
-        load: Callable[[str, int, int], tuple[data.Labelled, data.Labelled]] = _load,
+        load: Callable[[str, int, int, int], tuple[data.Labelled, data.Labelled]] = _load,
         start: Path | None = None,
         snapshots: int = 0,
     ) -> None:
         self.config, self.folder = config, folder
         self.failed, self.together = False, 1
-        self.training, self.held_out = load(config.source, config.size, config.data_seed)
+        self.training, self.held_out = load(
+            config.source, config.size, config.data_seed, config.model.img_size
+        )
         self._judges, self._checkpoint_seconds = judges, checkpoint_seconds
-        self._watch = _Monitor(config, judges)
+        self._watch = _Monitor(config, judges, self.training.images)
         self._path = folder / "checkpoint.safetensors"
         begins = start is not None and not self._path.exists()
         if start is not None and begins:
@@ -330,7 +349,7 @@ class _Run:
         """Scores what came out and writes the folder's files."""
         config, training, held_out = self.config, self.training, self.held_out
         if config.model.img_channels > 1:  # copies are looked for among single digits
-            training, held_out = data.load_singles(config.source, config.size, config.data_seed)
+            training, held_out = _load_singles(config)
         _finish(
             config,
             self.folder,
@@ -417,16 +436,18 @@ def is_finished(folder: Path, config: TrainConfig) -> bool:
 class _Monitor:
     """Asks the monitor about a generator, always with the same latents."""
 
-    def __init__(self, config: TrainConfig, root: Path) -> None:
+    def __init__(self, config: TrainConfig, root: Path, training_images: Tensor) -> None:
         self._judge = judge.load("monitor", root)
         self._reference = judge.reference("monitor", reference_images(config), root)
+        if not has_digits(config.source):
+            self._reference = in_units_of(training_images, self._reference)
         self._latent_dim = config.model.latent_dim
         self._z = latents.sample_z(range(FILM_LATENTS), self._latent_dim)
 
     def __call__(self, generator: models.Generator, step: int) -> Moment:
         # other latents than those of the final score
         drawn = sample_images(generator, self._latent_dim, FIRST_SEED * 2, MONITOR_SAMPLES)
-        reading = judge.read(self._judge, images.one_channel(drawn))
+        reading = judge.read(self._judge, images.for_judge(drawn))
         mean, cov = metrics.moments(reading.features)
         reference = self._reference
         return Moment(
@@ -542,8 +563,7 @@ def _finish(
         provenance["continued_from"] = list(state.continued_from)
     snapshots = [("final", state.step, state.average.cpu())]
     # how far a picture is from a digit says nothing of the moments of another data set
-    of_digits = not config.source.startswith("folder:")
-    if of_digits and book.moments and book.best_step != state.step:
+    if has_digits(config.source) and book.moments and book.best_step != state.step:
         best = min(book.moments, key=lambda m: m.fd)
         # pictures in which nothing is read can have a lower distance than clear ones of one digit
         drew_digits = sum(best.counts) >= NOISE_LEGIBLE * MONITOR_SAMPLES
@@ -582,7 +602,7 @@ def rescore(folder: Path, config: TrainConfig, judges: Path = judge.PRETRAINED) 
     """Scores the models of a finished folder anew, after the judge or a measure has changed."""
     if not is_finished(folder, config):
         raise CheckpointError(f"{folder} holds no finished run; train it first")
-    training, held_out = data.load_singles(config.source, config.size, config.data_seed)
+    training, held_out = _load_singles(config)
     content = checkpoint.read_json(folder / MANIFEST, "train it anew")
     for entry in content["models"]:
         seconds = entry["provenance"]["seconds"]
@@ -627,6 +647,7 @@ def _score(
         training_images=training.images,
         held_out_images=held_out.images,
         mode_probabilities=probabilities,
+        digits=has_digits(config.source),
     )
     return {
         "evaluation": scored.to_dict(),
@@ -696,6 +717,8 @@ def train_arguments(config: TrainConfig, folder: Path, device: str, threads: int
             default, name
         ):
             arguments += [f"--{name.replace('_', '-')}", str(value)]
+    if config.model.img_size != default.model.img_size:
+        arguments += ["--img-size", str(config.model.img_size)]
     return arguments
 
 

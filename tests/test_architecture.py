@@ -12,6 +12,7 @@ from gan import judge, zoo
 FLOORS = (
     "errors config images jobs torchvision_compat",
     "data models losses augment latents",
+    "uploads",
     "ema metrics collapse checkpoint",
     "judge trainer",
     "stacked",

@@ -7,7 +7,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from gan import checkpoint, cli, evaluation, judge, run, stacked, trainer, zoo
 
@@ -87,6 +89,8 @@ def test_train_into_the_folder_of_another_run_is_an_error(capsys, own_judges, fi
         (("--source", "drawn", "--updates", "0"), "updates=0"),
         (("--source", "drawn", "--size", "1"), "size=1"),
         (("--source", "drawn", "--device", "tpu"), "'tpu'"),
+        (("--source", "drawn", "--img-size", "64"), "img_size=64"),
+        (("--source", "folder:nowhere", "--img-size", "66"), "img_size=66"),
     ],
 )
 def test_a_setting_that_cannot_work_is_one_line(capsys, own_judges, tmp_path, arguments, named):
@@ -453,3 +457,37 @@ def test_zoo_score_says_how_many_runs_it_scored(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(zoo, "score", score)
     assert cli.main(["zoo", "score", "--out", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"scored": 2}
+
+
+# --- own pictures --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """40 pictures of 64 x 64 pixels that are no digits."""
+    (tmp_path / "cats").mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(40):
+        pixels = rng.integers(0, 256, (8, 8), dtype=np.uint8)
+        picture = Image.fromarray(pixels).resize((64, 64))
+        picture.save(tmp_path / "cats" / f"{index}.png")
+    return "folder:cats"
+
+
+def test_own_pictures_are_trained_on_and_scored_in_64_pixels(capsys, own_judges, pictures):
+    options = ("--source", pictures, "--size", "36", "--updates", "3", "--device", "cpu")
+    answer = _answer(capsys, "train", *options, "--img-size", "64")
+    assert answer["folder"] == "runs/folder_cats-36-updates-plain-64px-s0"
+    (card,) = zoo.read_manifest(Path(answer["folder"]))
+    assert card.resolution == 64 and not card.metrics.digits
+    # the data are needed to say how varied the samples are, so without being asked for
+    again = _answer(
+        capsys,
+        *("evaluate", f"{answer['folder']}/model.safetensors", "--samples", "200", "--draws", "2"),
+    )
+    assert again["figures"] == card.metrics.to_dict()["figures"] and again["digits"] is False
+    assert again["verdicts"] == [v.kind for v in card.metrics.verdicts()]
+    assert cli.main(["train", *options, "--img-size", "64"]) == 0
+    out, _ = capsys.readouterr()
+    assert "spread and contrast are against those of the training images" in out
+    assert "real digits" not in out

@@ -145,6 +145,9 @@ EVERY_KIND = {
     "rough": replace(HEALTHY, counts=(100,) * 10),
     "healthy": HEALTHY,
     "unsure": replace(HEALTHY, n=100, counts=(9,) * 10),
+    "one_picture/other": replace(HEALTHY, spread=0.05, digits=False),
+    "copies/other": replace(HEALTHY, copies=COPIER, digits=False),
+    "not_digits": replace(HEALTHY, digits=False),
 }
 
 
@@ -155,7 +158,7 @@ def test_there_are_words_for_every_verdict():
 @pytest.mark.parametrize("kind", EVERY_KIND)
 def test_every_template_is_filled_from_the_facts_of_its_verdict(kind):
     (verdict,) = diagnose(EVERY_KIND[kind])
-    assert verdict.kind == kind
+    assert (verdict.key, verdict.kind) == (kind, kind.partition("/")[0])
     words = verdict.words()
     assert (words.title, words.seen, words.measured, words.meaning) == tuple(words)
     assert all(words) and not any("{" in text or "}" in text for text in words)
@@ -193,3 +196,40 @@ def test_what_was_not_looked_for_is_not_said_to_be_absent():
     assert healthy.words().meaning.startswith("4 of 4")
     (healthy,) = collapse.diagnose(replace(HEALTHY, copies=None))
     assert healthy.words().meaning.startswith("3 of 4")
+
+
+# --- pictures that are no digits -----------------------------------------------------------
+
+PICTURES = replace(HEALTHY, counts=(0,) * 10, digits=False)
+
+
+@pytest.mark.parametrize(
+    ("measures", "kinds"),
+    [
+        (PICTURES, ["not_digits"]),
+        (replace(PICTURES, counts=(900, 700, *(20,) * 8)), ["not_digits"]),  # read, but none
+        (replace(PICTURES, n=40), ["not_digits"]),
+        (replace(PICTURES, contrast=0.1), ["not_digits"]),
+        (replace(PICTURES, spread=collapse.ONE_PICTURE_SPREAD), ["not_digits"]),
+        (replace(PICTURES, spread=collapse.ONE_PICTURE_SPREAD - 1e-6), ["one_picture"]),
+        (replace(PICTURES, spread=0.05, contrast=0.1), ["one_picture"]),
+        (replace(PICTURES, spread=0.05, copies=COPIER), ["one_picture"]),
+        (replace(PICTURES, copies=COPIER), ["copies"]),
+    ],
+)
+def test_of_other_pictures_only_what_needs_no_classifier_is_decided(measures, kinds):
+    assert _kinds(measures) == kinds
+
+
+def test_of_other_pictures_it_is_said_how_little_was_looked_for():
+    for copies, checked in ((NO_COPIES, 2), (None, 1)):
+        (verdict,) = diagnose(replace(PICTURES, copies=copies))
+        assert verdict.words().meaning.startswith(f"{checked} of 4 kinds of failure could be")
+
+
+@pytest.mark.parametrize("kind", ["one_picture/other", "copies/other", "not_digits"])
+def test_the_words_for_other_pictures_measure_no_digits(kind):
+    title, seen, measured, _ = collapse.ENGLISH[kind]
+    assert "digit" not in seen + measured
+    assert "legible" not in "".join(collapse.ENGLISH[kind])
+    assert title

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from gan.config import RECIPES, ModelConfig, TrainConfig, recipe_config
+from gan.config import RECIPES, ModelConfig, TrainConfig, has_digits, recipe_config
 from gan.errors import ConfigError
 
 
@@ -161,3 +161,27 @@ def test_an_older_configuration_means_what_it_meant():
     for name in ("latent", "pixels", "d_norm"):
         del old["model"][name]
     assert TrainConfig.from_dict(old) == recipe_config("plain", size=600)
+
+
+@pytest.mark.parametrize("side", [16, 28, 32, 64])
+def test_pictures_of_a_folder_can_have_other_sides(side):
+    config = recipe_config("plain", source="folder:cats", model={"img_size": side})
+    assert config.model == ModelConfig(img_size=side)
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize("side", [4, 12, 68, 128])
+def test_a_side_that_a_folder_is_not_resized_to_is_named(side):
+    with pytest.raises(ConfigError, match=rf"img_size={side} .*from 16 to 64, such as 28 or 64"):
+        TrainConfig(source="folder:cats", model=ModelConfig(img_size=side))
+
+
+@pytest.mark.parametrize("source", ["mnist", "drawn", "stacked:600"])
+def test_other_sources_have_one_side(source):
+    with pytest.raises(ConfigError, match=rf"img_size=64 does not fit source='{source}'.*folder:"):
+        recipe_config("plain", source=source, model={"img_size": 64})
+
+
+def test_all_but_a_folder_draws_digits():
+    sources = ("mnist", "stacked", "stacked:600", "drawn", "folder:mnist", "folder:")
+    assert [has_digits(s) for s in sources] == [True, True, True, True, False, False]

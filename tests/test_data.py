@@ -296,6 +296,48 @@ def test_asking_for_more_than_a_folder_has_says_how_many_there_are(pictures):
         data.load(f"folder:{pictures}", 37)
 
 
+@pytest.mark.parametrize("side", [28, 32, 64])
+def test_the_pictures_of_a_folder_come_in_the_resolution_asked_for(tmp_path, side):
+    rng = np.random.default_rng(0)
+    for index in range(12):
+        pixels = rng.integers(0, 256, (side, side), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+    written = {np.asarray(Image.open(p)).tobytes() for p in tmp_path.iterdir()}
+    source = f"folder:{tmp_path}"
+    training = data.load(source, resolution=side)
+    held_out = data.load_held_out(source, resolution=side)
+    assert training.images.shape[1:] == held_out.images.shape[1:] == (1, side, side)
+    assert _rows(training.images) | _rows(held_out.images) == written  # nothing is resampled
+    for part, found in zip(
+        (training, held_out), data.load_singles(source, None, 0, side), strict=True
+    ):
+        assert torch.equal(part.images, found.images)
+
+
+def test_a_picture_that_is_no_square_is_squeezed_and_not_cut(tmp_path):
+    for index in range(3):
+        pixels = np.zeros((64, 128), np.uint8)
+        pixels[:, :32] = pixels[:, 96:] = 255  # a quarter at each end
+        Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+    picture = data.load(f"folder:{tmp_path}", resolution=64).images[0, 0]
+    assert picture.shape == (64, 64)
+    assert bool((picture[:, :13] == 255).all()) and bool((picture[:, 51:] == 255).all())
+    assert bool((picture[:, 20:44] == 0).all())
+
+
+@pytest.mark.parametrize("source", ["mnist", "stacked:600", "drawn"])
+def test_only_a_folder_has_other_resolutions(source):
+    for load in (data.load, data.load_held_out, data.load_singles):
+        with pytest.raises(DataError, match=rf"{source} has pictures of 28 x 28 pixels, not 64"):
+            load(source, 20, resolution=64)
+
+
+@pytest.mark.parametrize("side", [-1, 0, 3, 257])
+def test_a_resolution_that_is_none_is_named(pictures, side):
+    with pytest.raises(DataError, match=f"resolution {side} is no side"):
+        data.load(f"folder:{pictures}", resolution=side)
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(DataError, match="nowhere is not a folder"):
         data.load(f"folder:{tmp_path / 'nowhere'}")

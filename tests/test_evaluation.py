@@ -230,3 +230,78 @@ def test_without_the_training_images_nothing_is_said_of_copies(classifier, refer
     found = evaluation.evaluate(_lottery(training), 4, classifier, reference, samples=200, draws=2)
     assert found.copies is None
     assert evaluation.Evaluation.from_dict(found.to_dict()) == found
+
+
+# --- pictures that are no digits -----------------------------------------------------------
+
+
+def _photos(count: int, seed: int, brightness: float = 1.0) -> torch.Tensor:
+    """uint8 [count, 1, 64, 64]: smooth pictures of low contrast, all different."""
+    rng = torch.Generator().manual_seed(seed)
+    coarse = torch.randn(count, 1, 4, 4, generator=rng)
+    smooth = torch.nn.functional.interpolate(coarse, size=(64, 64), mode="bilinear")
+    return (128 + 12 * brightness * smooth).clamp(0, 255).round().to(torch.uint8)
+
+
+def _score(pictures, training, classifier, reference, held_out=None):
+    return evaluation.evaluate(
+        _lottery(pictures),
+        4,
+        classifier,
+        reference,
+        samples=200,
+        draws=2,
+        training_images=training,
+        held_out_images=held_out,
+        digits=False,
+    )
+
+
+def test_other_pictures_are_measured_against_their_own_kind(classifier, reference):
+    found = _score(_photos(1_000, 1), _photos(500, 2), classifier, reference)
+    assert found.figures["spread"].value == pytest.approx(1.0, abs=0.1)
+    assert found.figures["contrast"].value == pytest.approx(1.0, abs=0.1)
+    assert [v.kind for v in found.verdicts()] == ["not_digits"]
+    assert not found.digits and found.copies is None
+    assert evaluation.Evaluation.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_one_picture_of_another_kind_is_seen(classifier, reference):
+    training = _photos(500, 2)
+    nearly = training[:1].int() + (_photos(1_000, 1, 0.2).int() - 128)
+    found = _score(nearly.clamp(0, 255).to(torch.uint8), training, classifier, reference)
+    assert found.figures["spread"].value == pytest.approx(0.2, abs=0.05)
+    assert [v.key for v in found.verdicts()] == ["one_picture/other"]
+    # against digits all of these would seem one picture: they are of low contrast
+    digits = _photos(1_000, 1)[:, :, ::2, ::2][:, :, :28, :28]
+    misjudged = evaluation.relative_spread(from_uint8(digits), reference)
+    assert misjudged < 0.35
+
+
+def test_copies_are_found_in_the_resolution_of_the_training_images(classifier, reference):
+    training, held_out = _photos(400, 2), _photos(400, 3)
+    found = _score(training, training, classifier, reference, held_out)
+    assert found.copies is not None and found.copies.copied_share > 0.95
+    assert [v.key for v in found.verdicts()] == ["copies/other"]
+    found = _score(_photos(1_000, 1), training, classifier, reference, held_out)
+    assert found.copies.copied_share < 0.05
+    assert [v.key for v in found.verdicts()] == ["not_digits"]
+
+
+def test_training_images_that_are_all_alike_divide_nothing_by_zero(classifier, reference):
+    flat = torch.full((20, 1, 64, 64), 90, dtype=torch.uint8)
+    found = _score(_photos(1_000, 1), flat, classifier, reference)
+    assert [v.kind for v in found.verdicts()] == ["not_digits"]
+
+
+def test_other_pictures_need_their_training_images(classifier, reference):
+    with pytest.raises(ConfigError, match="give training_images"):
+        _score(_photos(1_000, 1), None, classifier, reference)
+
+
+def test_an_evaluation_from_before_there_were_other_pictures_is_of_digits(of_real_digits):
+    values = of_real_digits.to_dict()
+    assert values.pop("digits") is True
+    assert evaluation.Evaluation.from_dict(values) == of_real_digits
+    with pytest.raises(TypeError, match="'no'"):
+        evaluation.Evaluation.from_dict({**values, "digits": "no"})

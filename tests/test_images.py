@@ -85,3 +85,28 @@ def test_a_png_decodes_to_the_enlarged_picture(channels, scale):
 def test_the_same_picture_gives_the_same_bytes():
     picture = np.arange(64, dtype=np.uint8).reshape(8, 8, 1)
     assert images.to_png(picture) == images.to_png(picture.copy())
+
+
+def test_a_judge_gets_one_channel_of_its_own_size():
+    digits = torch.randn(4, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(images.for_judge(digits), images.one_channel(digits))
+    # 56 is twice 28: the mean of four
+    doubled = digits.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    noise = torch.tensor([[0.5, -0.5], [-0.25, 0.25]]).repeat(28, 28)
+    torch.testing.assert_close(images.for_judge(doubled + noise), images.one_channel(digits))
+
+
+@pytest.mark.parametrize("side", [16, 28, 32, 64])
+def test_what_a_judge_gets_keeps_brightness_and_range(side):
+    rng = torch.Generator().manual_seed(1)
+    pictures = torch.rand(5, 1, side, side, generator=rng) * 2 - 1
+    found = images.for_judge(pictures)
+    assert found.shape == (5, 1, 28, 28)
+    assert float(found.abs().max()) <= 1.0
+    flat = images.for_judge(torch.full((1, 1, side, side), 0.3))
+    torch.testing.assert_close(flat, torch.full((1, 1, 28, 28), 0.3))
+    # the upper half stays the upper half
+    half = torch.ones(1, 1, side, side)
+    half[:, :, side // 2 :] = -1
+    seen = images.for_judge(half)[0, 0]
+    assert bool((seen[:13] == 1).all()) and bool((seen[15:] == -1).all())

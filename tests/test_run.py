@@ -1,3 +1,4 @@
+import io
 import itertools
 import json
 import shutil
@@ -8,8 +9,22 @@ import pytest
 import torch
 from PIL import Image
 
-from gan import checkpoint, cli, data, evaluation, latents, models, parallel, run, trainer, zoo
-from gan.config import TrainConfig, recipe_config
+from gan import (
+    checkpoint,
+    cli,
+    data,
+    evaluation,
+    images,
+    latents,
+    metrics,
+    models,
+    parallel,
+    run,
+    trainer,
+    uploads,
+    zoo,
+)
+from gan.config import ModelConfig, TrainConfig, recipe_config
 from gan.errors import CheckpointError, DataError, TrainingError
 
 CPU = torch.device("cpu")
@@ -522,6 +537,70 @@ def test_the_step_of_a_checkpoint_is_read_or_what_is_wrong_is_told(tmp_path, fin
         run.read_checkpoint_step(tmp_path / "c")
 
 
+@pytest.fixture
+def uploaded(tmp_path):
+    """A folder of 30 bright stripes of 70 x 90 pixels, as a visitor uploads them."""
+    files = []
+    for index in range(30):
+        pixels = np.full((70, 90), 40, np.uint8)
+        pixels[2 * index : 2 * index + 12] = 200
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        files.append((f"{index}.png", buffer.getvalue()))
+    return uploads.keep(files, tmp_path / "uploads").folder
+
+
+def test_uploads_are_trained_on_in_64_pixels(tmp_path, tiny, tiny_model, judges, uploaded):
+    config = tiny(source=f"folder:{uploaded}", size=27, model=replace(tiny_model, img_size=64))
+    folder = tmp_path / "run"
+    moments = [p.moment for p in run.run(config, folder, CPU, judges) if p.moment is not None]
+    (card,) = zoo.read_manifest(folder)
+    assert (card.resolution, card.config) == (64, config)
+    steps = run.moments_to_measure(12)
+    film = zoo.load_film(card, len(steps))
+    assert film.shape == (len(steps), 16, 64, 64, 1)
+    model = zoo.open_model(card)
+    drawn = model.generator(run.latents.sample_z(range(16), model.generator.latent_dim))
+    assert drawn.shape == (16, 1, 64, 64)
+    assert np.abs(film[-1] - ((drawn + 1) * 127.5).permute(0, 2, 3, 1).numpy()).max() < 3
+    # both are told in units of the training images, not of digits
+    assert not card.metrics.digits
+    training = images.from_uint8(data.load(config.source, 27, resolution=64).images)
+    sampled = run.sample_images(model.generator, 6, run.FIRST_SEED, 400)
+    own = [metrics.pairwise_spread(x) for x in (sampled[:200], sampled[200:])]
+    expected = sum(own) / 2 / metrics.pairwise_spread(training)
+    assert card.metrics.figures["spread"].value == pytest.approx(expected, rel=1e-4)
+    sampled = run.sample_images(model.generator, 6, 2 * run.FIRST_SEED, 100)
+    expected = metrics.pairwise_spread(sampled) / metrics.pairwise_spread(training)
+    assert moments[-1].spread == pytest.approx(expected, rel=0.02)  # the file is in half precision
+    assert {v.key for v in card.metrics.verdicts()} <= {"one_picture/other", "not_digits"}
+    before = (folder / "manifest.json").read_bytes()
+    run.rescore(folder, config, judges)
+    assert (folder / "manifest.json").read_bytes() == before
+
+
+def test_uploads_of_64_pixels_go_on_after_a_kill_and_train_as_a_stack(
+    tmp_path, tiny, tiny_model, judges, uploaded
+):
+    config = tiny(source=f"folder:{uploaded}", size=27, model=replace(tiny_model, img_size=64))
+    loop = run.run(config, tmp_path / "one", CPU, judges)
+    while next(loop).report.step < 7:
+        pass
+    loop.close()
+    assert not (tmp_path / "one" / "manifest.json").exists()
+    for _ in run.run(config, tmp_path / "one", CPU, judges):
+        pass
+    configs = [config, replace(config, seed=1)]
+    for _ in run.run_together(configs, [tmp_path / "a", tmp_path / "b"], CPU, judges):
+        pass
+    curves = [
+        np.array(zoo.load_evidence(zoo.read_manifest(tmp_path / n)[0])["curves"]["d_loss"])
+        for n in ("one", "a", "b")
+    ]
+    assert len(curves[0]) == 12
+    assert np.abs(curves[0] - curves[1]).max() < 0.01 < np.abs(curves[0] - curves[2]).max()
+
+
 # --- names and plans -----------------------------------------------------------------------
 
 
@@ -532,6 +611,10 @@ def test_the_step_of_a_checkpoint_is_read_or_what_is_wrong_is_told(tmp_path, fin
         ({"source": "drawn", "size": 6_000, "budget": "epochs"}, "drawn-6000-epochs-plain"),
         ({"source": "folder:/a/my pics!", "size": 9}, "folder_my_pics_-9-updates-plain"),
         ({"source": "folder:../../etc", "size": 9}, "folder_etc-9-updates-plain"),
+        (
+            {"source": "folder:cats", "size": 9, "model": ModelConfig(img_size=64)},
+            "folder_cats-9-updates-plain-64px",
+        ),
     ],
 )
 def test_a_cell_is_named_by_what_is_compared(changes, name):
@@ -580,6 +663,7 @@ def test_a_training_set_past_sixty_thousand_is_judged_by_the_half_it_never_saw()
         recipe_config("plain", size=65_000, updates=10, data_seed=2),
         recipe_config("plain", source="folder:/a b/c", size=9),
         recipe_config("plain", size=600, loss="least-squares"),
+        recipe_config("rescue", source="folder:cats", size=9, model={"img_size": 64}),
     ],
 )
 def test_the_command_line_of_a_run_makes_that_very_run(config, tmp_path, monkeypatch):

@@ -31,6 +31,7 @@ _ICONS = {
     "rough": ":material/texture:",
     "healthy": ":material/check_circle:",
     "unsure": ":material/help:",
+    "not_digits": ":material/image:",
 }
 
 

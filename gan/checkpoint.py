@@ -50,8 +50,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def append_line(path: Path, text: str) -> None:
-    """Adds a line and syncs. Where that fails what was written of it is taken back; a power cut can
+def append_line(path: Path, text: str, sync: bool = True) -> None:
+    """Adds a line and, unless told otherwise, syncs. Where that fails what was written of it is taken back; a power cut can
     still leave half a line at the end, which whoever reads the file has to expect."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,8 @@ def append_line(path: Path, text: str) -> None:
                 # a disk that fills up takes a part without complaint
                 if file.write(line) != len(line):
                     raise OSError("the disk took only a part")
-                os.fsync(file.fileno())
+                if sync:
+                    os.fsync(file.fileno())
             except OSError:
                 with contextlib.suppress(OSError):
                     file.truncate(before)

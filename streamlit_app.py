@@ -19,8 +19,14 @@ page = st.navigation(
             title=text(language, "page_explore"),
             icon=":material/grid_view:",
             default=True,
-        )
+        ),
+        st.Page(
+            "views/train.py",
+            title=text(language, "page_train"),
+            icon=":material/model_training:",
+            url_path="train",
+        ),
     ],
-    position="hidden",
+    position="top",
 )
 page.run()

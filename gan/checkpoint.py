@@ -61,9 +61,9 @@ def keep(path: Path, name: Path) -> None:
         write_atomically(name, path.read_bytes())
 
 
-def append_line(path: Path, text: str) -> None:
-    """Adds a line and syncs. Where that fails what was written of it is taken back; a power cut can
-    still leave half a line at the end, which whoever reads the file has to expect."""
+def append_line(path: Path, text: str, sync: bool = True) -> None:
+    """Adds a line and, unless told otherwise, syncs. Where that fails what was written of it is taken back;
+    a power cut can still leave half a line at the end, which whoever reads the file has to expect."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab", buffering=0) as file:
@@ -73,7 +73,8 @@ def append_line(path: Path, text: str) -> None:
                 # a disk that fills up takes a part without complaint
                 if file.write(line) != len(line):
                     raise OSError("the disk took only a part")
-                os.fsync(file.fileno())
+                if sync:
+                    os.fsync(file.fileno())
             except OSError:
                 with contextlib.suppress(OSError):
                     file.truncate(before)

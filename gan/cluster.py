@@ -42,6 +42,8 @@ from gan.config import TrainConfig
 from gan.errors import CheckpointError, ConfigError, GanError
 from gan.jobs import Outcome
 
+# it reports to nobody
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 RETRIES = 3  # how often Ray starts a run again whose worker died
 
 
@@ -106,27 +108,10 @@ def _import_ray() -> Any:
 @contextlib.contextmanager
 def _connection(ray: Any, address: str | None, cores: int) -> Iterator[None]:
     """A Ray for the block: the one at ``address``, or one of ``cores`` CPUs here that ends with it."""
-    # a Ray that is started here reports to nobody; it reads these when it starts
-    quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-    before = {name: os.environ.get(name) for name in quiet}
-    on_termination = signal.getsignal(signal.SIGTERM)
-    os.environ.update(quiet)
+    # a Ray that is started here reads these when it starts
+    before = {name: os.environ.get(name) for name in _QUIET}
     try:
-        settings = {"num_cpus": cores, "include_dashboard": False} if address is None else {}
-        try:
-            ray.init(
-                address=address or "local",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                **settings,
-            )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise ConfigError(
-                f"no Ray could be reached at {address or 'this machine'} ({error}); start one with "
-                "`ray start --head`, or leave --address out"
-            ) from error
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_termination)  # Ray's own aborts the process
+        _init(ray, address, {} if address else {"num_cpus": cores})
         yield
     finally:
         ray.shutdown()
@@ -135,6 +120,33 @@ def _connection(ray: Any, address: str | None, cores: int) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def connect(address: str | None, namespace: str) -> Any:
+    """The module ray, connected for as long as this process lives, to ``address`` or to a Ray started here.
+    ConfigError where it is not installed or does not answer."""
+    ray = _import_ray()
+    if not ray.is_initialized():
+        _init(ray, address, {"namespace": namespace})
+    return ray
+
+
+def _init(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
+    on_termination = signal.getsignal(signal.SIGTERM)
+    os.environ.update(_QUIET)
+    if address is None:
+        settings = {**settings, "include_dashboard": False}
+    try:
+        ray.init(
+            address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **settings
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"no Ray could be reached at {address or 'this machine'} ({error}); start one with "
+            "`ray start --head`, or leave --address out"
+        ) from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_termination)  # Ray's own aborts the process
 
 
 def _told(problem: Exception) -> str:
@@ -181,5 +193,5 @@ def _take(there: tuple[TrainConfig, Path], files: dict[str, bytes]) -> None:
         return
     for name in sorted(files, key=lambda name: name == run.MANIFEST):
         checkpoint.write_atomically(folder / name, files[name])
-    for name in ("checkpoint.safetensors", run.PROGRESS):  # of an earlier try on this machine
+    for name in (run.CHECKPOINT, run.PROGRESS):  # of an earlier try on this machine
         (folder / name).unlink(missing_ok=True)

@@ -122,6 +122,58 @@ def only_one(folder: Path, patience: float = 60.0) -> Iterator[tuple[int, ...]]:
         os.close(handle)
 
 
+def try_lock(path: Path) -> int | None:
+    """A descriptor that holds the lock on ``path`` until it is closed, by this process and by every child
+    it was handed to; None where somebody else has it. The kernel lets go of it however they end.
+
+    ConfigError where the system or the file system has no locks: nothing would tell two workers apart.
+    """
+    if fcntl is None:
+        raise ConfigError(
+            "training from the app needs the file locks of Linux or macOS; here, train with "
+            "python -m gan train, and the model appears in the app"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    except OSError as error:
+        os.close(handle)
+        raise ConfigError(
+            f"{path.parent} lies on a file system without locks ({error}); put runs/ on another one"
+        ) from error
+    return handle
+
+
+def lock(path: Path, patience: float) -> int | None:
+    """`try_lock` for up to ``patience`` seconds."""
+    deadline = time.monotonic() + patience
+    while (handle := try_lock(path)) is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return handle
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody has the lock on ``path``. Asking does not keep others who ask from an answer,
+    but for a moment whoever wants the lock; so take it with `lock`."""
+    if fcntl is None:
+        return False
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def _take_lock(handle: int, path: Path, deadline: float) -> bool:
     """False where the file system knows no locks."""
     while True:

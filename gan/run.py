@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import itertools
+import json
 import math
 import os
 import platform
@@ -59,6 +61,7 @@ from gan.evaluation import (
 
 MODEL_KIND = "generator"
 MANIFEST = "manifest.json"
+CHECKPOINT = "checkpoint.safetensors"
 SNAPSHOTS = "snapshots"  # in it 00000300.safetensors, a checkpoint after 300 updates
 PROGRESS = "progress.json"  # while a process works on the folder: how far it is
 FILM_LATENTS = 16
@@ -84,11 +87,14 @@ class Moment:
 
 @dataclass(frozen=True)
 class Progress:
-    """Sent after every report of the trainer; ``moment`` when one was measured just now."""
+    """Sent after every report of the trainer; ``moment`` when one was measured just now. ``average`` is
+    there to be looked at, not to be changed; ``keep`` writes the checkpoint now."""
 
     report: trainer.Report
     images_per_second: float
     moment: Moment | None
+    average: models.Generator
+    keep: Callable[[], None]
     run: int = 0  # which of several that are trained together
 
 
@@ -102,6 +108,29 @@ def cell_name(config: TrainConfig) -> str:
     side = config.model.img_size
     pixels = "" if side == data.RESOLUTION else f"-{side}px"
     return f"{cleaned}-{config.size}-{config.budget}-{config.recipe}{pixels}"
+
+
+def run_name(config: TrainConfig) -> str:
+    """The name of the run's folder, another for every configuration: cell and seed, and where it
+    differs from the recipe in anything else, eight digits of a hash of the differences. (Not of the
+    whole: a setting that is added to `TrainConfig` one day leaves the names as they are.)"""
+    cell = {name: getattr(config, name) for name in ("source", "size", "budget", "seed")}
+    default = flat(recipe_config(config.recipe, **cell))
+    other = {key: value for key, value in flat(config).items() if value != default[key]}
+    if config.source.startswith("folder:"):  # its last part alone stands in the cell's name
+        other["source"] = config.source
+    name = f"{cell_name(config)}-s{config.seed}"
+    if not other:
+        return name
+    digest = hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()
+    return f"{name}-{digest[:8]}"
+
+
+def flat(config: TrainConfig) -> dict[str, Any]:
+    """{"size": ..., "model.latent_dim": ...}: every setting on one level."""
+    values = config.to_dict()
+    model = values.pop("model")
+    return values | {f"model.{key}": value for key, value in model.items()}
 
 
 def moments_to_measure(total: int, count: int = _MOMENTS) -> list[int]:
@@ -151,8 +180,7 @@ def run(
     A finished folder of the same configuration yields nothing; of another one, it is a
     CheckpointError. When the consumer stops asking, a checkpoint is written first. ``precision``: see
     `gan.trainer.choose_precision`; a run that goes on keeps the one it was begun with. ``block`` says how
-    often there is a report, as in `gan.trainer.train`; what the monitor is to see after some update it
-    sees at the first report from there on, so with long blocks it sees less.
+    often there is a report, as in `gan.trainer.train`; there is one more wherever the monitor looks.
 
     ``start``: a checkpoint to begin with instead of fresh networks, as `gan.trainer.continue_from` does,
     unless ``folder`` has one of its own. What was written down until then, seconds and best moment
@@ -178,7 +206,7 @@ def run(
         one.state,
         one.training.images,
         one.held_out.images,
-        block or one.block,
+        one.block if block is None else one.until_a_look(block),
     )
     with one.kept_at_the_end():
         for report in reports:
@@ -280,7 +308,7 @@ class _Run:
         )
         self._judges, self._checkpoint_seconds = judges, checkpoint_seconds
         self._watch = _Monitor(config, judges, self.training.images)
-        self._path = folder / "checkpoint.safetensors"
+        self._path = folder / CHECKPOINT
         begins = start is not None and not self._path.exists()
         if start is not None and begins:
             self.state, extra = trainer.continue_from(start, config, device)
@@ -303,6 +331,10 @@ class _Run:
         if begins:  # killed from now on, the folder does not need ``start`` to go on
             self._save()
 
+    def until_a_look(self, block: Callable[[int], int]) -> Callable[[int], int]:
+        """``block``, but never past the next look of the monitor."""
+        return lambda step: min(block(step), self._due[0] - step if self._due else block(step))
+
     def take(self, report: trainer.Report) -> Progress:
         """Writes a report down, looks at the average when that is due, and saves now and then."""
         moment, keep = None, False
@@ -324,7 +356,9 @@ class _Run:
                 name = f"{report.step:08d}.safetensors"
                 checkpoint.keep(self._path, self.folder / SNAPSHOTS / name)
         speed = (report.step - self._begun_at) / max(now - self._started, 1e-9)
-        return Progress(report, speed * self.config.effective_batch, moment)
+        return Progress(
+            report, speed * self.config.effective_batch, moment, self.state.average, self._save
+        )
 
     @contextlib.contextmanager
     def kept_at_the_end(self) -> Iterator[None]:

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import hashlib
 import itertools
 import json
 import math
@@ -204,31 +203,9 @@ def _refuse_twins(
 # --- folders -------------------------------------------------------------------------------
 
 
-def run_name(config: TrainConfig) -> str:
-    """The name of the run's folder, another for every configuration: cell and seed, and where it
-    differs from the recipe in anything else, eight digits of a hash of the differences. (Not of the
-    whole: a setting that is added to `TrainConfig` one day leaves the names as they are.)"""
-    cell = {name: getattr(config, name) for name in ("source", "size", "budget", "seed")}
-    default = _flat(recipe_config(config.recipe, **cell))
-    other = {key: value for key, value in _flat(config).items() if value != default[key]}
-    if config.source.startswith("folder:"):  # its last part alone stands in the cell's name
-        other["source"] = config.source
-    name = f"{run.cell_name(config)}-s{config.seed}"
-    if not other:
-        return name
-    digest = hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()
-    return f"{name}-{digest[:8]}"
-
-
-def _flat(config: TrainConfig) -> dict[str, Any]:
-    values = config.to_dict()
-    model = values.pop("model")
-    return values | {f"{_MODEL}{key}": value for key, value in model.items()}
-
-
 def run_folder(config: TrainConfig, work: Path) -> Path:
     """Where the run of ``config`` lies below ``work``."""
-    return work / run_name(config)
+    return work / run.run_name(config)
 
 
 # --- the table of results ------------------------------------------------------------------
@@ -367,7 +344,7 @@ def start(
                 else:
                     todo.append(config)
             except GanError as error:
-                yield zoo.Built(run_name(config), done, len(configs), 0.0, str(error))
+                yield zoo.Built(run.run_name(config), done, len(configs), 0.0, str(error))
 
         def tell() -> None:
             if on_progress is not None:
@@ -382,7 +359,7 @@ def start(
             outcomes = _locally(todo, folder, workers, threads, device, together, lock, tell)
         with contextlib.closing(outcomes):  # the children end before the lock is let go
             for outcome in outcomes:
-                name, error_text = run_name(todo[outcome.index]), ""
+                name, error_text = run.run_name(todo[outcome.index]), ""
                 row = None
                 if outcome.code == 0:
                     try:
@@ -418,7 +395,7 @@ def _locally(
     commands = []
     for members in groups:
         settings, folders = [], []
-        for name in (run_name(todo[index]) for index in members):
+        for name in (run.run_name(todo[index]) for index in members):
             settings.append(str(folder / "configs" / f"{name}.json"))
             folders.append(str(folder / name))
         for path, index in zip(settings, members, strict=True):

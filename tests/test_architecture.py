@@ -18,8 +18,10 @@ FLOORS = (
     "stacked",
     "evaluation parallel speed",
     "run",
-    "zoo cluster estimate",
-    "bundle",
+    "zoo cluster estimate job limits",
+    "bundle worker runners",
+    "supervisor ray_runner",
+    "studio",
     "explorer bench sweep",
     "cli __main__",
 )
@@ -29,7 +31,10 @@ GAN = sorted(path for path in (ROOT / "gan").glob("*.py") if path.stem != "__ini
 # what pages use but what must be testable without a server
 UI_FREE = [
     ROOT / "views" / "parts" / f"{name}.py"
-    for name in ("charts", "state", "pictures", "i18n", "articles")
+    for name in (
+        *("charts", "live_charts", "state", "pictures", "i18n", "articles"),
+        *("train_form", "words", "words_train"),
+    )
 ]
 
 

@@ -178,18 +178,18 @@ def test_every_configuration_has_a_folder_of_its_own(tmp_path):
         dataclasses.replace(plain, source="folder:/a/pictures"),
         dataclasses.replace(plain, source="folder:/b/pictures"),
     ]
-    names = [sweep.run_name(c) for c in configs]
+    names = [run.run_name(c) for c in configs]
     assert len(set(names)) == len(names)
     assert names[:2] == ["mnist-600-updates-plain-s0", "mnist-600-updates-plain-s1"]
     assert all(name.startswith(run.cell_name(c)) for name, c in zip(names, configs, strict=True))
-    assert names == [sweep.run_name(TrainConfig.from_dict(c.to_dict())) for c in configs]
+    assert names == [run.run_name(TrainConfig.from_dict(c.to_dict())) for c in configs]
 
 
 def test_a_setting_that_is_new_tomorrow_leaves_the_names_as_they_are(monkeypatch, tiny):
-    before = sweep.run_name(tiny())
-    flat = sweep._flat
-    monkeypatch.setattr(sweep, "_flat", lambda config: flat(config) | {"new": 1})
-    assert sweep.run_name(tiny()) == before
+    before = run.run_name(tiny())
+    flat = run.flat
+    monkeypatch.setattr(run, "flat", lambda config: flat(config) | {"new": 1})
+    assert run.run_name(tiny()) == before
 
 
 # --- train --config ------------------------------------------------------------------------

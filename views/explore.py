@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from gan import data, explorer, images, zoo
+from gan import data, explorer, images, judge, zoo
 from gan.collapse import Verdict
 from gan.config import RECIPES, TrainConfig, recipe_config
 from gan.errors import GanError
@@ -16,6 +16,7 @@ from views.parts import cache, charts, controls
 from views.parts.articles import CLAIMS
 from views.parts.i18n import share_text, text, verdict_words
 from views.parts.pictures import image_tag, strip
+from views.parts.words import model_lead
 
 Table = dict[tuple[int, str, str], zoo.ModelCard]  # of one recipe, by size, budget and snapshot
 
@@ -37,16 +38,15 @@ _ICONS = {
 
 def page(lang: str) -> None:
     cache.prepare()
-    title, switch = st.columns([4, 1], vertical_alignment="bottom")
-    title.title(text(lang, "title"), anchor=False)
-    with switch:
-        controls.language_switch(lang)
+    controls.head(lang, "title")
     st.markdown(text(lang, "lead"))
     try:
-        cards = _comparable(cache.cards())
+        everything = cache.cards()
     except GanError as error:
         st.error(f"{text(lang, 'no_zoo')} {error}", icon=":material/error:")
         return
+    cards = _comparable(everything)
+    own = {c.name: c for c in everything if c.path.parent != judge.PRETRAINED}
     sizes = sorted({c.size for c in cards})
     if not sizes:
         st.error(text(lang, "no_zoo"), icon=":material/error:")
@@ -58,7 +58,12 @@ def page(lang: str) -> None:
         for size, budget, snapshot in table
         if snapshot == "best"
     }
-    controls.begin(sizes, tables, best, lang)
+    controls.begin(sizes, tables, best, lang, own)
+    if own:
+        controls.model_choice(lang, list(own))
+    if controls.state().model:
+        _own_model(lang, own[controls.state().model])
+        return
 
     left, right = st.columns([3, 2])
     with left:
@@ -73,28 +78,49 @@ def page(lang: str) -> None:
         st.info(text(lang, "not_trained"), icon=":material/info:")
         controls.write_link(lang, "final")
         return
+    _drawn_and_judged(lang, card, table)
+    _amounts(lang, tables, card)
+    _articles(lang, tables.get("plain", {}), card.size)
+    _training(lang, card)
+    _details(lang, card)
+    controls.write_link(lang, card.snapshot)
+
+
+def _drawn_and_judged(lang: str, card: zoo.ModelCard, table: Table) -> None:
     try:
         model = cache.model(card)
     except GanError as error:
         model = None
         st.error(f"{text(lang, 'broken_model')} {error}", icon=":material/error:")
-
     left, right = st.columns([1, 1], gap="large")
     with left:
         if model is not None:
             _grid(lang, model)
     with right:
         _verdicts(lang, card)
-        _figures(lang, card)
-    _histogram(lang, card, right)
+        if card.metrics.digits:
+            _figures(lang, card)
+        else:
+            st.caption(text(lang, "own_no_digits"))
+    if card.metrics.digits:
+        _histogram(lang, card, right)
     if model is not None:
         st.header(text(lang, "latents_title"), anchor=False)
         _latents(lang, model, table)
-    _amounts(lang, tables, card)
-    _articles(lang, tables.get("plain", {}), card.size)
+
+
+def _own_model(lang: str, card: zoo.ModelCard) -> None:
+    """A model that was trained or imported here, by itself."""
+    st.markdown(model_lead(lang, card.config, card.step))
+    continued = card.provenance.get("continued_from")
+    if continued:
+        st.caption(text(lang, "own_rewound", step=f"{continued[-1]['step']:,}"))
+    if zoo.is_imported(card):
+        st.info(text(lang, "imported_note"), icon=":material/info:")
+    _drawn_and_judged(lang, card, {(card.size, controls.state().budget, "final"): card})
     _training(lang, card)
     _details(lang, card)
-    controls.write_link(lang, card.snapshot)
+    controls.write_link(lang, "final")
 
 
 def _comparable(cards: list[zoo.ModelCard]) -> list[zoo.ModelCard]:

@@ -7,6 +7,7 @@ lives in the session instead.
 from __future__ import annotations
 
 import gc
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import streamlit as st
 import torch
 
-from gan import judge, run, zoo
+from gan import bundle, job, judge, run, studio, zoo
 from gan.explorer import GenerateRequest, GenerateResult, generate
 
 
@@ -105,3 +106,31 @@ def reference(test_images: int) -> judge.Reference:
 def monitor_real_fd(test_images: int) -> float:
     """What real digits score with the monitor, in as many samples as it is shown during training."""
     return judge.reference("monitor", test_images).real_score(run.MONITOR_SAMPLES).fd
+
+
+@st.cache_resource(show_spinner=False)
+def training() -> studio.Studio:
+    """The one way to jobs. Any visitor can clear this cache; a new one finds all of them on the disk."""
+    opened = studio.open_studio(zoo.RUNS, os.environ)
+    opened.attach()
+    return opened
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    """The metrics of a job, parsed once for all who watch."""
+    return _lines(str(folder), _stamp(folder / job.METRICS))
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _lines(folder: str, stamp: int) -> list[dict[str, Any]]:
+    return job.read_lines(Path(folder))
+
+
+def packed(card: zoo.ModelCard) -> bytes:
+    """A model as one file."""
+    return _packed(card.sha256, card)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _packed(sha256: str, _card: zoo.ModelCard) -> bytes:
+    return bundle.pack(_card)

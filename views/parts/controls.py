@@ -6,6 +6,10 @@ own keys; after every run the link is written anew from those keys.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import itertools
+import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -34,6 +38,7 @@ _KEYS = (
     "move",
     "axes",
     "axis",
+    "model",
 )  # how the widgets' keys begin
 
 
@@ -58,17 +63,56 @@ def language_switch(current: str) -> None:
     )
 
 
+def head(lang: str, title: str) -> None:
+    """A page's title, and the switch of languages."""
+    left, right = st.columns([4, 1], vertical_alignment="bottom")
+    left.title(text(lang, title), anchor=False)
+    with right:
+        language_switch(lang)
+
+
+def visitor() -> str:
+    """Tells visitors apart, and nothing else about them: a hash of the random number that Streamlit gives
+    each browser in a cookie (masked anew every time, so it is unmasked first), else one of this session."""
+    parts = str(st.context.cookies.get("_streamlit_xsrf", "")).strip("\"'").split("|")
+    if "visitor" not in st.session_state:
+        token = secrets.token_bytes(16)
+        if len(parts) == 4 and parts[0] == "2":
+            with contextlib.suppress(ValueError):
+                mask, masked = bytes.fromhex(parts[1]), bytes.fromhex(parts[2])
+                token = bytes(b ^ m for b, m in zip(masked, itertools.cycle(mask), strict=False))
+        st.session_state["visitor"] = hashlib.sha256(b"visitor" + token).hexdigest()[:16]
+    known: str = st.session_state["visitor"]
+    return known
+
+
+def go_explore(name: str) -> None:
+    """The Explore page with the model of that name, as soon as the page runs again: a callback cannot
+    change pages."""
+    st.session_state["go_explore"] = name
+
+
+def follow() -> None:
+    """At the start of a page: goes where a callback wanted to."""
+    name = st.session_state.pop("go_explore", None)
+    if name is not None:
+        st.switch_page("views/explore.py", query_params={"model": name})
+
+
 def begin(
     sizes: Sequence[int],
     recipes: Collection[str],
     best: Collection[tuple[int, str, str]],
     lang: str,
+    models: Collection[str] = (),
 ) -> None:
     """At the start of every run: take over the link of a new session, or of one whose visitor went
     back or forward in the browser; say what of it could not be used."""
     asked = st.query_params.to_dict()
     values = st.session_state
     known = values.get("size") in sizes and values.get("recipe") in recipes
+    if values.get("model", "") not in ("", *models):
+        values["model"] = ""  # it was removed meanwhile
     if known:
         _keep_alive()
         # A link that is not the one written last is a step through the browser's history only if no
@@ -76,7 +120,7 @@ def begin(
         link, shown = st.session_state.get("written", ({}, None))
         if asked == link or (state(), lang) != shown:
             return
-    wanted, problems = from_query(asked, sizes, best, recipes)
+    wanted, problems = from_query(asked, sizes, best, recipes, models)
     _fill_widgets(wanted)
     named = [f"{p.name}={p.value}" for p in problems]
     if asked.get("lang", lang) not in LANGUAGES:
@@ -89,7 +133,7 @@ def begin(
 
 def _fill_widgets(wanted: ExploreState) -> None:
     values = st.session_state
-    values["size"], values["budget"] = wanted.size, wanted.budget
+    values["size"], values["budget"], values["model"] = wanted.size, wanted.budget, wanted.model
     values["recipe"], values["moment"], values["seed"] = wanted.recipe, wanted.moment, wanted.seed
     for index, value in enumerate(wanted.shifts):
         values[f"move{index}"] = value
@@ -117,6 +161,7 @@ def state() -> ExploreState:
         moment=values["moment"],
         seed=int(values["seed"]),
         shifts=tuple(float(values[f"move{i}"]) for i in range(NUM_SHIFTS)),
+        model=values["model"],
         axes=tuple(
             (axis, float(values.get(_AXIS_KEY.format(axis), 0.0)))
             for axis in sorted(values["axes"])
@@ -131,6 +176,16 @@ def write_link(lang: str, moment: str) -> None:
     st.session_state["written"] = (wanted, (state(), lang))
     if st.query_params.to_dict() != wanted:
         st.query_params.from_dict(wanted)
+
+
+def model_choice(lang: str, names: Sequence[str]) -> None:
+    """The comparison, or one of the models that were trained or imported here."""
+    st.selectbox(
+        text(lang, "which_models"),
+        ["", *names],
+        format_func=lambda name: name or text(lang, "which_zoo"),
+        key="model",
+    )
 
 
 def size_text(lang: str, size: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from gan import collapse
 from gan.collapse import Words
+from views.parts import words_train
 
 _ENGLISH: dict[str, str] = {
     "page_explore": "Explore",
@@ -320,7 +321,10 @@ _JAPANESE_VERDICTS: dict[str, Words] = {
     ),
 }
 
-_TABLES: dict[str, dict[str, str]] = {"en": _ENGLISH, "ja": _JAPANESE}
+_TABLES: dict[str, dict[str, str]] = {
+    "en": _ENGLISH | words_train.ENGLISH,
+    "ja": _JAPANESE | words_train.JAPANESE,
+}
 
 
 def text(language: str, key: str, **facts: Any) -> str:

@@ -20,7 +20,12 @@ _STYLE = "image-rendering:pixelated;display:block;width:100%;border-radius:0"
 
 def image_tag(picture: np.ndarray, alt: str, max_width: int | None = None) -> str:
     """picture uint8 [H, W, 1 or 3] -> an <img> as wide as its place, at most ``max_width`` pixels."""
-    data = base64.b64encode(to_png(picture)).decode()
+    return picture_tag(to_png(picture), alt, max_width)
+
+
+def picture_tag(png: bytes, alt: str, max_width: int | None = None) -> str:
+    """A PNG file -> an <img> as wide as its place, at most ``max_width`` pixels."""
+    data = base64.b64encode(png).decode()
     width = f";max-width:{max_width}px" if max_width else ""
     return (
         f'<img alt="{html.escape(alt, quote=True)}" style="{_STYLE}{width}" '
@@ -66,4 +71,24 @@ def strip(
     return (
         f'<div role="region" aria-label="{html.escape(label, quote=True)}" tabindex="0" '
         f'style="display:flex;gap:2px;overflow-x:auto">{"".join(cells)}</div>'
+    )
+
+
+def digit_row(counts: Sequence[int], present: Sequence[int], alt: str) -> str:
+    """The ten digits with how often each was read; those that are not ``present`` are struck through and
+    framed with dashes, so that it is told by more than colour."""
+    cells = []
+    for digit, count in enumerate(counts):
+        there = digit in present
+        line = "solid" if there else "dashed"
+        words = "none" if there else "line-through"
+        cells.append(
+            f'<div style="flex:1 1 2.2rem;text-align:center;border:1px {line} currentColor;'
+            f'border-radius:4px;padding:2px 0;opacity:{1 if there else 0.55}">'
+            f'<div style="font-size:1.15rem;font-weight:700;text-decoration:{words}">{digit}</div>'
+            f'<div style="font-size:0.75rem">{count}</div></div>'
+        )
+    return (
+        f'<div role="img" aria-label="{html.escape(alt, quote=True)}" '
+        f'style="display:flex;flex-wrap:wrap;gap:4px">{"".join(cells)}</div>'
     )

@@ -22,7 +22,8 @@ _MAX_AXES = 64
 
 @dataclass(frozen=True)
 class ExploreState:
-    """size: of the training set; recipe: one of `gan.config.RECIPES`; moment: "final" or "best"
+    """model: the name of one that was trained here, "" for the comparison by amount of data; size: of
+    the training set; recipe: one of `gan.config.RECIPES`; moment: "final" or "best"
     snapshot; seed: first of the 64 latents;
     shifts: along the first principal directions; axes: (index, value) for raw components of z."""
 
@@ -33,6 +34,7 @@ class ExploreState:
     seed: int = 0
     shifts: tuple[float, ...] = (0.0,) * NUM_SHIFTS
     axes: tuple[tuple[int, float], ...] = ()
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ def to_query(state: ExploreState) -> dict[str, str]:
     """The parts that differ from the default, as URL parameters."""
     default = ExploreState()
     query: dict[str, str] = {}
+    if state.model:
+        query["model"] = state.model
     if state.size != default.size:
         query["size"] = str(state.size)
     if state.budget != default.budget:
@@ -69,9 +73,11 @@ def from_query(
     sizes: Sequence[int],
     best: Collection[tuple[int, str, str]] = (),
     recipes: Collection[str] = RECIPES,
+    models: Collection[str] = (),
 ) -> tuple[ExploreState, list[Problem]]:
     """The state a link asks for, and what of it could not be used. ``sizes``: those on offer;
-    ``best``: (size, budget, recipe) of the runs that have a best moment besides the end."""
+    ``best``: (size, budget, recipe) of the runs that have a best moment besides the end; ``models``: the
+    names of those that were trained here."""
     problems: list[Problem] = []
     state = ExploreState(
         size=DEFAULT_SIZE if DEFAULT_SIZE in sizes else sizes[0],
@@ -81,6 +87,11 @@ def from_query(
     def problem(name: str) -> None:
         problems.append(Problem(name, query[name][:40]))
 
+    if "model" in query:
+        if query["model"] in models:
+            state = replace(state, model=query["model"])
+        else:
+            problem("model")
     if "size" in query:
         size = _whole(query["size"])
         if size in sizes:

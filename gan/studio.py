@@ -1,0 +1,370 @@
+"""The app's side of training: asking for it, watching it, telling it what to do.
+
+What the pages call. A `Studio` knows nothing that is not on the disk (`gan.job`), so a reload, another
+tab, a cleared cache, a hot reload and a restarted server find every job as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from gan import estimate, job, jobs, run, worker, zoo
+from gan.config import TrainConfig
+from gan.errors import CheckpointError, ConfigError, GanError
+from gan.job import Caps, Control, Job, Parent, Status
+from gan.limits import Limits, check, limits_from
+from gan.runners import LocalRunner, Runner
+from gan.supervisor import Supervisor
+
+
+@dataclass(frozen=True)
+class View:
+    """A job and how it stands; ``ahead``: how many jobs wait before it, of a queued one."""
+
+    job: Job
+    status: Status
+    ahead: int = 0
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """The answer to a wish: the job's name, and whether it is new, joined or finished long ago."""
+
+    id: str
+    kind: str  # "new", "joined", "resumed", "finished"
+
+
+def open_studio(runs: Path, environment: Mapping[str, str]) -> Studio:
+    """The studio that the environment asks for: limits as `limits_from` reads them, and where
+    ``GAN_RUNNER=ray`` (``local`` otherwise) workers on a Ray cluster (`gan.cluster`)."""
+    runner = environment.get("GAN_RUNNER", "").strip().lower() or "local"
+    if runner not in ("local", "ray"):
+        raise ConfigError(f"GAN_RUNNER={runner!r} must be local or ray")
+    limits = limits_from(environment)
+    if runner == "ray":
+        from gan.ray_runner import RayRunner
+
+        return Studio(runs, limits, RayRunner(environment.get("RAY_ADDRESS") or None))
+    return Studio(runs, limits)
+
+
+class Studio:
+    """All jobs below one folder."""
+
+    def __init__(
+        self,
+        runs: Path = zoo.RUNS,
+        limits: Limits | None = None,
+        runner: Runner | None = None,
+    ) -> None:
+        self.runs = Path(runs)
+        self.limits = limits or Limits()
+        self.runner = runner or LocalRunner()
+        self._supervisor = Supervisor(self.runs, self.limits, self.runner)
+        self._guard = threading.Lock()
+        self._book = self.runs / worker.SPEED_BOOK
+        self._measured, self._measuring = False, threading.Event()
+
+    def attach(self) -> int:
+        """Takes on every job that wants something and that nobody looks after; returns how many. To be
+        called when a server starts."""
+        return self._supervisor.attach()
+
+    # --- looking ---
+
+    def views(self) -> list[View]:
+        """Every job, the latest first. What cannot be read is left out."""
+        found = []
+        for folder in job.folders(self.runs):
+            with contextlib.suppress(GanError):
+                found.append(View(job.read(folder), self._supervisor.status(folder)))
+        waiting = sorted(
+            (v for v in found if v.status.state == "queued"),
+            key=lambda v: (v.status.queued, v.job.id),
+        )
+        before: dict[str, int] = {}
+        places = {}
+        for view in waiting:
+            places[view.job.id] = before.get(view.job.device, 0)
+            before[view.job.device] = places[view.job.id] + 1
+        found = [replace(v, ahead=places.get(v.job.id, 0)) for v in found]
+        return sorted(found, key=lambda v: v.job.created, reverse=True)
+
+    def view(self, id: str) -> View | None:
+        """The job of that name; None where there is none."""
+        if not id or Path(id).name != id or id.startswith("."):
+            return None
+        folder = self.runs / id
+        if not (folder / job.JOB).exists():
+            return None
+        try:
+            seen = View(job.read(folder), self._supervisor.status(folder))
+        except GanError:
+            return None
+        if seen.status.state != "queued":
+            return seen
+        return next((v for v in self.views() if v.job.id == id), seen)
+
+    def remaining(self, view: View) -> float | None:
+        """Seconds until an active job is finished, without its wait; None where nobody can tell."""
+        config, status = view.job.config, view.status
+        expected = self.expected(config, view.job.device)
+        left = max(0, config.total_updates - status.step)
+        if status.state == "training" and status.images_per_second > 0:
+            training = left * config.effective_batch / status.images_per_second
+            return training + (expected.scoring if expected else 0.0)
+        if expected is None:
+            return None
+        share = left / config.total_updates
+        return expected.starting + (expected.training + expected.looking) * share + expected.scoring
+
+    def wait(self, device: str, before: str = "") -> tuple[int, float | None]:
+        """(jobs that come before a new one on ``device``, or before the queued job ``before``; seconds
+        until its turn, None where nobody can tell)."""
+        views = [v for v in self.views() if v.job.device == device]
+        queued = [v for v in views if v.status.state == "queued"]
+        queued.sort(key=lambda v: (v.status.queued, v.job.id))
+        names = [v.job.id for v in queued]
+        if before in names:
+            queued = queued[: names.index(before)]
+        at_work = [v for v in views if v.status.state in job.WORKING]
+        places = len(self.runner.places(device)) * self.limits.slots
+        ahead = len(queued) + len(at_work)
+        if len(at_work) < places and not queued:
+            return len(queued), 0.0
+        # every place is free again when its job is done; the queue goes to the first free one
+        free = sorted(self.remaining(v) or 0.0 for v in at_work)
+        free += [0.0] * max(0, places - len(free))
+        known = all(self.remaining(v) is not None for v in at_work + queued)
+        for view in queued:
+            free.sort()
+            free[0] += self.remaining(view) or 0.0
+        return ahead, min(free) if known else None
+
+    def expected(self, config: TrainConfig, device: str) -> estimate.Estimate | None:
+        """How long a new job would take on ``device``; None where nothing was measured there."""
+        if not self.runner.here:
+            return None  # on which machine, nobody knows before
+        return estimate.predict(self._book, self._key(device), config)
+
+    def updates_for(self, config: TrainConfig, device: str, seconds: float) -> int | None:
+        """How many updates of ``config`` fit into ``seconds``, everything included; None likewise."""
+        if not self.runner.here:
+            return None
+        return estimate.updates_for(self._book, self._key(device), config, seconds)
+
+    def measure(self, device: str) -> bool:
+        """Sees to it that the speed of ``device`` becomes known: in a process of its own, once, and not
+        beside a job, which will tell by itself. Whether it is being measured."""
+        if self._measuring.is_set():
+            return True
+        if (
+            not self.runner.here
+            or self._measured
+            or any(v.status.state in job.WORKING for v in self.views())
+        ):
+            return False
+        self._measured = True
+        self._measuring.set()
+        command = jobs.gan_command("bench", "update", "--book", str(self._book.resolve()))
+        command += ["--device", device, "--threads", str(self.runner.threads(device))]
+        threading.Thread(target=self._measure, args=(command,), daemon=True).start()
+        return True
+
+    def _measure(self, command: list[str]) -> None:
+        try:
+            jobs.answer(command, seconds=120.0)
+        finally:
+            self._measuring.clear()
+
+    def _key(self, device: str) -> str:
+        return estimate.device_key(torch.device(device), threads=self.runner.threads(device))
+
+    # --- asking ---
+
+    def submit(self, config: TrainConfig, device: str, owner: str) -> Ticket:
+        """Asks for ``config``. Who asks for what is under way joins it; what is finished is not trained
+        again; what was stopped goes on. ConfigError, with the remedy, where it may not be."""
+        self._may(config, device)
+        return self._enter(run.run_name(config), config, device, owner, None, None)
+
+    def rewind(self, id: str, step: int, config: TrainConfig, device: str, owner: str) -> Ticket:
+        """A new job that begins where the job ``id`` was after ``step`` updates, under another
+        configuration of the same networks. The old one stays as it is."""
+        self._may(config, device)
+        folder = self._folder(id)
+        snapshot = job.snapshot_path(folder, step)
+        before = job.read(folder).config
+        if before.model != config.model or config.total_updates <= step:
+            raise ConfigError(
+                f"a rewound run keeps its networks and must end after update {step:,}; "
+                f"updates={config.total_updates:,} here"
+            )
+        origin = json.dumps([id, step, config.to_dict()], sort_keys=True)
+        name = f"{run.run_name(config)}-r{hashlib.sha256(origin.encode()).hexdigest()[:8]}"
+        return self._enter(name, config, device, owner, Parent(id, step), snapshot)
+
+    def _may(self, config: TrainConfig, device: str) -> None:
+        if not self.limits.enabled:
+            raise ConfigError("training is switched off here; run the app yourself to train")
+        if device not in self.runner.devices():
+            known = ", ".join(self.runner.devices())
+            raise ConfigError(f"device {device!r} is not here; choose one of {known}")
+        check(config, self.limits, self.runs)
+
+    def _enter(
+        self,
+        id: str,
+        config: TrainConfig,
+        device: str,
+        owner: str,
+        parent: Parent | None,
+        snapshot: Path | None,
+    ) -> Ticket:
+        folder = self.runs / id
+        with self._alone():
+            if run.is_finished(folder, config):
+                return Ticket(id, "finished")
+            there = self.view(id)
+            if there is not None and there.status.active and there.status.state != "paused":
+                return Ticket(id, "joined")
+            self._has_a_free_hand(owner)
+            waiting = sum(v.status.state == "queued" for v in self.views())
+            if waiting >= self.limits.queue:
+                raise ConfigError(
+                    f"{waiting} jobs wait already, as many as may; try again when some are done"
+                )
+            self._make_room()
+            folder.mkdir(parents=True, exist_ok=True)
+            if snapshot is not None and not (folder / job.START).exists():
+                _link(snapshot, folder / job.START)
+            caps = Caps(self.limits.minutes * 60, self.limits.job_bytes)
+            job.create(Job(id, folder, config, device, owner, time.time(), caps, parent))
+            self._supervisor.look_after(folder)
+        return Ticket(id, "new" if there is None else "resumed")
+
+    def _has_a_free_hand(self, owner: str) -> None:
+        """One job a visitor; a paused one does not count."""
+        for view in self.views():
+            if view.job.owner == owner and view.status.active and view.status.state != "paused":
+                raise ConfigError(
+                    f"you have a job already: {view.job.id} ({view.status.state}); wait for it, or stop it"
+                )
+
+    def _make_room(self) -> None:
+        """Snapshots of finished jobs go, the oldest first, when all runs together take too much."""
+        taken = job.bytes_of(self.runs)
+        finished = [v for v in self.views() if v.status.state == "finished"]
+        for view in reversed(finished):
+            if taken <= self.limits.runs_bytes:
+                return
+            snapshots = view.job.folder / run.SNAPSHOTS
+            taken -= job.bytes_of(snapshots)
+            shutil.rmtree(snapshots, ignore_errors=True)
+        if taken > self.limits.runs_bytes:
+            raise ConfigError(
+                f"{self.runs} holds {taken / 1e9:.1f} GB, more than the "
+                f"{self.limits.runs_bytes / 1e9:g} allowed; remove old models"
+            )
+
+    # --- telling ---
+
+    def pause(self, id: str, owner: str | None) -> None:
+        """After the block under way. ``owner`` None: whoever runs the machine."""
+        self._tell(id, owner, Control("pause"))
+
+    def stop(self, id: str, owner: str | None) -> None:
+        """For good, within a second; what was trained up to the last checkpoint stays."""
+        self._tell(id, owner, Control("stop"))
+
+    def step(self, id: str, owner: str | None, updates: int = 1) -> None:
+        """So many updates more, then pause."""
+        seen = self._tell(id, owner, None)
+        if seen.status.state != "paused":
+            raise ConfigError(f"{id} is {seen.status.state}; pause it first, then take steps")
+        self._again(seen, Control("run", until=seen.status.step + updates))
+
+    def resume(self, id: str, owner: str | None) -> None:
+        """A paused, stopped or failed job goes on from its last checkpoint."""
+        seen = self._tell(id, owner, None)
+        if seen.status.state in ("paused", "stopped", "failed"):
+            self._again(seen, Control("run"))
+
+    def _again(self, seen: View, control: Control) -> None:
+        folder = seen.job.folder
+        with self._alone():
+            self._may(seen.job.config, seen.job.device)
+            self._has_a_free_hand(seen.job.owner)
+            job.write_control(folder, control)
+            if self.runner.find(folder) is None:
+                self._supervisor.queue(folder)
+        self._supervisor.look_after(folder)
+
+    def _tell(self, id: str, owner: str | None, control: Control | None) -> View:
+        seen = self.view(id)
+        if seen is None:
+            raise ConfigError(f"there is no job {id!r} here any more")
+        if owner is not None and not self.may_control(seen, owner):
+            raise ConfigError("another visitor started this job; you can watch it")
+        if control is not None and seen.status.active:
+            job.write_control(seen.job.folder, control)
+            self._supervisor.look_after(seen.job.folder)
+        return seen
+
+    @staticmethod
+    def may_control(view: View, owner: str) -> bool:
+        return view.job.owner == owner
+
+    def remove(self, id: str, owner: str | None) -> None:
+        """Deletes the folder of a job that is not under way, and with it its model."""
+        seen = self._tell(id, owner, None)
+        folder = seen.job.folder
+        if seen.status.active or self.runner.find(folder) is not None:
+            raise ConfigError(f"{id} is {seen.status.state}; stop it first")
+        aside = folder.with_name(f".removed-{id}-{time.time_ns()}")
+        try:
+            folder.rename(aside)
+        except OSError as error:
+            raise CheckpointError(f"{folder} could not be removed ({error})") from error
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def _folder(self, id: str) -> Path:
+        seen = self.view(id)
+        if seen is None:
+            raise ConfigError(f"there is no job {id!r} here any more")
+        return seen.job.folder
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One at a time, of all threads and processes: ten who press at once get ten answers that fit."""
+        with self._guard:
+            handle = jobs.lock(self.runs / ".submit.lock", patience=10.0)
+            if handle is None:
+                raise ConfigError("too many people ask at once; try again in a moment")
+            try:
+                yield
+            finally:
+                os.close(handle)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
+    except OSError as error:
+        raise CheckpointError(
+            f"{source} could not be copied ({error}); free some space and try again"
+        ) from error

@@ -1,0 +1,247 @@
+"""Looks after jobs: whose turn it is, that limits and orders are kept, and what became of a worker.
+
+Every job that wants something has a thread here, its *supervisor*: it waits for a place, starts a worker
+(a process of its own, see `gan.runners`), and says how it ended when the worker cannot. All that is to be
+known lies in the job's folder (`gan.job`), and whose a folder, a place or a worker is, is told by locks
+that the kernel lets go of when a process ends. So a second `Supervisor` over the same folder, in this
+process or the next one, takes on what nobody looks after and leaves the rest alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from gan import job, jobs
+from gan.errors import CheckpointError, GanError
+from gan.job import Caps, Job, Status
+from gan.limits import Limits
+from gan.runners import UNKNOWN, Runner, Worker
+
+MOST_ATTEMPTS = 3
+_KILL_SECONDS = 0.8  # between an order to stop and the end of whoever does not
+_QUEUE_SECONDS = 0.25
+_HUNG_SECONDS = {"starting": 300.0, "training": 180.0, "scoring": 1_800.0}
+
+
+class Supervisor:
+    """Over all jobs below one folder."""
+
+    def __init__(self, runs: Path, limits: Limits, runner: Runner) -> None:
+        self._runs, self._limits, self._runner = runs, limits, runner
+        self._unwritten: dict[str, Status] = {}  # where the disk takes no more
+
+    def status(self, folder: Path) -> Status:
+        """How a job stands, also where its worker had no chance to say it."""
+        status = self._unwritten.get(folder.name) or job.read_status(folder)
+        if status.state not in job.WORKING or time.time() - status.updated < 5.0:
+            return status
+        if jobs.is_locked(folder / job.SUPERVISOR_LOCK) or self._runner.find(folder) is not None:
+            return status
+        return replace(
+            status,
+            state="failed",
+            problem="interrupted",
+            message="the worker is gone and nobody looks after the job; resume it",
+        )
+
+    def attach(self) -> int:
+        """Takes on every job that wants something and that nobody looks after; returns how many."""
+        return sum(
+            self.look_after(folder)
+            for folder in job.folders(self._runs)
+            if job.read_status(folder).active
+        )
+
+    def look_after(self, folder: Path) -> bool:
+        """A supervisor for the job, if it has none; whether it had none."""
+        self._unwritten.pop(folder.name, None)
+        handle = jobs.try_lock(folder / job.SUPERVISOR_LOCK)
+        if handle is None:
+            return False
+        threading.Thread(
+            target=self._supervise,
+            args=(folder, handle),
+            name=f"supervisor of {folder.name}",
+            daemon=True,
+        ).start()
+        return True
+
+    def queue(self, folder: Path) -> None:
+        """The job wants a worker, behind all that want one already."""
+        self._unwritten.pop(folder.name, None)
+        status = job.read_status(folder)
+        step = job.updates_kept(folder)
+        status = replace(status, state="queued", step=step, problem="", message="", attempts=0)
+        job.write_status(folder, replace(status, queued=time.time()))
+
+    def _supervise(self, folder: Path, handle: int) -> None:
+        try:
+            while self._turn(folder):
+                pass
+        except GanError as error:
+            self._end(folder, "failed", "files", str(error))
+        finally:
+            os.close(handle)
+        # an order that came between the last look and the end of this supervisor
+        with contextlib.suppress(GanError):
+            status, control = job.read_status(folder), job.read_control(folder)
+            if status.state == "queued" or (status.state == "paused" and control.want == "stop"):
+                self.look_after(folder)
+
+    def _turn(self, folder: Path) -> bool:
+        """One worker's time with the job; whether it wants another."""
+        asked = job.read(folder)
+        at_work = self._runner.find(folder)
+        if at_work is None:
+            if not self._wants_a_worker(folder):
+                return False
+            place = self._wait_for_a_place(folder, asked)
+            if place is None:
+                return False
+            handle, device = place
+            try:
+                status = job.read_status(folder)
+                job.write_status(
+                    folder, replace(status, state="starting", attempts=status.attempts + 1)
+                )
+                at_work = self._runner.start(folder, device, handle)
+            except OSError as error:
+                raise CheckpointError(f"no worker could be started ({error})") from error
+            finally:
+                os.close(handle)  # the worker has it now
+        why = self._watch(at_work, folder, asked.caps)
+        return self._what_became_of_it(at_work, folder, why)
+
+    def _wants_a_worker(self, folder: Path) -> bool:
+        """Of a job without one, as it stands on the disk."""
+        status, control = job.read_status(folder), job.read_control(folder)
+        if not status.active:
+            return False
+        if control.want == "stop":
+            self._end(folder, "stopped")
+            return False
+        if status.state == "paused" and (control.want == "pause" or control.until):
+            return False
+        if status.state in job.WORKING:  # worker and supervisor died together
+            if status.attempts >= MOST_ATTEMPTS:
+                self._end(
+                    folder,
+                    "failed",
+                    "interrupted",
+                    f"it was interrupted {status.attempts} times; resume it if you think it will do better",
+                )
+                return False
+            job.write_status(folder, replace(status, state="queued", queued=time.time()))
+        return True
+
+    def _wait_for_a_place(self, folder: Path, asked: Job) -> tuple[int, str] | None:
+        """(descriptor of the place's lock, single device); None where it was stopped meanwhile."""
+        slots = [
+            (self._runs / ".slots" / f"{device.replace(':', '-')}.{index}.lock", device)
+            for device in self._runner.places(asked.device)
+            for index in range(self._limits.slots)
+        ]
+        while True:
+            if not (folder / job.JOB).exists():
+                return None
+            if job.read_control(folder).want == "stop":
+                self._end(folder, "stopped")
+                return None
+            if self._is_first(folder, asked.device):
+                for path, device in slots:
+                    handle = jobs.try_lock(path)
+                    if handle is not None:
+                        return handle, device
+            time.sleep(_QUEUE_SECONDS)
+
+    def _is_first(self, folder: Path, device: str) -> bool:
+        queued = []
+        for other in job.folders(self._runs):
+            status = job.read_status(other)
+            if status.state == "queued":
+                with contextlib.suppress(GanError):
+                    if other == folder or job.read(other).device == device:
+                        queued.append((status.queued, other.name))
+        return not queued or min(queued)[1] == folder.name
+
+    def _watch(self, at_work: Worker, folder: Path, caps: Caps) -> str:
+        """Returns when the worker is gone: "" when it went by itself, else why it was killed."""
+        while at_work.ended() is None:
+            status, control = job.read_status(folder), job.read_control(folder)
+            now = time.time()
+            why = ""
+            if control.want == "stop" and now - control.at > _KILL_SECONDS:
+                why = "stop"
+            elif now - status.updated > _HUNG_SECONDS.get(status.state, float("inf")):
+                why = "hung"
+            elif status.seconds > caps.seconds * 1.2 + 600:
+                why = "time"
+            if why:
+                at_work.kill()
+                return why
+        return ""
+
+    def _what_became_of_it(self, at_work: Worker, folder: Path, why: str) -> bool:
+        """Says how the job stands now that its worker is gone; whether it wants another."""
+        status, control = job.read_status(folder), job.read_control(folder)
+        if status.state in ("finished", "stopped", "failed"):
+            return False
+        if why == "stop" or (status.state == "paused" and control.want == "stop"):
+            self._end(folder, "stopped")
+        elif why == "hung":
+            self._end(folder, "failed", "hung", "the worker gave no sign of life; resume the job")
+        elif why == "time":
+            self._end(folder, "stopped", "time", "the job has had its time")
+        elif status.state == "paused":
+            if control.want == "run" and not 0 < control.until <= status.step:
+                self.queue(folder)
+                return True
+        elif status.state == "queued":  # it was asked to leave in good order
+            return status.attempts < MOST_ATTEMPTS
+        else:
+            self._died(at_work, folder)
+        return False
+
+    def _died(self, at_work: Worker, folder: Path) -> None:
+        """It went without a word in its status."""
+        code = at_work.ended()
+        words = at_work.last_words()
+        last = words.splitlines()[-1][:500] if words else ""
+        kept = job.updates_kept(folder)
+        back = (
+            f"what it had learned up to update {kept:,} is kept; resume it" if kept else "resume it"
+        )
+        free = shutil.disk_usage(folder).free if folder.exists() else 0
+        if "No space left" in words or free < 20_000_000:
+            self._end(folder, "failed", "disk", f"the disk is full; free some space. {back}")
+        elif code == UNKNOWN:
+            self._end(folder, "failed", "interrupted", f"the worker is gone; {back}")
+        elif code is not None and code < 0:
+            self._end(
+                folder,
+                "failed",
+                "killed",
+                f"the worker was ended from outside (signal {-code}), as a system does that has no memory "
+                f"left; {back}, with a smaller batch or networks if it happens again",
+            )
+        else:
+            self._end(folder, "failed", "crashed", f"{last or f'exit code {code}'}; {back}")
+
+    def _end(
+        self, folder: Path, state: job.State, problem: job.Problem = "", message: str = ""
+    ) -> None:
+        status = job.read_status(folder)
+        status = replace(
+            status, state=state, problem=problem, message=message, step=job.updates_kept(folder)
+        )
+        try:
+            job.write_status(folder, status)
+            self._unwritten.pop(folder.name, None)
+        except CheckpointError:
+            self._unwritten[folder.name] = replace(status, updated=time.time())

@@ -1,0 +1,371 @@
+"""What trains a job: ``python -m gan work FOLDER``, a process of its own that outlives whoever started it.
+
+It trains as `gan.run` does and writes down on the way what there is to see (`gan.job`). Between two
+blocks of updates it looks at what it is told: to pause, to go on, to make so many updates and pause, to
+stop. A paused worker keeps its networks for a while, so that a step costs nothing but the step; after
+that, or as soon as another job waits, it leaves, and whoever resumes the job starts another worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from gan import checkpoint, estimate, images, job, jobs, judge, latents, metrics, run, trainer
+from gan.errors import CheckpointError, ConfigError, DataError, GanError, TrainingError
+from gan.job import Control, Problem, State
+
+NICE = 15  # below everything that answers a visitor
+PAUSE_SECONDS = 120.0  # how long a paused worker keeps its place where nobody waits for it
+SNAPSHOTS = 8
+SPEED_BOOK = "speed.json"  # below runs/: what `gan.estimate` knows
+_CHECKPOINT_SECONDS = 15.0
+_BLOCK_SECONDS = 0.25  # between two looks at the orders
+_MOST_UPDATES = 500  # in a block, however fast
+_STATUS_SECONDS = 0.5
+_SAMPLE_SECONDS = 1.0
+_SAMPLE_SHARE = 0.05  # of the time, at most, goes into live pictures
+_DISK_SECONDS = 10.0
+_FREE_BYTES = 200_000_000  # of the disk are left to everybody else
+
+
+class _Leave(Exception):
+    """The worker ends, and the job then stands so."""
+
+    def __init__(self, state: State, problem: Problem = "", message: str = "") -> None:
+        self.state, self.problem, self.message = state, problem, message
+
+
+def work(folder: Path, device: str, threads: int, judges: Path = judge.PRETRAINED) -> int:
+    """Trains the job in ``folder`` until it is finished, told to leave, or cannot go on; its status says
+    which. Returns an exit code. ConfigError where another worker has the job."""
+    folder = Path(folder)
+    held = jobs.lock(folder / job.WORKER_LOCK, patience=5.0)
+    if held is None:
+        raise ConfigError(f"{folder} has a worker already; wait until it ends, or end it")
+    try:
+        if hasattr(os, "nice"):
+            os.nice(NICE)
+        torch.set_flush_denormal(True)
+        torch.set_num_threads(threads)
+        with _termination() as asked_to_end:
+            return _Worker(job.read(folder), device, judges, asked_to_end).work()
+    finally:
+        os.close(held)
+
+
+@contextlib.contextmanager
+def _termination() -> Iterator[threading.Event]:
+    """An event that a termination sets instead of tearing an update."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # as a task of somebody else's: they end it as they like
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def problem_of(error: BaseException) -> Problem:
+    """What kind of thing went wrong."""
+    causes: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and len(causes) < 10:
+        causes.append(link)
+        link = link.__cause__
+    if any(isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT) for e in causes):
+        return "disk"
+    text = str(error).lower()
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError)
+        and ("out of memory" in text or "can't allocate memory" in text)
+    ):
+        return "memory"
+    kinds: tuple[tuple[type[BaseException], Problem], ...] = (
+        (TrainingError, "diverged"),
+        (DataError, "data"),
+        (ConfigError, "settings"),
+        (CheckpointError, "files"),
+    )
+    return next((problem for kind, problem in kinds if isinstance(error, kind)), "crashed")
+
+
+class _Worker:
+    """One turn at a job. ``status`` is what was last written down."""
+
+    def __init__(
+        self, asked: job.Job, device: str, judges: Path, asked_to_end: threading.Event
+    ) -> None:
+        self._job, self._folder, self._config = asked, asked.folder, asked.config
+        self._device, self._judges, self._asked_to_end = device, judges, asked_to_end
+        self._book = asked.folder.parent / SPEED_BOOK
+        self._begun = time.monotonic()
+        self._waited = 0.0  # paused, which is not training
+        self._status = job.read_status(asked.folder)
+        self._before = self._status.seconds
+        self._told_at = self._disk_at = -1e9
+        self._control, self._control_stamp = Control(), -1
+        self._update_seconds = _BLOCK_SECONDS / 4  # until it is known
+        self._key = ""  # of the device, in the book
+        self._screen = _Screen(asked, judges)
+        self._tell("starting", pid=os.getpid(), problem="", message="")
+
+    def work(self) -> int:
+        try:
+            self._train()
+        except _Leave as leave:
+            self._tell(leave.state, problem=leave.problem, message=leave.message)
+            return 0
+        except (GanError, RuntimeError, OSError, MemoryError) as error:
+            problem = problem_of(error)
+            # on a full disk not even this can be written; the supervisor says it then
+            with contextlib.suppress(CheckpointError):
+                self._tell("failed", problem=problem, message=str(error)[:1000])
+            if problem == "crashed":
+                raise  # the trace goes to the log
+            return 1
+        return 0
+
+    def _train(self) -> None:
+        config, folder = self._config, self._folder
+        device = trainer.choose_device(self._device)
+        self._status = replace(self._status, device=trainer.describe_device(device))
+        self._key = estimate.device_key(device)
+        self._mind_the_disk()
+        step = job.updates_kept(folder)
+        job.forget_after(folder, step)
+        start = folder / job.START
+        steps = run.run(
+            config,
+            folder,
+            device,
+            judges=self._judges,
+            checkpoint_seconds=_CHECKPOINT_SECONDS,
+            command=["python", "-m", "gan", "work", folder.name],
+            block=self._block,
+            start=start if start.exists() else None,
+            snapshots=SNAPSHOTS,
+        )
+        first = None
+        total = config.total_updates
+        with contextlib.closing(steps):  # closed, it keeps what was trained
+            while True:
+                asked_at = time.monotonic()
+                progress = next(steps, None)
+                seconds = time.monotonic() - asked_at
+                if progress is None:
+                    break
+                step, before = progress.report.step, step
+                if first is None:
+                    first = (time.monotonic() + self._waited, step)
+                    self._note(start=first[0] - self._begun)
+                else:
+                    share = 0.2 if self._status.state == "training" else 1.0
+                    now = seconds / (step - before)
+                    self._update_seconds += share * (now - self._update_seconds)
+                self._screen.show(progress)
+                self._tell("training", step=step, total=total, unless_recent=True)
+                if step == total:
+                    self._tell("scoring", step=step)
+                    if step > first[1]:
+                        spent = time.monotonic() - first[0] - self._waited
+                        self._note(update=spent / (step - first[1]))
+                    continue
+                self._obey(progress)
+                self._mind_the_caps()
+        if first is not None:
+            self._note(scoring=seconds)
+        self._tell("finished", step=total, total=total)
+
+    def _block(self, step: int) -> int:
+        """How many updates until the next look at the orders."""
+        count = round(_BLOCK_SECONDS / self._update_seconds)
+        if self._orders().until > step:
+            count = min(count, self._orders().until - step)
+        return min(max(1, count), _MOST_UPDATES)
+
+    # --- what it is told ---
+
+    def _orders(self) -> Control:
+        """Read anew when the file has changed."""
+        try:
+            stamp = (self._folder / job.CONTROL).stat().st_mtime_ns
+        except OSError:
+            return self._control
+        if stamp != self._control_stamp:
+            self._control_stamp = stamp
+            self._control = job.read_control(self._folder)
+        return self._control
+
+    def _obey(self, progress: run.Progress) -> None:
+        step = progress.report.step
+        control = self._orders()
+        if self._asked_to_end.is_set():
+            raise _Leave("queued")  # the machine goes down, or wants the place back: later, then
+        if control.want == "stop":
+            raise _Leave("stopped")
+        if control.want == "pause" or 0 < control.until <= step:
+            self._pause(progress)
+
+    def _pause(self, progress: run.Progress) -> None:
+        step = progress.report.step
+        since = looked = time.monotonic()
+        progress.keep()
+        self._screen.draw(progress)
+        self._tell("paused", step=step)
+        while True:
+            time.sleep(0.03)
+            control = self._orders()
+            if control.want == "stop":
+                raise _Leave("stopped")
+            if control.want == "run" and not 0 < control.until <= step:
+                break
+            now = time.monotonic()
+            if self._asked_to_end.is_set() or now - since > PAUSE_SECONDS:
+                raise _Leave("paused")
+            if now - looked > 1.0:
+                looked = now
+                if job.anyone_waits(self._folder.parent, self._job.device):
+                    raise _Leave("paused")
+        self._waited += time.monotonic() - since
+
+    def _mind_the_caps(self) -> None:
+        caps = self._job.caps
+        if self._seconds() > caps.seconds:
+            raise _Leave(
+                "stopped",
+                "time",
+                f"the job has had its {caps.seconds / 60:g} minutes of training; what it has learned "
+                "is kept. Rewind it, or ask for fewer updates or smaller networks",
+            )
+        if time.monotonic() - self._disk_at > _DISK_SECONDS:
+            self._mind_the_disk()
+
+    def _mind_the_disk(self) -> None:
+        self._disk_at = time.monotonic()
+        free = shutil.disk_usage(self._folder).free
+        if free < _FREE_BYTES:
+            raise _Leave(
+                "failed",
+                "disk",
+                f"only {free / 1e6:.0f} MB are free on the disk of {self._folder.parent}, "
+                f"{_FREE_BYTES / 1e6:.0f} are left to others; remove old runs, then resume",
+            )
+        taken = job.bytes_of(self._folder)
+        if taken > self._job.caps.bytes:
+            raise _Leave(
+                "stopped",
+                "disk",
+                f"the job takes {taken / 1e6:.0f} MB, more than its {self._job.caps.bytes / 1e6:.0f}; "
+                "choose smaller networks",
+            )
+
+    # --- what it says ---
+
+    def _seconds(self) -> float:
+        return self._before + time.monotonic() - self._begun - self._waited
+
+    def _tell(
+        self,
+        state: State,
+        step: int | None = None,
+        total: int | None = None,
+        pid: int | None = None,
+        problem: Problem = "",
+        message: str = "",
+        unless_recent: bool = False,
+    ) -> None:
+        old = self._status
+        now = time.monotonic()
+        if unless_recent and state == old.state and now - self._told_at < _STATUS_SECONDS:
+            return
+        self._told_at = now
+        self._status = replace(
+            old,
+            state=state,
+            step=old.step if step is None else step,
+            total=old.total if total is None else total,
+            pid=old.pid if pid is None else pid,
+            images_per_second=self._config.effective_batch / self._update_seconds,
+            seconds=self._seconds(),
+            problem=problem,
+            message=message,
+        )
+        job.write_status(self._folder, self._status)
+
+    def _note(
+        self, start: float | None = None, update: float | None = None, scoring: float | None = None
+    ) -> None:
+        """For the estimates of jobs to come; a run does not fail for them."""
+        with contextlib.suppress(CheckpointError):
+            if update is not None:
+                estimate.record(self._book, self._key, self._config, update)
+            else:
+                estimate.record_phases(
+                    self._book, self._key, self._config, start=start, scoring=scoring
+                )
+
+
+class _Screen:
+    """What is there to see of a job while it trains."""
+
+    def __init__(self, asked: job.Job, judges: Path) -> None:
+        self._folder, self._config = asked.folder, asked.config
+        self._z = latents.sample_z(job.SAMPLE_SEEDS, asked.config.model.latent_dim)
+        reference = judge.reference("monitor", run.reference_images(asked.config), judges)
+        self._real_contrast = reference.contrast
+        self._drawn_at, self._cost = -1e9, 0.0
+        self._passing: Path | None = None  # a picture that the next one replaces
+
+    def show(self, progress: run.Progress) -> None:
+        report = progress.report
+        means = {
+            name: float(getattr(report, name).mean())
+            for name in ("g_loss", "d_loss", "prob_real", "prob_fake")
+        }
+        line = {"step": report.step, **means, "prob_held_out": report.prob_held_out}
+        job.add_line(self._folder, line)
+        patience = max(_SAMPLE_SECONDS, self._cost / _SAMPLE_SHARE)
+        if progress.moment is not None or time.monotonic() - self._drawn_at > patience:
+            self.draw(progress)
+
+    @torch.no_grad()
+    def draw(self, progress: run.Progress) -> None:
+        """The same latents as always, and what the monitor has just seen, if it has."""
+        began = time.monotonic()
+        generator, step = progress.average, progress.report.step
+        device = next(generator.parameters()).device
+        drawn = generator(self._z.to(device)).cpu()
+        path = job.sample_path(self._folder, step)
+        sheet = images.grid(images.to_uint8(drawn), job.SAMPLE_COLUMNS, gap=1, background=40)
+        checkpoint.write_atomically(path, images.to_png(sheet))
+        if self._passing not in (None, path):
+            self._passing.unlink(missing_ok=True)
+        self._passing = None if progress.moment is not None else path
+        if progress.moment is not None:
+            moment = progress.moment
+            job.add_line(
+                self._folder,
+                {
+                    "step": moment.step,
+                    "counts": list(moment.counts),
+                    "n": run.MONITOR_SAMPLES,
+                    "fd": moment.fd,
+                    "spread": moment.spread,
+                    "contrast": metrics.contrast(images.one_channel(drawn)) / self._real_contrast,
+                },
+            )
+        self._drawn_at = time.monotonic()
+        self._cost = self._drawn_at - began

@@ -1,0 +1,95 @@
+"""Charts of a training under way: Vega-Lite as it is; no streamlit here.
+
+Built by hand, not by Altair: a page that polls draws them every second, and building one there costs
+more than all the rest of its answer (docs/LOG.md). The specification never changes; only the rows do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from views.parts.charts import D_BLUE, FAKE, REAL, UNSEEN
+
+WORDS = (
+    "g_loss",
+    "d_loss",
+    "prob_real",
+    "prob_held_out",
+    "prob_fake",
+    "step_axis",
+    "loss_axis",
+    "prob_axis",
+    "fd_axis",
+)
+_SERIES = {
+    "loss": (("g_loss", FAKE), ("d_loss", D_BLUE)),
+    "prob": (("prob_real", REAL), ("prob_held_out", UNSEEN), ("prob_fake", FAKE)),
+}
+_HEIGHT = 200
+
+
+def curves(
+    columns: Mapping[str, Sequence[float | None]], name: str, words: Mapping[str, str]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """columns as `gan.job.curves` has them; name: "loss" or "prob" -> rows and specification."""
+    series = _SERIES[name]
+    count = len(columns["step"])
+    frame = pd.DataFrame(
+        {
+            "step": list(columns["step"]) * len(series),
+            "value": [value for key, _ in series for value in columns[key]],
+            "series": [words[key] for key, _ in series for _ in range(count)],
+        }
+    ).dropna()
+    y: dict[str, Any] = {"field": "value", "type": "quantitative", "title": words[f"{name}_axis"]}
+    if name == "prob":
+        y["scale"] = {"domain": [0, 1]}
+    return frame, {
+        "height": _HEIGHT,
+        "mark": {"type": "line", "strokeWidth": 1.8, "clip": True},
+        "encoding": {
+            "x": _step_axis(words),
+            "y": y,
+            "color": {
+                "field": "series",
+                "type": "nominal",
+                "scale": {
+                    "domain": [words[key] for key, _ in series],
+                    "range": [colour for _, colour in series],
+                },
+                "legend": {"title": None, "orient": "top", "columns": 2},
+            },
+        },
+    }
+
+
+def distance(
+    looks: Sequence[Mapping[str, Any]], words: Mapping[str, str]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The monitor's distance at each of its looks, on a logarithmic axis."""
+    frame = pd.DataFrame([{"step": look["step"], "fd": max(look["fd"], 1e-3)} for look in looks])
+    return frame, {
+        "height": _HEIGHT,
+        "mark": {"type": "line", "point": {"color": FAKE}, "color": FAKE, "strokeWidth": 1.8},
+        "encoding": {
+            "x": _step_axis(words),
+            "y": {
+                "field": "fd",
+                "type": "quantitative",
+                "title": words["fd_axis"],
+                "scale": {"type": "log"},
+            },
+        },
+    }
+
+
+def _step_axis(words: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "field": "step",
+        "type": "quantitative",
+        "title": words["step_axis"],
+        "axis": {"format": "~s", "tickCount": 5},
+    }

@@ -1,0 +1,359 @@
+"""A training as one watches it: the one part of the app that polls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from gan import bundle, job, zoo
+from gan.collapse import diagnose, missing_digits
+from gan.config import AUGMENTATIONS
+from gan.errors import GanError
+from gan.studio import Studio, View
+from views.parts import cache, controls, live_charts, train_controls
+from views.parts.i18n import text, verdict_words
+from views.parts.pictures import digit_row, picture_tag
+from views.parts.train_form import RANGES
+from views.parts.words import about, job_title, reason
+
+POLL_SECONDS = 1.0
+_STEPS = 20
+
+
+def panel(lang: str, studio: Studio, id: str) -> None:
+    """Polls while there is something to wait for."""
+    phase = _phase(studio.view(id))
+    polls = phase in ("active", "paused")
+    st.fragment(_panel, run_every=POLL_SECONDS if polls else None)(lang, studio, id, phase)
+    view = studio.view(id)
+    if view is not None and phase in ("paused", "over"):
+        _afterwards(lang, studio, view)
+
+
+def _phase(view: View | None) -> str:
+    """Of the page: what is on it besides the panel depends on it."""
+    if view is None:
+        return "gone"
+    if view.status.state == "paused":
+        return "paused"
+    return "active" if view.status.active else "over"
+
+
+def _panel(lang: str, studio: Studio, id: str, phase: str) -> None:
+    view = studio.view(id)
+    if view is None or _phase(view) != phase:
+        st.rerun()  # another kind of page from now on
+    status = view.status
+    refused = st.session_state.pop("steer_refused", None)
+    if refused is not None:
+        st.error(reason(lang, refused), icon=":material/error:")
+    st.subheader(job_title(lang, view.job), anchor=False)
+    _progress(lang, studio, view)
+    _buttons(lang, studio, view)
+    if status.problem:
+        st.error(
+            f"**{text(lang, f'problem_{status.problem}')}** {_escaped(status.message)}",
+            icon=":material/error:",
+        )
+    lines = cache.lines(view.job.folder)
+    looks = job.looks(lines)
+    if phase == "active":
+        _alarm(lang, view, lines)
+    left, right = st.columns([1, 1], gap="large")
+    with left:
+        _pictures(lang, view)
+    with right:
+        _look(lang, view, looks)
+    _curves(lang, view, lines, looks)
+
+
+def _alarm(lang: str, view: View, lines: list[dict[str, Any]]) -> None:
+    """Said while there is time to do something about it."""
+    advice = job.advice(view.job.folder, view.job.config, lines)
+    if advice is not None:
+        facts = {"then": advice.then, "then_step": f"{advice.then_step:,}"}
+        facts |= {"now": advice.now, "now_step": f"{advice.now_step:,}"}
+        st.warning(text(lang, "alarm", **facts), icon=":material/trending_down:")
+
+
+def _escaped(message: str) -> str:
+    return reason("en", Exception(message))
+
+
+def _progress(lang: str, studio: Studio, view: View) -> None:
+    status = view.status
+    state = text(lang, f"state_{status.state}")
+    total = max(1, status.total or view.job.config.total_updates)
+    words = [f"**{state}**"]
+    if status.state == "queued":
+        ahead, wait = studio.wait(view.job.device, before=view.job.id)
+        if not ahead:
+            words.append(text(lang, "queue_free"))
+        elif wait is None:
+            words.append(text(lang, "queue_unknown", ahead=ahead))
+        else:
+            words.append(text(lang, "queue_wait", ahead=ahead, time=about(lang, wait)))
+    else:
+        words.append(text(lang, "progress", step=f"{status.step:,}", total=f"{total:,}"))
+    if status.state == "training":
+        words.append(text(lang, "progress_speed", speed=f"{status.images_per_second:,.0f}"))
+        left = studio.remaining(view)
+        if left is not None:
+            words.append(text(lang, "progress_left", time=about(lang, left)))
+    if status.device and status.state in ("training", "paused", "scoring"):
+        words.append(status.device)
+    st.progress(min(1.0, status.step / total), text=" · ".join(words))
+    if status.state in ("starting", "scoring", "paused"):
+        st.caption(text(lang, f"{status.state}_note"))
+
+
+def _buttons(lang: str, studio: Studio, view: View) -> None:
+    status, id = view.status, view.job.id
+    visitor = controls.visitor()
+    row = st.container(horizontal=True)
+    if studio.may_control(view, visitor):
+        if status.state in ("starting", "training"):
+            _button(row, lang, "pause", ":material/pause:", studio.pause, id, visitor)
+        if status.state in ("paused", "stopped", "failed"):
+            _button(row, lang, "resume", ":material/play_arrow:", studio.resume, id, visitor)
+        if status.state == "paused":
+            _button(row, lang, "step_one", ":material/skip_next:", studio.step, id, visitor)
+            _button(
+                row, lang, "step_many", ":material/fast_forward:", studio.step, id, visitor, _STEPS
+            )
+        if status.active:
+            _button(
+                row,
+                lang,
+                "stop",
+                ":material/stop:",
+                studio.stop,
+                id,
+                visitor,
+                help=text(lang, "stop_help"),
+            )
+        else:
+            _button(
+                row,
+                lang,
+                "remove",
+                ":material/delete:",
+                studio.remove,
+                id,
+                visitor,
+                help=text(lang, "remove_help"),
+            )
+    else:
+        row.caption(text(lang, "not_yours"))
+    # of the whole page: what is watched is not this fragment's to say
+    if row.button(text(lang, "close_watch"), key="close_watch", icon=":material/arrow_back:"):
+        train_controls.watch("")
+        st.rerun()
+
+
+def _button(row: Any, lang: str, key: str, icon: str, action: Any, *args: Any, **how: Any) -> None:
+    row.button(
+        text(lang, key), key=f"job_{key}", icon=icon, on_click=_steer, args=(action, *args), **how
+    )
+
+
+def _steer(action: Any, *args: Any) -> None:
+    try:
+        action(*args)
+    except GanError as error:
+        st.session_state["steer_refused"] = error
+
+
+def _pictures(lang: str, view: View) -> None:
+    found = job.samples(view.job.folder)
+    with st.container(key="live"):
+        if not found:
+            st.caption(text(lang, "live_none"))
+            return
+        picture = found[-1]
+        step = f"{job.sample_step(picture):,}"
+        try:
+            content = picture.read_bytes()
+        except OSError:  # replaced by a later one in this very moment
+            st.caption(text(lang, "live_none"))
+            return
+        st.html(picture_tag(content, text(lang, "live_alt", step=step)))
+        st.caption(text(lang, "live_step", step=step))
+
+
+def _look(lang: str, view: View, looks: Sequence[Mapping[str, Any]]) -> None:
+    """The verdict so far and the digits there are."""
+    if not looks:
+        st.caption(text(lang, "look_none"))
+        return
+    look = looks[-1]
+    measures = job.measures(view.job.config, look)
+    for verdict in diagnose(measures):
+        words = verdict_words(lang, verdict)
+        with st.container(border=True, key=f"live_{verdict.kind}"):
+            title = words.title
+            if view.status.state != "finished":
+                title = text(lang, "verdict_early", title=title)
+            st.markdown(f"**{title}**  \n{words.seen} {words.measured}")
+    if measures.digits:
+        missing = missing_digits(measures.counts)
+        present = [d for d in range(10) if measures.counts[d] and d not in missing]
+        absent = ", ".join(str(d) for d in range(10) if d not in present) or "–"
+        st.markdown(f"**{text(lang, 'digits_so_far')}**")
+        alt = text(lang, "digits_alt", present=len(present), missing=absent)
+        st.html(digit_row(measures.counts, present, alt))
+        st.caption(text(lang, "digits_note", n=look["n"], step=f"{look['step']:,}"))
+
+
+def _curves(
+    lang: str, view: View, lines: list[dict[str, Any]], looks: Sequence[Mapping[str, Any]]
+) -> None:
+    curves = job.curves(lines)
+    if len(curves["step"]) < 2:
+        st.caption(text(lang, "live_no_curves"))
+        return
+    loss, belief, distance = st.columns(3)
+    words = {key: text(lang, key) for key in live_charts.WORDS}
+    for place, name in ((loss, "loss"), (belief, "prob")):
+        with place:
+            st.markdown(f"**{text(lang, f'{name}_chart')}**")
+            rows, spec = live_charts.curves(curves, name, words)
+            st.vega_lite_chart(rows, spec, key=f"live_{name}", alt=text(lang, f"{name}_chart"))
+    belief.caption(text(lang, "live_prob_note"))
+    loss.caption(text(lang, "loss_note"))
+    with distance:
+        if len(looks) > 1:
+            st.markdown(f"**{text(lang, 'fd_chart')}**")
+            rows, spec = live_charts.distance(looks, words)
+            st.vega_lite_chart(rows, spec, key="live_fd", alt=text(lang, "fd_chart"))
+            st.caption(text(lang, "live_fd_note"))
+
+
+# --- afterwards ----------------------------------------------------------------------------
+
+
+def _afterwards(lang: str, studio: Studio, view: View) -> None:
+    """Of a training that is over: its model, and the way back."""
+    if view.status.state == "finished":
+        time = about(lang, view.status.seconds)
+        st.success(text(lang, "finished_note", time=time), icon=":material/check_circle:")
+        row = st.container(horizontal=True)
+        row.button(
+            text(lang, "explore_it"),
+            key="explore_it",
+            type="primary",
+            icon=":material/grid_view:",
+            on_click=controls.go_explore,
+            args=(view.job.id,),
+        )
+        _export(lang, row, view)
+    _rewind(lang, studio, view)
+
+
+def _export(lang: str, row: Any, view: View) -> None:
+    try:
+        card = zoo.find(view.job.id, cache.cards())
+        content = cache.packed(card)
+    except GanError as error:
+        st.error(reason(lang, error), icon=":material/error:")
+        return
+    row.download_button(
+        text(lang, "export"),
+        data=content,
+        file_name=bundle.file_name(card),
+        mime="application/zip",
+        on_click="ignore",
+        icon=":material/download:",
+        help=text(lang, "export_help"),
+    )
+
+
+def _rewind(lang: str, studio: Studio, view: View) -> None:
+    steps = job.snapshots(view.job.folder)
+    if not steps:
+        return
+    config = view.job.config
+    advice = job.advice(view.job.folder, config, cache.lines(view.job.folder))
+    if advice is not None and advice.step is None:
+        advice = None
+    with st.expander(text(lang, "rewind"), icon=":material/history:", expanded=advice is not None):
+        st.markdown(text(lang, "rewind_note"))
+        if advice is not None:
+            st.info(
+                text(
+                    lang,
+                    "rewind_hint",
+                    then=advice.then,
+                    then_step=f"{advice.then_step:,}",
+                    now=advice.now,
+                    now_step=f"{advice.now_step:,}",
+                    step=f"{advice.step:,}",
+                ),
+                icon=":material/lightbulb:",
+            )
+        left, right = st.columns([1, 2], gap="large")
+        with right:
+            step = st.select_slider(
+                text(lang, "rewind_step"),
+                steps,
+                value=steps[-1] if advice is None else advice.step,
+                format_func=lambda s: f"{s:,}",
+                key=f"rewind_step_{view.job.id}",
+            )
+            first, second = st.columns(2)
+            changes: dict[str, Any] = {}
+            for place, name in ((first, "lr_g"), (second, "lr_d")):
+                low, high = RANGES[name]
+                changes[name] = place.number_input(
+                    text(lang, name),
+                    low,
+                    high,
+                    getattr(config, name),
+                    step=1e-4,
+                    format="%.6f",
+                    key=f"rewind_{name}_{view.job.id}",
+                )
+            suggested = config.augment if advice is None else "fixed"
+            changes["augment"] = first.selectbox(
+                text(lang, "augment"),
+                AUGMENTATIONS,
+                AUGMENTATIONS.index(suggested),
+                format_func=lambda name: text(lang, f"augment_{name}"),
+                key=f"rewind_augment_{view.job.id}",
+            )
+            changes["updates"] = second.number_input(
+                text(lang, "rewind_updates"),
+                step + 1,
+                max(studio.limits.updates, step + 1),
+                max(config.total_updates, step + 1),
+                step=100,
+                key=f"rewind_updates_{view.job.id}",
+            )
+            st.button(
+                text(lang, "rewind_go"),
+                key="rewind_go",
+                icon=":material/history:",
+                on_click=_press_rewind,
+                args=(studio, view, step, changes),
+                disabled=not studio.limits.enabled,
+            )
+        shown = [p for p in job.samples(view.job.folder) if job.sample_step(p) <= step]
+        if shown:
+            left.markdown(f"**{text(lang, 'rewind_shown')}**")
+            drawn = f"{job.sample_step(shown[-1]):,}"
+            alt = text(lang, "live_alt", step=drawn)
+            left.html(picture_tag(shown[-1].read_bytes(), alt, max_width=260))
+            left.caption(text(lang, "live_step", step=drawn))
+
+
+def _press_rewind(studio: Studio, view: View, step: int, changes: dict[str, Any]) -> None:
+    try:
+        config = replace(view.job.config, budget="updates", **changes)
+        ticket = studio.rewind(view.job.id, step, config, view.job.device, controls.visitor())
+    except GanError as error:
+        st.session_state["steer_refused"] = error
+        return
+    train_controls.watch(ticket.id)

@@ -682,7 +682,7 @@ def _installed(opened: _Opened, folder: Path) -> zoo.ModelCard:
         raise CheckpointError(
             f"{folder} is there but damaged ({_cause(error)}); {remedy}"
         ) from error
-    _require(same, f"{folder} holds these weights with other figures; {remedy}")
+    _require(same, f"{folder} holds these weights with other figures or files; {remedy}")
     return cards[0]
 
 

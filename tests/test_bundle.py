@@ -148,6 +148,11 @@ def test_other_figures_of_the_same_weights_do_not_replace_the_first(files, packe
 
 def test_an_import_that_was_damaged_since_is_named(packed, tmp_path):
     first = bundle.install(packed, tmp_path)
+    first.film_path.unlink()
+    with pytest.raises(CheckpointError, match=r"other figures or files; remove that folder"):
+        bundle.install(packed, tmp_path)
+    shutil.rmtree(tmp_path / first.name)
+    bundle.install(packed, tmp_path)
     first.path.write_bytes(b"x")
     with pytest.raises(CheckpointError, match=r"is there but damaged .*; remove that folder"):
         bundle.install(packed, tmp_path)
@@ -314,7 +319,7 @@ def _flagged(content, flag):
 
 
 def test_an_encrypted_bundle_is_refused(packed):
-    _refused(_flagged(packed, 1), "is encrypted")
+    _refused(_flagged(packed, 1), r"imported: evidence\.json is encrypted")
 
 
 def test_a_bundle_packed_in_an_unusual_way_is_refused(files):

@@ -495,7 +495,7 @@ def test_a_run_that_was_continued_and_killed_knows_where_it_came_from(tmp_path, 
     grandchild = tmp_path / "grandchild"
     for _ in run.run(third, grandchild, CPU, judges, start=path):
         pass
-    for _ in run.run(second, folder, CPU, judges):
+    for _ in run.run_together([second], [folder], CPU, judges):
         pass
     (card, *_), (last, *_) = zoo.read_manifest(folder), zoo.read_manifest(grandchild)
     assert card.provenance["continued_from"] == [note]

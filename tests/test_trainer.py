@@ -693,7 +693,9 @@ def _without_cuda(monkeypatch, replay):
     return Captured
 
 
-@pytest.mark.parametrize("changes", [{}, HARD], ids=["plain", "augmented"])
+@pytest.mark.parametrize(
+    "changes", [{}, HARD, {"loss": "hinge"}], ids=["plain", "augmented", "hinge"]
+)
 def test_what_a_graph_reads_and_writes_is_what_single_updates_do(
     tiny, pictures, unseen, monkeypatch, changes
 ):
@@ -747,7 +749,7 @@ def test_a_capture_that_breaks_half_way_leaves_d_able_to_learn(tiny, pictures, u
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_a_captured_graph_trains_what_single_updates_train(tiny, pictures, unseen):
     device = torch.device("cuda")
-    for changes in ({}, HARD):
+    for changes in ({}, HARD, {"loss": "hinge"}):
         config = tiny(**changes)
         captured = trainer.new_state(config, device)
         list(trainer.train(captured, pictures, unseen))

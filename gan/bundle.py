@@ -127,7 +127,7 @@ def pack(card: zoo.ModelCard) -> bytes:
         "evidence": EVIDENCE,
         "film": FILM,
         "config": config.to_dict(),
-        "provenance": {k: card.provenance[k] for k in TRAVELS if k in card.provenance},
+        "provenance": _told(card.provenance),
         "evaluation": card.metrics.to_dict(),
         "seeds": list(card.seed_rows),
     }
@@ -157,7 +157,11 @@ def install(content: bytes, runs: Path = zoo.RUNS) -> zoo.ModelCard:
         opened = _checked(_unzipped(content))
     entry = opened.entry
     folder = Path(runs) / f"import-{entry['sha256'][:12]}-{entry['snapshot']}"
-    told = {key: value for key, value in entry["provenance"].items() if key in TRAVELS}
+    told = {
+        key: value
+        for key, value in entry["provenance"].items()
+        if key in (*TRAVELS, "continued_from")
+    }
     told["imported"] = datetime.now(UTC).date().isoformat()
     told["imported_name"] = entry["name"]
     here = replace(opened, entry={**entry, "name": folder.name, "provenance": told})
@@ -175,6 +179,16 @@ def read_file(path: Path) -> bytes:
         raise CheckpointError(
             f"{path} cannot be read ({error.strerror}); name a file that `zoo export` made"
         ) from error
+
+
+def _told(provenance: dict[str, Any]) -> dict[str, Any]:
+    """Of where a model comes from, what others may know."""
+    told = {key: provenance[key] for key in TRAVELS if key in provenance}
+    before = [
+        {**note, "config": {**note["config"], "source": public_source(note["config"]["source"])}}
+        for note in provenance.get("continued_from", ())
+    ]
+    return told | ({"continued_from": before} if before else {})
 
 
 def public_source(source: str) -> str:
@@ -431,7 +445,13 @@ def _check_entry(entry: Any) -> TrainConfig:
         isinstance(provenance, dict) and len(provenance) <= 50,
         f"provenance is {_shown(provenance)}, where an object of at most 50 entries belongs",
     )
+    for note in _list(provenance.get("continued_from", []), "provenance.continued_from", 0, 20):
+        found = _object(note, "provenance.continued_from", ("config", "step"))
+        _config(found["config"], "provenance.continued_from.config")
+        _whole(found["step"], "provenance.continued_from.step")
     for key, value in provenance.items():
+        if key == "continued_from":
+            continue
         where = f"provenance.{_shown(key)}"
         _text(key, "a name in provenance", 50)
         if key in ("seconds", "together"):
@@ -466,11 +486,6 @@ def _config(values: Any, where: str) -> TrainConfig:
         config.source == public_source(config.source),
         f"{where}.source is {_shown(config.source)}, where no path belongs",
     )
-    side = config.model.img_size
-    _require(
-        side == data.RESOLUTION,
-        f"{where} is of pictures of {side} pixels, where {data.RESOLUTION} belong",
-    )
     with torch.device("meta"):  # counts without allocating
         count = models.count_parameters(models.Generator(config.model))
     _require(
@@ -482,7 +497,11 @@ def _config(values: Any, where: str) -> TrainConfig:
 
 def _check_evaluation(value: Any, reference: str) -> None:
     names = ("judge", "reference", "samples", "counts", "figures", "copies")
-    found = _object(value, "evaluation", names, ("modes",))
+    found = _object(value, "evaluation", names, ("modes", "digits"))
+    if not isinstance(found.get("digits", True), bool):
+        raise CheckpointError(
+            f"evaluation.digits is {_shown(found['digits'])}, where true or false belongs"
+        )
     _one_of(found["judge"], "evaluation.judge", judge.JUDGES)
     _one_of(found["reference"], "evaluation.reference", (reference,))
     _whole(found["samples"], "evaluation.samples", 1)

@@ -87,8 +87,10 @@ class LocalRunner:
         return _Orphan(folder) if jobs.is_locked(folder / job.WORKER_LOCK) else None
 
     def threads(self, device: str) -> int:
-        """CPU threads of a worker: all cores, at the lowest priority, or one where a GPU does the work."""
-        return self._threads or (jobs.usable_cores() if device == "cpu" else 1)
+        """CPU threads of a worker: all cores but the one that answers visitors (threads that wait for one
+        another stand still when another process has one of their cores: docs/LOG.md), or one where a
+        GPU does the work."""
+        return self._threads or (max(1, jobs.usable_cores() - 1) if device == "cpu" else 1)
 
 
 class _Child:

@@ -117,7 +117,7 @@ class _Worker:
         self._before = self._status.seconds
         self._told_at = self._disk_at = -1e9
         self._control, self._control_stamp = Control(), -1
-        self._update_seconds = _BLOCK_SECONDS / 4  # until it is known
+        self._update_seconds = _BLOCK_SECONDS / 4  # until it is known; see _Pace
         self._key = ""  # of the device, in the book
         self._screen = _Screen(asked, judges)
         self._tell("starting", pid=os.getpid(), problem="", message="")
@@ -158,7 +158,7 @@ class _Worker:
             start=start if start.exists() else None,
             snapshots=SNAPSHOTS,
         )
-        first = None
+        pace = _Pace()
         total = config.total_updates
         with contextlib.closing(steps):  # closed, it keeps what was trained
             while True:
@@ -167,26 +167,22 @@ class _Worker:
                 seconds = time.monotonic() - asked_at
                 if progress is None:
                     break
-                step, before = progress.report.step, step
-                if first is None:
-                    first = (time.monotonic() + self._waited, step)
-                    self._note(start=first[0] - self._begun)
-                else:
-                    share = 0.2 if self._status.state == "training" else 1.0
-                    now = seconds / (step - before)
-                    self._update_seconds += share * (now - self._update_seconds)
+                updates, step = progress.report.step - step, progress.report.step
+                pace.add(updates, seconds, progress.moment is not None)
+                self._update_seconds = pace.recent
+                if pace.blocks == 1:
+                    self._note(start=time.monotonic() - self._begun)
                 self._screen.show(progress)
                 self._tell("training", step=step, total=total, unless_recent=True)
                 if step == total:
                     self._tell("scoring", step=step)
-                    if step > first[1]:
-                        spent = time.monotonic() - first[0] - self._waited
-                        self._note(update=spent / (step - first[1]))
+                    self._note(update=pace.update, look=pace.look)
                     continue
                 self._obey(progress)
                 self._mind_the_caps()
-        if first is not None:
-            self._note(scoring=seconds)
+        if pace.blocks:
+            models = checkpoint.read_json(folder / run.MANIFEST, "train anew")["models"]
+            self._note(scoring=seconds / len(models))
         self._tell("finished", step=total, total=total)
 
     def _block(self, step: int) -> int:
@@ -306,16 +302,54 @@ class _Worker:
         job.write_status(self._folder, self._status)
 
     def _note(
-        self, start: float | None = None, update: float | None = None, scoring: float | None = None
+        self,
+        start: float | None = None,
+        update: float | None = None,
+        look: float | None = None,
+        scoring: float | None = None,
     ) -> None:
         """For the estimates of jobs to come; a run does not fail for them."""
+        book, key, config = self._book, self._key, self._config
         with contextlib.suppress(CheckpointError):
             if update is not None:
-                estimate.record(self._book, self._key, self._config, update)
-            else:
-                estimate.record_phases(
-                    self._book, self._key, self._config, start=start, scoring=scoring
-                )
+                estimate.record(book, key, config, update)
+            estimate.record_phases(book, key, config, start=start, look_each=look, scoring=scoring)
+
+
+class _Pace:
+    """How long updates take. A first block sets things up, so it tells only how that went."""
+
+    def __init__(self) -> None:
+        self.blocks = 0
+        self.recent = _BLOCK_SECONDS / 4  # seconds of an update just now, looks included
+        self._updates, self._seconds = 0, 0.0
+        self._looks: list[tuple[int, float]] = []
+
+    def add(self, updates: int, seconds: float, looked: bool) -> None:
+        """A block; whether the monitor looked at its end."""
+        self.blocks += 1
+        if self.blocks == 1:
+            return
+        share = 1.0 if self.blocks == 2 else 0.2
+        self.recent += share * (seconds / updates - self.recent)
+        if looked:
+            self._looks.append((updates, seconds))
+        else:
+            self._updates += updates
+            self._seconds += seconds
+
+    @property
+    def update(self) -> float | None:
+        """Seconds of an update alone, None where no block was without a look."""
+        return self._seconds / self._updates if self._updates else None
+
+    @property
+    def look(self) -> float | None:
+        """Seconds of a look; None where there was none, or nothing to tell it from the updates."""
+        if self.update is None or not self._looks:
+            return None
+        spent = sum(seconds - updates * self.update for updates, seconds in self._looks)
+        return spent / len(self._looks) if spent > 0 else None
 
 
 class _Screen:

@@ -503,7 +503,7 @@ def test_a_manifest_that_is_none_is_refused(files, content):
         (lambda e: e["config"].update(source="folder:/etc"), "where no path belongs"),
         (lambda e: e["config"].update(source="https://x"), "config cannot work: source"),
         (lambda e: e["config"].update(lr_g=[]), "config cannot work: lr_g"),
-        (lambda e: e["config"]["model"].update(img_size=32), "32 pixels, where 28"),
+        (lambda e: e["config"]["model"].update(img_size=32), "img_size=32 does not fit"),
         (lambda e: e.update(sha256="0" * 64), "is not the file that manifest.json describes"),
         (lambda e: e.update(bytes=1), "is not the file that manifest.json describes"),
     ],

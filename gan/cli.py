@@ -1,4 +1,4 @@
-"""The command line: ``python -m gan train | evaluate | judge | zoo | sweep | bench``.
+"""The command line: ``python -m gan train | evaluate | judge | zoo | sweep | jobs | bench``.
 
 Results go to standard output (as one JSON value with ``--json``), progress and errors to standard
 error. Exit code 0: done; 1: a `GanError`, told in one line; 130: interrupted, nothing lost.
@@ -30,13 +30,16 @@ from gan import (
     data,
     estimate,
     evaluation,
+    job,
     judge,
     models,
     run,
     speed,
     stacked,
+    studio,
     sweep,
     trainer,
+    worker,
     zoo,
 )
 from gan.checkpoint import without_nan as _without_nan
@@ -51,7 +54,7 @@ from gan.config import (
     recipe_config,
     source_channels,
 )
-from gan.errors import ConfigError, GanError
+from gan.errors import ConfigError, GanError, TrainingError
 
 #: The options of ``train`` that make up a configuration.
 _SETTINGS = (
@@ -66,6 +69,8 @@ _SETTINGS = (
     "data_seed",
     "img_size",
 )
+
+_ORDER_SECONDS = 10.0  # until an order to a job should have been obeyed
 
 #: What the verbs of ``zoo`` take that make a model one file, and a file a model.
 _CARRIES = {"export": ("NAME", "FILE"), "import": ("FILE",)}
@@ -203,6 +208,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     many.add_argument("--on", choices=sweep.PLACES, default="local", help="here, or as Ray tasks")
     many.add_argument("--address", help="of a running Ray; without it one is started here")
+
+    turn = command("work", _work, "Train a job of the app; the app itself starts this.")
+    turn.add_argument("folder", type=Path, help="of the job, below runs/")
+    _device_options(turn)
+
+    told = command("jobs", _jobs, "List the app's trainings, or tell one what to do.")
+    told.add_argument("verb", choices=("list", "pause", "stop", "remove"))
+    told.add_argument("id", nargs="?", help="name of the job; not with list")
 
     timing = command(
         "bench",
@@ -684,6 +697,45 @@ def _range(values: Sequence[float], form: str) -> str:
 
 
 # --- sweep ---------------------------------------------------------------------------------
+
+
+def _work(options: argparse.Namespace) -> tuple[Any, str]:
+    code = worker.work(options.folder, options.device, options.threads)
+    if code:
+        status = job.read_status(options.folder)
+        raise TrainingError(status.message or f"{options.folder} could not be trained")
+    state = job.read_status(options.folder).state
+    return {"folder": str(options.folder), "state": state}, f"{options.folder}: {state}"
+
+
+def _jobs(options: argparse.Namespace) -> tuple[Any, str]:
+    """Of whoever runs the machine, who may tell every job what to do."""
+    opened = studio.open_studio(zoo.RUNS, os.environ)
+    if options.verb == "list":
+        if options.id is not None:
+            raise ConfigError(f"jobs list takes no name, got {options.id!r}; leave it out")
+        rows = [
+            {"id": v.job.id, "owner": v.job.owner, "ahead": v.ahead, **asdict(v.status)}
+            for v in opened.views()
+        ]
+        lines = [
+            f"{row['state']:9} {row['step']:>7,} of {row['total']:>7,}  {row['id']}  {row['message']}"
+            for row in rows
+        ]
+        return rows, "\n".join(lines) or "no trainings"
+    if options.id is None:
+        raise ConfigError(f"jobs {options.verb} needs the name of a job; see: jobs list")
+    getattr(opened, options.verb)(options.id, None)
+    deadline = time.monotonic() + _ORDER_SECONDS
+    done = {"pause": ("paused",), "stop": ("stopped",)}.get(options.verb, ())
+    view = opened.view(options.id)
+    while view is not None and view.status.active and done and view.status.state not in done:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+        view = opened.view(options.id)
+    state = "removed" if view is None else view.status.state
+    return {"id": options.id, "state": state}, f"{options.id}: {state}"
 
 
 def _sweep(options: argparse.Namespace) -> tuple[Any, str]:

@@ -117,7 +117,7 @@ class _Worker:
         self._before = self._status.seconds
         self._told_at = self._disk_at = -1e9
         self._control, self._control_stamp = Control(), -1
-        self._update_seconds = _BLOCK_SECONDS / 4  # until it is known; see _Pace
+        self._pace = _Pace()
         self._key = ""  # of the device, in the book
         self._screen = _Screen(asked, judges)
         self._tell("starting", pid=os.getpid(), problem="", message="")
@@ -158,7 +158,7 @@ class _Worker:
             start=start if start.exists() else None,
             snapshots=SNAPSHOTS,
         )
-        pace = _Pace()
+        pace = self._pace
         total = config.total_updates
         with contextlib.closing(steps):  # closed, it keeps what was trained
             while True:
@@ -169,7 +169,6 @@ class _Worker:
                     break
                 updates, step = progress.report.step - step, progress.report.step
                 pace.add(updates, seconds, progress.moment is not None)
-                self._update_seconds = pace.recent
                 if pace.blocks == 1:
                     self._note(start=time.monotonic() - self._begun)
                 self._screen.show(progress)
@@ -187,7 +186,9 @@ class _Worker:
 
     def _block(self, step: int) -> int:
         """How many updates until the next look at the orders."""
-        count = round(_BLOCK_SECONDS / self._update_seconds)
+        if not self._pace.blocks:
+            return 1  # somebody waits for the first picture
+        count = round(_BLOCK_SECONDS / self._pace.recent)
         if self._orders().until > step:
             count = min(count, self._orders().until - step)
         return min(max(1, count), _MOST_UPDATES)
@@ -294,7 +295,7 @@ class _Worker:
             step=old.step if step is None else step,
             total=old.total if total is None else total,
             pid=old.pid if pid is None else pid,
-            images_per_second=self._config.effective_batch / self._update_seconds,
+            images_per_second=self._config.effective_batch / self._pace.recent,
             seconds=self._seconds(),
             problem=problem,
             message=message,

@@ -32,6 +32,7 @@ def page(lang: str) -> None:
     controls.head(lang, "train_title")
     try:
         studio = cache.training()
+        studio.attach()  # what another server left behind
     except GanError as error:
         st.error(str(error), icon=":material/error:")
         return

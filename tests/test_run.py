@@ -597,8 +597,9 @@ def test_uploads_of_64_pixels_go_on_after_a_kill_and_train_as_a_stack(
         np.array(zoo.load_evidence(zoo.read_manifest(tmp_path / n)[0])["curves"]["d_loss"])
         for n in ("one", "a", "b")
     ]
-    assert len(curves[0]) == 12
-    assert np.abs(curves[0] - curves[1]).max() < 0.01 < np.abs(curves[0] - curves[2]).max()
+    assert [len(c) for c in curves] == [12] * 3
+    # a stack adds in another order, which tells after a few updates
+    assert np.abs(curves[0] - curves[1])[:2].max() < 3e-4 < np.abs(curves[0] - curves[2])[:2].max()
 
 
 # --- names and plans -----------------------------------------------------------------------

@@ -25,9 +25,9 @@ class Wish:
 
     source: str = "mnist"
     own: str = ""
-    size: int = 600
+    size: int = 6_000
     budget: str = "updates"
-    updates: int = 6_000
+    updates: int = 1_500
     epochs: int = 20
     recipe: str = "plain"
     seed: int = 0

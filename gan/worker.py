@@ -118,6 +118,7 @@ class _Worker:
         self._told_at = self._disk_at = -1e9
         self._control, self._control_stamp = Control(), -1
         self._pace = _Pace()
+        self._step = self._status.step
         self._key = ""  # of the device, in the book
         self._screen = _Screen(asked, judges)
         self._tell("starting", pid=os.getpid(), problem="", message="")
@@ -126,13 +127,14 @@ class _Worker:
         try:
             self._train()
         except _Leave as leave:
-            self._tell(leave.state, problem=leave.problem, message=leave.message)
+            self._tell(leave.state, self._step, problem=leave.problem, message=leave.message)
             return 0
         except (GanError, RuntimeError, OSError, MemoryError) as error:
             problem = problem_of(error)
-            # on a full disk not even this can be written; the supervisor says it then
-            with contextlib.suppress(CheckpointError):
+            try:
                 self._tell("failed", problem=problem, message=str(error)[:1000])
+            except CheckpointError:
+                raise error from None  # on a full disk the supervisor says it, from the log
             if problem == "crashed":
                 raise  # the trace goes to the log
             return 1
@@ -144,7 +146,7 @@ class _Worker:
         self._status = replace(self._status, device=trainer.describe_device(device))
         self._key = estimate.device_key(device)
         self._mind_the_disk()
-        step = job.updates_kept(folder)
+        self._step = step = job.updates_kept(folder)
         job.forget_after(folder, step)
         start = folder / job.START
         steps = run.run(
@@ -168,6 +170,7 @@ class _Worker:
                 if progress is None:
                     break
                 updates, step = progress.report.step - step, progress.report.step
+                self._step = step
                 pace.add(updates, seconds, progress.moment is not None)
                 if pace.blocks == 1:
                     self._note(start=time.monotonic() - self._begun)
@@ -311,10 +314,12 @@ class _Worker:
     ) -> None:
         """For the estimates of jobs to come; a run does not fail for them."""
         book, key, config = self._book, self._key, self._config
-        with contextlib.suppress(CheckpointError):
+        phases = {"start": start, "look_each": look, "scoring": scoring}
+        with contextlib.suppress(GanError):
             if update is not None:
                 estimate.record(book, key, config, update)
-            estimate.record_phases(book, key, config, start=start, look_each=look, scoring=scoring)
+            if any(seconds is not None for seconds in phases.values()):
+                estimate.record_phases(book, key, config, **phases)
 
 
 class _Pace:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def shrink():
-    from gan import data, evaluation, judge, run
+    from gan import data, evaluation, judge, run, worker
 
     if isinstance(run.evaluate, partial):  # a worker has a second task
         return
@@ -19,6 +19,7 @@ def shrink():
     run.evaluate = partial(evaluation.evaluate, samples=200, draws=2)
     run.run = partial(run.run, judges=judges)
     run.run_together = partial(run.run_together, judges=judges)
+    worker.work = partial(worker.work, judges=judges)
     judge.load = lambda name="judge", root=judges: load(name, root)
     judge.reference = lambda name="judge", test_images=10_000, root=judges: reference(
         name, test_images, root

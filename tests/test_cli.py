@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import shutil
 import signal
 import sys
@@ -11,7 +12,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan import checkpoint, cli, evaluation, judge, run, stacked, trainer, zoo
+from gan import (
+    checkpoint,
+    cli,
+    evaluation,
+    job,
+    jobs,
+    judge,
+    run,
+    stacked,
+    trainer,
+    worker,
+    zoo,
+)
 
 
 @pytest.fixture
@@ -491,3 +504,63 @@ def test_own_pictures_are_trained_on_and_scored_in_64_pixels(capsys, own_judges,
     out, _ = capsys.readouterr()
     assert "spread and contrast are against those of the training images" in out
     assert "real digits" not in out
+
+
+# --- jobs of the app -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def a_job(tiny):
+    folder = Path("runs") / "one"
+    job.create(job.Job("one", folder, tiny(), "cpu", "somebody", 1.0))
+    return folder
+
+
+def test_a_job_is_trained_listed_and_removed(a_job, judges, monkeypatch, capsys):
+    monkeypatch.setattr(os, "nice", lambda increment: 0)
+    monkeypatch.setattr(worker, "work", partial(worker.work, judges=judges))
+    assert cli.main(["jobs", "list"]) == 0
+    assert capsys.readouterr().out.split()[:2] == ["queued", "0"]
+    assert cli.main(["work", str(a_job), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "finished"
+    assert cli.main(["jobs", "list", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["id"], row["state"], row["step"], row["total"]) == ("one", "finished", 12, 12)
+    assert cli.main(["jobs", "remove", "one", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "removed" and not a_job.exists()
+
+
+def test_a_job_that_waits_can_be_stopped_from_the_terminal(a_job, capsys):
+    held = jobs.try_lock(a_job.parent / ".slots" / "cpu.0.lock")  # somebody has the place
+    try:
+        assert cli.main(["jobs", "stop", "one"]) == 0
+    finally:
+        os.close(held)
+    assert capsys.readouterr().out == "one: stopped\n"
+    assert job.read_status(a_job).state == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["jobs", "list", "one"], "leave it out"),
+        (["jobs", "stop"], "needs the name of a job"),
+        (["jobs", "stop", "two"], "no job 'two'"),
+        (["jobs", "stop", "../x"], "no job '../x'"),
+        (["work", "nowhere"], "nowhere/job.json is missing"),
+    ],
+)
+def test_jobs_that_are_not_there_are_named(a_job, capsys, monkeypatch, words, says):
+    monkeypatch.setattr(os, "nice", lambda increment: 0)
+    assert cli.main(words) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_a_job_that_cannot_be_trained_says_why(a_job, judges, monkeypatch, capsys):
+    monkeypatch.setattr(os, "nice", lambda increment: 0)
+    monkeypatch.setattr(worker, "work", partial(worker.work, judges=judges))
+    values = json.loads((a_job / "config.json").read_text())
+    (a_job / "config.json").write_text(json.dumps({**values, "source": "mnist"}))
+    assert cli.main(["work", str(a_job)]) == 1
+    assert "MNIST" in capsys.readouterr().err
+    assert job.read_status(a_job).problem == "data"

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -244,3 +245,59 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         jobs.only_one(tmp_path / "file"),
     ):
         pass
+
+
+# --- locks that say who lives --------------------------------------------------------------
+
+
+def test_a_lock_is_held_by_one_and_by_the_children_it_was_handed_to(tmp_path):
+    path = tmp_path / "place.lock"
+    assert not jobs.is_locked(path)
+    handle = jobs.try_lock(path)
+    assert jobs.is_locked(path) and jobs.try_lock(path) is None
+    child = subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        pass_fds=(handle,),
+    )
+    os.close(handle)
+    assert jobs.is_locked(path) and jobs.try_lock(path) is None  # the child has it
+    child.communicate()
+    assert not jobs.is_locked(path)
+    again = jobs.try_lock(path)
+    assert again is not None
+    os.close(again)
+
+
+def test_a_lock_can_be_waited_for(tmp_path):
+    path = tmp_path / "place.lock"
+    handle = jobs.try_lock(path)
+    started = time.monotonic()
+    assert jobs.lock(path, patience=0.1) is None and time.monotonic() - started >= 0.1
+    threading.Timer(0.2, os.close, [handle]).start()
+    late = jobs.lock(path, patience=10)
+    assert late is not None and time.monotonic() - started < 5
+    os.close(late)
+
+
+def test_asking_does_not_take_the_lock_away_from_others_who_ask(tmp_path):
+    path = tmp_path / "place.lock"
+    path.touch()
+    answers = []
+
+    def ask():
+        answers.extend(jobs.is_locked(path) for _ in range(300))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(answers) == {False}
+
+
+def test_without_locks_training_in_the_app_is_refused_with_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "fcntl", None)
+    with pytest.raises(ConfigError, match="python -m gan train"):
+        jobs.try_lock(tmp_path / "x.lock")
+    assert not jobs.is_locked(tmp_path / "x.lock")

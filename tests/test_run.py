@@ -218,7 +218,7 @@ def test_nothing_is_written_before_it_is_clear_that_the_data_is_there(tmp_path, 
     assert not (tmp_path / "run").exists()
 
 
-def test_the_monitor_looks_at_the_first_report_from_when_it_is_due(
+def test_blocks_that_a_listener_chooses_end_where_the_monitor_looks(
     tmp_path, finished, tiny, judges, monkeypatch
 ):
     monkeypatch.setattr(run, "moments_to_measure", lambda total: [2, 3, 7, total])
@@ -228,12 +228,12 @@ def test_the_monitor_looks_at_the_first_report_from_when_it_is_due(
         return next(stop for stop in stops if stop > step) - step
 
     rows = list(run.run(tiny(), folder, CPU, judges, block=block))
-    assert [p.report.step for p in rows] == stops
-    assert [p.moment.step for p in rows if p.moment] == [6, 8, 12]
+    assert [p.report.step for p in rows] == [1, 2, 3, 6, 7, 8, 12]
+    assert [p.moment.step for p in rows if p.moment] == [2, 3, 7, 12]
     card = zoo.read_manifest(folder)[0]
     evidence = zoo.load_evidence(card)
-    assert [m["step"] for m in evidence["moments"]] == [6, 8, 12]
-    assert zoo.load_film(card, 3).shape == (3, 16, 28, 28, 1)
+    assert [m["step"] for m in evidence["moments"]] == [2, 3, 7, 12]
+    assert zoo.load_film(card, 4).shape == (4, 16, 28, 28, 1)
     assert evidence["curves"]["step"] == list(range(1, 13))
     _assert_same_model(folder, finished)
 
@@ -346,6 +346,34 @@ def test_ones_own_pictures_can_be_trained_on(tmp_path, tiny, judges, monkeypatch
     text = (tmp_path / "run" / "evidence.json").read_text()
     assert "NaN" not in text  # one picture held out is too few for a batch
     assert set(json.loads(text)["curves"]["prob_held_out"]) == {None}
+
+
+@pytest.mark.parametrize("block", [1, 7, 500])
+def test_the_monitor_looks_at_the_same_moments_however_long_the_blocks(
+    tmp_path, tiny, judges, block
+):
+    steps = run.run(tiny(updates=60), tmp_path, CPU, judges, block=lambda step: block)
+    progress = list(steps)
+    seen = [p.moment.step for p in progress if p.moment is not None]
+    assert seen == run.moments_to_measure(60)
+    reports = [p.report.step for p in progress]
+    assert set(seen) <= set(reports) and reports == sorted(reports)
+    assert len(progress) == {1: 60, 500: len(seen)}.get(block, len(progress))
+
+
+def test_a_listener_sees_the_average_and_can_have_the_checkpoint_written(tmp_path, tiny, judges):
+    loop = run.run(tiny(), tmp_path, CPU, judges)
+    progress = next(loop)
+    path = tmp_path / run.CHECKPOINT
+    assert not path.exists()
+    progress.keep()
+    assert run.read_checkpoint_step(path) == progress.report.step
+    saved, _ = trainer.load_checkpoint(path, tiny(), CPU)
+    for ours, theirs in zip(
+        progress.average.state_dict().values(), saved.average.state_dict().values(), strict=True
+    ):
+        assert torch.equal(ours, theirs)
+    loop.close()
 
 
 # --- snapshots and going on from them -------------------------------------------------------

@@ -68,16 +68,20 @@ def browser() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def serve(environment: dict[str, str] | None = None) -> Iterator[str]:
+def serve(environment: dict[str, str] | None = None, folder: Path | None = None) -> Iterator[str]:
     """The app on a free port of this machine, as a child process; yields its address at once, while it
-    is still starting. The process is gone when the block is left."""
+    is still starting. The process is gone when the block is left. ``folder``: where it runs, and so
+    where its ``runs/`` and, unless ``GAN_DATA`` says otherwise, its data lie; by default the app's own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(APP)]
     command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
     command += ["--server.headless", "true"]
-    with jobs.background(command, APP.parent, environment):
+    # elsewhere, its children would not find the package
+    paths = os.pathsep.join(filter(None, [str(APP.parent), os.environ.get("PYTHONPATH")]))
+    environment = {"PYTHONPATH": paths, **(environment or {})}
+    with jobs.background(command, folder or APP.parent, environment):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -116,10 +120,9 @@ def app(rounds: int) -> dict[str, Any]:
                     changes.append(_change_size(page, key))
                 page.close()
     return {
-        "start_seconds": _summary(starts),
-        "size_change_seconds": _summary(changes),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
+        "start_seconds": summary(starts),
+        "size_change_seconds": summary(changes),
+        **machine(),
     }
 
 
@@ -150,7 +153,16 @@ def _change_size(page: Any, key: str) -> float:
     return seconds
 
 
-def _summary(values: list[float]) -> dict[str, Any]:
+def machine() -> dict[str, str]:
+    """On what the figures of a result were measured."""
+    return {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+    }
+
+
+def summary(values: list[float]) -> dict[str, Any]:
+    """How a result tells several measurements of the same thing."""
     return {
         "median": round(statistics.median(values), 3),
         "min": round(min(values), 3),

@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from gan import (
     bench,
+    bench_watch,
     bundle,
     checkpoint,
     data,
@@ -220,13 +221,21 @@ def _parser() -> argparse.ArgumentParser:
     timing = command(
         "bench",
         _bench,
-        "Measure how fast the app answers in a real browser, training against the textbook loop, or one update.",
+        "Measure how fast the app answers and how a training is watched in a real browser, training against "
+        "the textbook loop, or one update.",
     )
-    timing.add_argument("what", choices=("app", "train", "update"))
+    timing.add_argument("what", choices=("app", "watch", "train", "update"))
     timing.add_argument("--rounds", type=_count, default=5, help="what the medians are taken over")
+    timing.add_argument(
+        "--seconds", type=float, default=30.0, help="watch: how long each state is watched"
+    )
     timing.add_argument("--updates", type=_count, default=100, help="train: updates a round")
     timing.add_argument("--no-example", action="store_true", help="train: not the 64 x 64 example")
-    timing.add_argument("--source", choices=("mnist", "drawn"), help="train: default what is there")
+    timing.add_argument(
+        "--source",
+        choices=("mnist", "drawn"),
+        help="train: default what is there; watch: default drawn",
+    )
     timing.add_argument("--device", default="auto", help="train, update: auto, cuda, mps or cpu")
     timing.add_argument("--precision", choices=("auto", *trainer.PRECISIONS), default="auto")
     timing.add_argument(
@@ -791,6 +800,9 @@ def _bench(options: argparse.Namespace) -> tuple[Any, str]:
         return speeds, speed.describe(speeds)
     if options.what == "update":
         return _bench_update(options)
+    if options.what == "watch":
+        watched = bench_watch.watch(options.seconds, options.source or "drawn", options.rounds)
+        return watched, bench_watch.describe(watched)
     result = bench.app(options.rounds)
     return result, bench.describe(result)
 

@@ -22,7 +22,7 @@ FLOORS = (
     "bundle worker runners",
     "supervisor ray_runner",
     "studio",
-    "explorer bench sweep",
+    "explorer bench bench_watch sweep",
     "cli __main__",
 )
 ORDER = " ".join(FLOORS).split()

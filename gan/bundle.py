@@ -399,7 +399,7 @@ def _checked(files: dict[str, bytes]) -> _Opened:
     )
     evidence = _parsed(EVIDENCE, files[EVIDENCE])
     moments = _check_evidence(evidence, config.total_updates)
-    _check_film(files[FILM], moments)
+    _check_film(files[FILM], moments, config.model.img_size)
     try:
         with tempfile.TemporaryDirectory() as folder:
             for name, content in files.items():
@@ -574,19 +574,21 @@ def _check_evidence(value: Any, updates: int) -> int:
     _rising(curves["step"], "curves.step", updates)
     moments = _list(found["moments"], "moments", 1, 200)
     for moment in moments:
-        _object(moment, "a moment", ("step", "counts", "fd", "spread"))
+        _object(moment, "a moment", ("step", "counts", "fd", "spread"), ("contrast",))
         for count in _list(moment["counts"], "moments.counts", 10, 10):
             _whole(count, "moments.counts")
         _number(moment["fd"], "moments.fd", 0.0)
         _number(moment["spread"], "moments.spread", 0.0)
+        if moment.get("contrast") is not None:
+            _number(moment["contrast"], "moments.contrast", 0.0)
     _rising([moment["step"] for moment in moments], "moments.step", updates)
     return len(moments)
 
 
-def _check_film(content: bytes, moments: int) -> None:
+def _check_film(content: bytes, moments: int, side: int) -> None:
     """A PNG of the one size that fits, which is read before a pixel is decoded."""
     _require(content[:8] == b"\x89PNG\r\n\x1a\n", f"{FILM} is not a PNG picture")
-    width, height = run.FILM_LATENTS * data.RESOLUTION, moments * data.RESOLUTION
+    width, height = run.FILM_LATENTS * side, moments * side
     told = f"{FILM} is not the {width} x {height} pixels of {moments} moments"
     _require(content[16:24] == struct.pack(">II", width, height), told)
     try:

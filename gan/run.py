@@ -75,7 +75,7 @@ _BEST_FACTOR = 0.7  # the best moment is kept when its FD is below this share of
 @dataclass(frozen=True)
 class Moment:
     """What the monitor saw of the average after ``step`` updates, in `MONITOR_SAMPLES` samples: digits
-    read, Frechet distance in the monitor's own features, spread of the pictures against real ones
+    read, Frechet distance in the monitor's own features, spread and contrast of the pictures against real ones
     (where these are no digits: against the training images). Of stacked digits it sees one a sample,
     as `gan.evaluation` does."""
 
@@ -83,6 +83,7 @@ class Moment:
     counts: tuple[int, ...]
     fd: float
     spread: float
+    contrast: float = math.nan  # likewise; runs before this was measured have none
 
 
 @dataclass(frozen=True)
@@ -489,6 +490,7 @@ class _Monitor:
             counts=tuple(reading.counts()),
             fd=metrics.frechet_distance_of_moments(mean, cov, reference.mean, reference.cov),
             spread=relative_spread(drawn, reference),
+            contrast=metrics.contrast(images.one_channel(drawn)) / reference.contrast,
         )
 
     @torch.no_grad()
@@ -529,8 +531,9 @@ class _Book:
         tensors["held_out"] = torch.tensor(self.held_out, dtype=torch.float64).reshape(-1, 2)
         tensors["seconds"] = torch.tensor([self.seconds, self.best_step], dtype=torch.float64)
         tensors["moments"] = torch.tensor(
-            [[m.step, m.fd, m.spread, *m.counts] for m in self.moments], dtype=torch.float64
-        ).reshape(-1, 13)
+            [[m.step, m.fd, m.spread, *m.counts, m.contrast] for m in self.moments],
+            dtype=torch.float64,
+        ).reshape(-1, 14)
         if self.frames:
             tensors["frames"] = torch.stack(self.frames)
         return tensors | {f"best.{k}": t for k, t in self.best.items()}
@@ -544,8 +547,11 @@ class _Book:
             if name in tensors:
                 book.series[name] = [tensors[name]]
         book.held_out = [(int(step), value) for step, value in tensors["held_out"].tolist()]
-        for step, fd, spread, *counts in tensors["moments"].tolist():
-            book.moments.append(Moment(int(step), tuple(int(c) for c in counts), fd, spread))
+        for step, fd, spread, *rest in tensors["moments"].tolist():
+            counts, contrast = rest[:10], rest[10:] or [math.nan]
+            book.moments.append(
+                Moment(int(step), tuple(int(c) for c in counts), fd, spread, contrast[0])
+            )
         book.frames = list(tensors.get("frames", torch.empty(0)))
         book.best = checkpoint.below(tensors, "best")
         return book
@@ -566,7 +572,8 @@ class _Book:
         curves["prob_held_out"] = [
             None if math.isnan(v) else round(float(v), 4) for v in values[place]
         ]
-        return {"curves": curves, "moments": [asdict(m) for m in self.moments]}
+        moments = checkpoint.without_nan([asdict(m) for m in self.moments])
+        return {"curves": curves, "moments": moments}
 
 
 def _finish(

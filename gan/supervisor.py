@@ -22,11 +22,14 @@ from gan.errors import CheckpointError, GanError
 from gan.job import Caps, Job, Status
 from gan.limits import Limits
 from gan.runners import UNKNOWN, Runner, Worker
+from gan.worker import problem_of
 
 MOST_ATTEMPTS = 3
 _KILL_SECONDS = 0.8  # between an order to stop and the end of whoever does not
+_LEAVE_SECONDS = 10.0  # for a worker that has said how the job stands, and only has to go
 _QUEUE_SECONDS = 0.25
-_HUNG_SECONDS = {"starting": 300.0, "training": 180.0, "scoring": 1_800.0}
+#: Without a sign of life, after which a worker is ended. A paused one leaves by itself.
+_HUNG_SECONDS = {"starting": 300.0, "training": 180.0, "scoring": 1_800.0, "paused": 600.0}
 
 
 class Supervisor:
@@ -84,12 +87,12 @@ class Supervisor:
         try:
             while self._turn(folder):
                 pass
-        except GanError as error:
-            self._end(folder, "failed", "files", str(error))
+        except (GanError, OSError) as error:
+            self._end(folder, "failed", problem_of(error), str(error))
         finally:
             os.close(handle)
         # an order that came between the last look and the end of this supervisor
-        with contextlib.suppress(GanError):
+        with contextlib.suppress(GanError, OSError):
             status, control = job.read_status(folder), job.read_control(folder)
             if status.state == "queued" or (status.state == "paused" and control.want == "stop"):
                 self.look_after(folder)
@@ -130,12 +133,7 @@ class Supervisor:
             return False
         if status.state in job.WORKING:  # worker and supervisor died together
             if status.attempts >= MOST_ATTEMPTS:
-                self._end(
-                    folder,
-                    "failed",
-                    "interrupted",
-                    f"it was interrupted {status.attempts} times; resume it if you think it will do better",
-                )
+                self._give_up(folder, status)
                 return False
             job.write_status(folder, replace(status, state="queued", queued=time.time()))
         return True
@@ -171,14 +169,22 @@ class Supervisor:
         return not queued or min(queued)[1] == folder.name
 
     def _watch(self, at_work: Worker, folder: Path, caps: Caps) -> str:
-        """Returns when the worker is gone: "" when it went by itself, else why it was killed."""
+        """Returns when the worker is gone: "" when it went by itself, else why it was killed. By a clock
+        of our own: those of the files may be set back."""
+        told_at = seen_at = time.monotonic()
+        seen = job.read_status(folder)
         while at_work.ended() is None:
-            status, control = job.read_status(folder), job.read_control(folder)
-            now = time.time()
+            status, now = job.read_status(folder), time.monotonic()
+            if status.updated != seen.updated or status.state != seen.state:
+                seen, seen_at = status, now
+            if job.read_control(folder).want != "stop":
+                told_at = now
+            leaving = status.state not in job.ACTIVE  # it has said all, and only has to go
+            patience = _LEAVE_SECONDS if leaving else _KILL_SECONDS
             why = ""
-            if control.want == "stop" and now - control.at > _KILL_SECONDS:
+            if now - told_at > patience:
                 why = "stop"
-            elif now - status.updated > _HUNG_SECONDS.get(status.state, float("inf")):
+            elif now - seen_at > _HUNG_SECONDS.get(status.state, _LEAVE_SECONDS):
                 why = "hung"
             elif status.seconds > caps.seconds * 1.2 + 600:
                 why = "time"
@@ -203,10 +209,18 @@ class Supervisor:
                 self.queue(folder)
                 return True
         elif status.state == "queued":  # it was asked to leave in good order
-            return status.attempts < MOST_ATTEMPTS
+            if status.attempts < MOST_ATTEMPTS:
+                return True
+            self._give_up(folder, status)
         else:
             self._died(at_work, folder)
         return False
+
+    def _give_up(self, folder: Path, status: Status) -> None:
+        often = (
+            f"it was interrupted {status.attempts} times; resume it if you think it will do better"
+        )
+        self._end(folder, "failed", "interrupted", often)
 
     def _died(self, at_work: Worker, folder: Path) -> None:
         """It went without a word in its status."""

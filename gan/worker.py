@@ -21,7 +21,19 @@ from pathlib import Path
 
 import torch
 
-from gan import checkpoint, estimate, images, job, jobs, judge, latents, metrics, run, trainer
+from gan import (
+    checkpoint,
+    estimate,
+    images,
+    job,
+    jobs,
+    judge,
+    latents,
+    models,
+    run,
+    trainer,
+)
+from gan.config import TrainConfig
 from gan.errors import CheckpointError, ConfigError, DataError, GanError, TrainingError
 from gan.job import Control, Problem, State
 
@@ -120,7 +132,7 @@ class _Worker:
         self._pace = _Pace()
         self._step = self._status.step
         self._key = ""  # of the device, in the book
-        self._screen = _Screen(asked, judges)
+        self._screen = _Screen(asked)
         self._tell("starting", pid=os.getpid(), problem="", message="")
 
     def work(self) -> int:
@@ -149,6 +161,8 @@ class _Worker:
         self._step = step = job.updates_kept(folder)
         job.forget_after(folder, step)
         start = folder / job.START
+        if not step and not job.samples(folder):
+            self._screen.before(config)  # data and optimizers take their time
         steps = run.run(
             config,
             folder,
@@ -183,8 +197,8 @@ class _Worker:
                 self._obey(progress)
                 self._mind_the_caps()
         if pace.blocks:
-            models = checkpoint.read_json(folder / run.MANIFEST, "train anew")["models"]
-            self._note(scoring=seconds / len(models))
+            found = checkpoint.read_json(folder / run.MANIFEST, "train anew")["models"]
+            self._note(scoring=seconds / len(found))
         self._tell("finished", step=total, total=total)
 
     def _block(self, step: int) -> int:
@@ -361,11 +375,9 @@ class _Pace:
 class _Screen:
     """What is there to see of a job while it trains."""
 
-    def __init__(self, asked: job.Job, judges: Path) -> None:
-        self._folder, self._config = asked.folder, asked.config
+    def __init__(self, asked: job.Job) -> None:
+        self._folder = asked.folder
         self._z = latents.sample_z(job.SAMPLE_SEEDS, asked.config.model.latent_dim)
-        reference = judge.reference("monitor", run.reference_images(asked.config), judges)
-        self._real_contrast = reference.contrast
         self._drawn_at, self._cost = -1e9, 0.0
         self._passing: Path | None = None  # a picture that the next one replaces
 
@@ -381,17 +393,26 @@ class _Screen:
         if progress.moment is not None or time.monotonic() - self._drawn_at > patience:
             self.draw(progress)
 
+    def before(self, config: TrainConfig) -> None:
+        """What the untrained networks draw, which `gan.run` is about to make."""
+        generator, _ = models.make_pair(config.model, config.seed)
+        self._passing = self._sheet(generator.eval(), 0)
+
     @torch.no_grad()
-    def draw(self, progress: run.Progress) -> None:
-        """The same latents as always, and what the monitor has just seen, if it has."""
-        began = time.monotonic()
-        generator, step = progress.average, progress.report.step
+    def _sheet(self, generator: models.Generator, step: int) -> Path:
+        """Writes what the same latents give as always; the file."""
         device = next(generator.parameters()).device
         drawn = generator(self._z.to(device)).cpu()
         path = job.sample_path(self._folder, step)
         sheet = images.grid(images.to_uint8(drawn), job.SAMPLE_COLUMNS, gap=1, background=40)
         checkpoint.write_atomically(path, images.to_png(sheet))
-        if self._passing not in (None, path):
+        return path
+
+    def draw(self, progress: run.Progress) -> None:
+        """A picture, and what the monitor has just seen, if it has."""
+        began = time.monotonic()
+        path = self._sheet(progress.average, progress.report.step)
+        if self._passing is not None and self._passing != path:
             self._passing.unlink(missing_ok=True)
         self._passing = None if progress.moment is not None else path
         if progress.moment is not None:
@@ -404,7 +425,7 @@ class _Screen:
                     "n": run.MONITOR_SAMPLES,
                     "fd": moment.fd,
                     "spread": moment.spread,
-                    "contrast": metrics.contrast(images.one_channel(drawn)) / self._real_contrast,
+                    "contrast": moment.contrast,
                 },
             )
         self._drawn_at = time.monotonic()

@@ -32,6 +32,7 @@ from gan import (
     estimate,
     evaluation,
     job,
+    jobs,
     judge,
     models,
     run,
@@ -212,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
 
     turn = command("work", _work, "Train a job of the app; the app itself starts this.")
     turn.add_argument("folder", type=Path, help="of the job, below runs/")
+    turn.add_argument("--lock", type=int, help="descriptor that has the worker's lock already")
     _device_options(turn)
 
     told = command("jobs", _jobs, "List the app's trainings, or tell one what to do.")
@@ -272,6 +274,11 @@ def _count(text: str) -> int:
 
 def _train(options: argparse.Namespace) -> tuple[Any, str]:
     configs, folders = _what_and_where(options)
+    for folder in folders:
+        if jobs.is_locked(folder / job.WORKER_LOCK):
+            raise ConfigError(
+                f"{folder} is being trained by the app; stop it there, or choose another folder with --out"
+            )
     device = trainer.choose_device(options.device)
     how: dict[str, Any] = {"command": run.this_command(), "precision": options.precision}
     if len(configs) > 1:
@@ -709,7 +716,7 @@ def _range(values: Sequence[float], form: str) -> str:
 
 
 def _work(options: argparse.Namespace) -> tuple[Any, str]:
-    code = worker.work(options.folder, options.device, options.threads)
+    code = worker.work(options.folder, options.device, options.threads, held=options.lock)
     if code:
         status = job.read_status(options.folder)
         raise TrainingError(status.message or f"{options.folder} could not be trained")

@@ -1,7 +1,7 @@
 """A training job as a folder: what was asked for, how it stands, what it is told, what it has shown.
 
-    job.json        who asked, when, on which device, how much it may take; written once
-    config.json     what is trained (`TrainConfig`); written once
+    job.json        who asked, when, on which device, how much it may take; anew when it is asked for again
+    config.json     what is trained (`TrainConfig`)
     status.json     how it stands; written by the worker, or by its supervisor while there is none
     control.json    what it is told to do; written by whoever may
     metrics.jsonl   one line a report or look, as the training goes
@@ -17,9 +17,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,10 +63,10 @@ _GAPS = ("g_loss", "d_loss", "prob_real", "prob_fake", "prob_held_out")
 
 @dataclass(frozen=True)
 class Caps:
-    """What one job may take: seconds of training, bytes of its folder."""
+    """What one job may take: seconds of training each time it is asked for, bytes of its folder."""
 
-    seconds: float = 7_200.0
-    bytes: int = 500_000_000
+    seconds: float
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Job:
     device: str  # cuda, mps or cpu; which of several GPUs is decided when its turn comes
     owner: str
     created: float  # seconds since 1970
-    caps: Caps = field(default_factory=Caps)
+    caps: Caps
     parent: Parent | None = None
 
 
@@ -93,7 +95,8 @@ class Job:
 class Status:
     """How it stands. ``message`` says in a sentence what went wrong, ``problem`` what kind of thing that is.
 
-    ``queued``, ``updated``: seconds since 1970; ``seconds``: of training so far, over all its workers;
+    ``queued``, ``updated``: seconds since 1970; ``seconds``: of training so far, over all its workers,
+    ``before``: those of them before it was last asked for;
     ``attempts``: how often a worker was started; ``step`` of ``total`` updates; ``device`` in words."""
 
     state: State
@@ -101,6 +104,7 @@ class Status:
     total: int = 0
     images_per_second: float = 0.0
     seconds: float = 0.0
+    before: float = 0.0
     device: str = ""
     pid: int = 0
     problem: Problem = ""
@@ -129,11 +133,12 @@ def create(job: Job) -> None:
     it has trained stays, and its last status and orders go."""
     checkpoint.write_json(job.folder / CONFIG, job.config.to_dict())
     write_control(job.folder, Control())
-    now = time.time()
-    step = updates_kept(job.folder)
-    write_status(
-        job.folder, Status("queued", step=step, total=job.config.total_updates, queued=now)
-    )
+    step, seconds = updates_kept(job.folder), 0.0
+    if (job.folder / STATUS).exists():
+        seconds = read_status(job.folder).seconds
+    total = job.config.total_updates
+    status = Status("queued", step=step, total=total, seconds=seconds, before=seconds)
+    write_status(job.folder, replace(status, queued=time.time()))
     values = asdict(job)
     for name in ("id", "folder", "config"):
         del values[name]
@@ -165,7 +170,9 @@ def read(folder: Path) -> Job:
 
 def folders(runs: Path) -> Iterator[Path]:
     """Every folder below ``runs`` that is a job."""
-    yield from (path.parent for path in sorted(runs.glob(f"*/{JOB}")))
+    for path in sorted(runs.glob(f"*/{JOB}")):
+        if not path.parent.name.startswith("."):  # on its way out
+            yield path.parent
 
 
 def read_status(folder: Path) -> Status:
@@ -182,12 +189,12 @@ def write_status(folder: Path, status: Status) -> None:
     checkpoint.write_json(folder / STATUS, asdict(replace(status, updated=time.time())))
 
 
-def read_control(folder: Path) -> Control:
-    """What the job is told; to run where nothing readable is said."""
+def read_control(folder: Path, before: Control | None = None) -> Control:
+    """What the job is told; where nothing readable is said what it was told ``before``, or to run."""
     try:
         return Control(**checkpoint.read_json(folder / CONTROL, ""))
     except (CheckpointError, TypeError):
-        return Control()
+        return before or Control()
 
 
 def write_control(folder: Path, control: Control) -> None:
@@ -208,13 +215,14 @@ def updates_kept(folder: Path) -> int:
 
 def bytes_of(folder: Path) -> int:
     """How much the files below ``folder`` take; those that vanish meanwhile count nothing."""
-    total = 0
+    sizes: dict[tuple[int, int], int] = {}
     for path in folder.rglob("*"):
         try:
-            total += path.stat().st_size
+            found = path.stat()
         except OSError:
             continue
-    return total
+        sizes[found.st_dev, found.st_ino] = found.st_size  # a second name takes no room
+    return sum(sizes.values())
 
 
 # --- what it has shown ---------------------------------------------------------------------
@@ -242,6 +250,10 @@ def read_lines(folder: Path) -> list[dict[str, Any]]:
         text = (folder / METRICS).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
+    return _parsed(text)
+
+
+def _parsed(text: str) -> list[dict[str, Any]]:
     lines = []
     for row in text.splitlines():
         try:
@@ -350,13 +362,96 @@ def snapshot_path(folder: Path, step: int) -> Path:
     return folder / run.SNAPSHOTS / f"{step:08d}.safetensors"
 
 
-def anyone_waits(runs: Path, device: str) -> bool:
-    """Whether a job is queued for a place on ``device``."""
-    for folder in folders(runs):
-        if read_status(folder).state == "queued":
+class Table:
+    """All jobs below a folder and how they stand, read anew where a file has changed, and at most a few
+    times a second, whoever asks. For many threads."""
+
+    _SECONDS = 0.2
+
+    def __init__(self, runs: Path) -> None:
+        self._runs = runs
+        self._guard = threading.Lock()
+        self._read_at = -1e9
+        self._rows: list[tuple[Job, Status]] = []
+        self._jobs: dict[Path, tuple[object, Job]] = {}
+        self._states: dict[Path, tuple[object, Status]] = {}
+
+    def rows(self, fresh: bool = False) -> list[tuple[Job, Status]]:
+        """Of every job that can be read, by name. ``fresh``: as it is now."""
+        with self._guard:
+            if fresh or time.monotonic() - self._read_at > self._SECONDS:
+                self._rows = list(self._look())
+                self._read_at = time.monotonic()
+            return self._rows
+
+    def waiting(self, device: str) -> list[Job]:
+        """The queue of ``device``, the next one first."""
+        queued = [
+            (status.queued, found.id, found)
+            for found, status in self.rows()
+            if status.state == "queued" and found.device == device
+        ]
+        return [found for _, _, found in sorted(queued, key=lambda row: row[:2])]
+
+    def _look(self) -> Iterator[tuple[Job, Status]]:
+        there = list(folders(self._runs))
+        for known in (self._jobs, self._states):
+            for gone in known.keys() - there:
+                del known[gone]
+        for folder in there:
             try:
-                if read(folder).device == device:
-                    return True
-            except (CheckpointError, ConfigError):
-                continue
-    return False
+                stamp = _stamp(folder / JOB)
+                if self._jobs.get(folder, (None,))[0] != stamp:
+                    self._jobs[folder] = (stamp, read(folder))
+                stamp = _stamp(folder / STATUS)
+                if self._states.get(folder, (None,))[0] != stamp:
+                    self._states[folder] = (stamp, read_status(folder))
+            except (OSError, CheckpointError, ConfigError):
+                continue  # damaged, or removed in this moment
+            yield self._jobs[folder][1], self._states[folder][1]
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+class Reel:
+    """The metrics of a job as they grow: reads on from where it was. For many threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / METRICS
+        self._guard = threading.Lock()
+        self._file: int | None = None
+        self._offset = 0
+        self._lines: list[dict[str, Any]] = []
+        self._curves: tuple[int, dict[str, list[float | None]]] = (-1, {})
+
+    def lines(self) -> list[dict[str, Any]]:
+        """All there are now; not to be changed."""
+        with self._guard:
+            return self._read()
+
+    def curves(self) -> dict[str, list[float | None]]:
+        """`curves` of them, made once for all who watch."""
+        with self._guard:
+            lines = self._read()
+            if self._curves[0] != len(lines) or not lines:
+                self._curves = (len(lines), curves(lines))
+            return self._curves[1]
+
+    def _read(self) -> list[dict[str, Any]]:
+        try:
+            with self._path.open("rb") as file:
+                found = os.fstat(file.fileno())
+                if found.st_ino != self._file or found.st_size < self._offset:
+                    self._file, self._offset, self._lines = found.st_ino, 0, []
+                    self._curves = (-1, {})
+                file.seek(self._offset)
+                rows = file.read()
+        except OSError:
+            return []
+        whole = rows[: rows.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        self._lines = self._lines + _parsed(whole.decode(errors="replace"))
+        return self._lines

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -113,10 +114,7 @@ def only_one(folder: Path, patience: float = 60.0) -> Iterator[tuple[int, ...]]:
     try:
         locked = _take_lock(handle, path, time.monotonic() + patience)
         if locked:
-            with contextlib.suppress(OSError):  # on a full disk: only the message gets poorer
-                os.ftruncate(handle, 0)
-                note = {"pid": os.getpid(), "host": socket.gethostname()}
-                os.pwrite(handle, json.dumps(note).encode(), 0)
+            sign(handle)
         yield (handle,) if locked else ()
     finally:
         os.close(handle)
@@ -133,19 +131,78 @@ def try_lock(path: Path) -> int | None:
             "training from the app needs the file locks of Linux or macOS; here, train with "
             "python -m gan train, and the model appears in the app"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be made ({error}); make room, or let this server write there"
+        ) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
+        if os.path.samestat(os.fstat(handle), os.stat(path)):  # not of a folder that was moved away
+            return handle
+    except (BlockingIOError, FileNotFoundError):
+        pass
     except OSError as error:
         os.close(handle)
         raise ConfigError(
             f"{path.parent} lies on a file system without locks ({error}); put runs/ on another one"
         ) from error
-    return handle
+    os.close(handle)
+    return None
+
+
+def sign(handle: int) -> None:
+    """Writes into a lock that is held which process and machine it belongs to; see `signed`."""
+    sign_for(handle, os.getpid())
+
+
+def sign_for(handle: int, pid: int) -> None:
+    """As `sign`, for a child the lock was handed to."""
+    with contextlib.suppress(OSError):  # on a full disk: then nobody can end it but itself
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps({"pid": pid, "host": socket.gethostname()}).encode(), 0)
+
+
+def signed(path: Path) -> int | None:
+    """The process on this machine that has the lock on ``path``; None where nobody has it, or that is
+    not known."""
+    if not is_locked(path):
+        return None
+    try:
+        note = json.loads(path.read_text())
+        pid, host = int(note["pid"]), str(note["host"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return pid if host == socket.gethostname() and pid > 1 else None
+
+
+def spawn(
+    command: Sequence[str], log: Path, environment: Mapping[str, str], pass_fds: Sequence[int]
+) -> subprocess.Popen[bytes]:
+    """A child in a session of its own, which Ctrl-C does not reach and which outlives its parent. It
+    complains to ``log``, or to nobody where that cannot be written. OSError where it cannot be started."""
+    with contextlib.ExitStack() as stack:
+        try:
+            complaints = stack.enter_context(log.open("wb"))
+        except OSError:
+            complaints = stack.enter_context(Path(os.devnull).open("wb"))
+        return subprocess.Popen(
+            list(command),
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=complaints,
+            start_new_session=True,
+            pass_fds=pass_fds,
+        )
+
+
+def kill_group(pid: int) -> None:
+    """Ends the session that the process ``pid`` leads, at once. Nothing where it is gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def lock(path: Path, patience: float) -> int | None:

@@ -19,7 +19,10 @@ UPLOADS = "uploads"  # below runs/: pictures that visitors brought
 @dataclass(frozen=True)
 class Limits:
     """What visitors may do. ``slots``: jobs at a time on each CPU or GPU; ``queue``: jobs that wait;
-    ``parameters``: of both networks; the rest of one job, and of all that lies below runs/."""
+    ``parameters``: of both networks; ``activations``: batch x pixels x width, which memory grows with;
+    ``paused``: jobs a visitor may leave paused; ``wait_minutes``: the longest wait that is begun;
+    ``imports``: models from elsewhere that are kept; ``folders``, ``runs_bytes``: of all jobs, models and
+    uploads together."""
 
     enabled: bool = True
     updates: int = 100_000
@@ -29,6 +32,11 @@ class Limits:
     batch: int = 1_024
     size: int = 200_000
     parameters: int = 30_000_000
+    activations: int = 50_000_000
+    wait_minutes: float = 240.0
+    paused: int = 2
+    folders: int = 500
+    imports: int = 50
     job_bytes: int = 1_000_000_000
     runs_bytes: int = 10_000_000_000
 
@@ -60,17 +68,13 @@ def limits_from(environment: Mapping[str, str]) -> Limits:
 def check(config: TrainConfig, limits: Limits, runs: Path) -> None:
     """ConfigError where a visitor may not ask for ``config``: widgets have limits too, but what comes
     from a browser need not come from a widget."""
-    model = config.model
+    check_networks(config, limits)
     for name, value, most in (
         ("updates", config.total_updates, limits.updates),
         ("size", config.size, limits.size),
         ("batch_size", config.batch_size, limits.batch),
-        ("parameters", parameters(model), limits.parameters),
     ):
-        if value > most:
-            raise ConfigError(
-                f"{name}={value:,} is more than the {most:,} allowed here; take fewer"
-            )
+        _at_most(name, value, most)
     kind, _, where = config.source.partition(":")
     if kind == "folder":
         folder = Path(where).resolve()
@@ -78,6 +82,19 @@ def check(config: TrainConfig, limits: Limits, runs: Path) -> None:
             raise ConfigError("these pictures are not here any more; upload them again")
     elif config.source not in ("mnist", "drawn"):
         raise ConfigError(f"source={config.source!r} is not on offer here; take mnist or drawn")
+
+
+def check_networks(config: TrainConfig, limits: Limits) -> None:
+    """ConfigError where the networks, or what they remember of a batch, are too large for this place."""
+    model = config.model
+    _at_most("parameters", parameters(model), limits.parameters)
+    remembered = config.effective_batch * model.img_size**2 * model.base_channels
+    _at_most("batch_size x pixels x width", remembered, limits.activations)
+
+
+def _at_most(name: str, value: int, most: int) -> None:
+    if value > most:
+        raise ConfigError(f"{name}={value:,} is more than the {most:,} allowed here; take fewer")
 
 
 def parameters(model: ModelConfig) -> int:

@@ -211,7 +211,10 @@ def run(
     )
     with one.kept_at_the_end():
         for report in reports:
-            yield one.take(report)
+            progress = one.take(report)
+            handed_over = time.monotonic()
+            yield progress
+            one.waited(time.monotonic() - handed_over)
     one.finish(command)
 
 
@@ -360,6 +363,10 @@ class _Run:
         return Progress(
             report, speed * self.config.effective_batch, moment, self.state.average, self._save
         )
+
+    def waited(self, seconds: float) -> None:
+        """A listener that takes its time is not training."""
+        self._started += seconds
 
     @contextlib.contextmanager
     def kept_at_the_end(self) -> Iterator[None]:

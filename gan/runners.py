@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -16,10 +15,12 @@ from typing import Protocol
 import torch
 
 from gan import job, jobs
+from gan.errors import ConfigError
 
 LOG = "worker.log"
 UNKNOWN = 256  # the exit code of a worker whose end nobody saw
 _POLL_SECONDS = 0.1
+_GONE_SECONDS = 10.0  # after a kill
 
 
 class Worker(Protocol):
@@ -51,7 +52,8 @@ class Runner(Protocol):
         """CPU threads of a worker."""
 
     def start(self, folder: Path, device: str, place: int) -> Worker:
-        """A worker for the job in ``folder``. ``place``: a descriptor whose lock it keeps while it lives."""
+        """A worker for the job in ``folder``. ``place``: a descriptor whose lock it keeps while it lives.
+        ConfigError where the job has one; OSError where none can be started."""
 
     def find(self, folder: Path) -> Worker | None:
         """The worker that is at the job already, started by whomever."""
@@ -96,22 +98,18 @@ class LocalRunner:
 class _Child:
     def __init__(self, command: list[str], folder: Path, place: int) -> None:
         self._log = folder / LOG
-        package = str(Path(__file__).resolve().parent.parent)
-        paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-        with contextlib.ExitStack() as stack:
-            try:
-                log = stack.enter_context(self._log.open("wb"))
-            except OSError:  # a full disk: its trouble is told another way
-                log = stack.enter_context(Path(os.devnull).open("wb"))
-            self._process = subprocess.Popen(
-                command,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C at the server is not meant for it
-                pass_fds=(place,),
-            )
+        lock = jobs.lock(folder / job.WORKER_LOCK, patience=2.0)
+        if lock is None:
+            raise ConfigError(f"{folder} has a worker already; wait until it ends, or end it")
+        try:  # it is locked from the very start, for whoever looks
+            command = [*command, "--lock", str(lock)]
+            package = str(Path(__file__).resolve().parent.parent)
+            paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+            environment = {"PYTHONPATH": os.pathsep.join(paths)}
+            self._process = jobs.spawn(command, self._log, environment, (place, lock))
+            jobs.sign_for(lock, self._process.pid)
+        finally:
+            os.close(lock)
 
     def ended(self) -> int | None:
         try:
@@ -120,9 +118,9 @@ class _Child:
             return None
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        jobs.kill_group(self._process.pid)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=_GONE_SECONDS)
 
     def last_words(self) -> str:
         return _tail(self._log)
@@ -132,20 +130,18 @@ class _Orphan:
     """A worker that an earlier server has started; nobody here is told how it ends."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._lock = folder, folder / job.WORKER_LOCK
 
     def ended(self) -> int | None:
         time.sleep(_POLL_SECONDS)
-        return None if jobs.is_locked(self._folder / job.WORKER_LOCK) else UNKNOWN
+        return None if jobs.is_locked(self._lock) else UNKNOWN
 
     def kill(self) -> None:
-        pid = job.read_status(self._folder).pid
-        # the lock says that the process which wrote its number there is alive
-        if pid > 1 and jobs.is_locked(self._folder / job.WORKER_LOCK):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
-        until = time.monotonic() + 5.0
-        while jobs.is_locked(self._folder / job.WORKER_LOCK) and time.monotonic() < until:
+        pid = jobs.signed(self._lock)
+        if pid is not None:  # one of another machine is told by its orders only
+            jobs.kill_group(pid)
+        until = time.monotonic() + _GONE_SECONDS
+        while jobs.is_locked(self._lock) and time.monotonic() < until:
             time.sleep(0.02)
 
     def last_words(self) -> str:
@@ -154,7 +150,9 @@ class _Orphan:
 
 def _tail(path: Path) -> str:
     try:
-        text = path.read_bytes()[-4096:].decode(errors="replace")
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            text = file.read().decode(errors="replace")
     except OSError:
         return ""
     return "\n".join(text.strip().splitlines()[-5:])

@@ -335,7 +335,7 @@ def update_shape(config: TrainConfig) -> TrainConfig:
         )
     }
     batch = config.effective_batch
-    source = "stacked" if config.model.img_channels > 1 else "mnist"
+    source = "stacked" if config.model.img_channels > 1 else "folder:any"  # of any side
     return replace(config, **default, source=source, size=batch, batch_size=batch)
 
 

@@ -10,20 +10,22 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from gan import estimate, job, jobs, run, worker, zoo
+from gan import bundle, checkpoint, estimate, job, jobs, run, uploads, worker, zoo
 from gan.config import TrainConfig
 from gan.errors import CheckpointError, ConfigError, GanError
 from gan.job import Caps, Control, Job, Parent, Status
-from gan.limits import Limits, check, limits_from
+from gan.keeper import Keeper
+from gan.limits import UPLOADS, Limits, check, check_networks, limits_from
 from gan.runners import LocalRunner, Runner
 from gan.supervisor import Supervisor
 
@@ -72,38 +74,35 @@ class Studio:
         self.limits = limits or Limits()
         self.runner = runner or LocalRunner()
         self._supervisor = Supervisor(self.runs, self.limits, self.runner)
-        self._guard = threading.Lock()
+        self._keeper = Keeper(self.runs, self.limits, self._supervisor.table)
+        self._guard, self._uploading = threading.Lock(), threading.Lock()
         self._book = self.runs / worker.SPEED_BOOK
         self._measured, self._measuring = False, threading.Event()
 
-    def attach(self) -> int:
+    def attach(self, every: float = 0.0) -> int:
         """Takes on every job that wants something and that nobody looks after; returns how many. To be
-        called when a server starts."""
-        return self._supervisor.attach()
+        called when a server starts, and then now and again: other servers go. Nothing is done where it
+        was less than ``every`` seconds ago."""
+        return self._supervisor.attach(every)
 
     # --- looking ---
 
-    def views(self) -> list[View]:
-        """Every job, the latest first. What cannot be read is left out."""
-        found = []
-        for folder in job.folders(self.runs):
-            with contextlib.suppress(GanError):
-                found.append(View(job.read(folder), self._supervisor.status(folder)))
-        waiting = sorted(
-            (v for v in found if v.status.state == "queued"),
-            key=lambda v: (v.status.queued, v.job.id),
-        )
-        before: dict[str, int] = {}
-        places = {}
-        for view in waiting:
-            places[view.job.id] = before.get(view.job.device, 0)
-            before[view.job.device] = places[view.job.id] + 1
+    def views(self, fresh: bool = False) -> list[View]:
+        """Every job, the latest first. What cannot be read is left out. ``fresh``: as they are at this
+        moment, not a fifth of a second ago."""
+        rows = self._supervisor.table.rows(fresh)
+        found = [View(asked, self._supervisor.status(asked.folder, said)) for asked, said in rows]
+        places: dict[str, int] = {}
+        for device in {v.job.device for v in found}:
+            queue = [v for v in found if v.status.state == "queued" and v.job.device == device]
+            queue.sort(key=lambda v: (v.status.queued, v.job.id))
+            places |= {v.job.id: place for place, v in enumerate(queue)}
         found = [replace(v, ahead=places.get(v.job.id, 0)) for v in found]
         return sorted(found, key=lambda v: v.job.created, reverse=True)
 
     def view(self, id: str) -> View | None:
         """The job of that name; None where there is none."""
-        if not id or Path(id).name != id or id.startswith("."):
+        if not re.fullmatch(r"[\w-][\w.-]{0,199}", id, re.ASCII):
             return None
         folder = self.runs / id
         if not (folder / job.JOB).exists():
@@ -154,13 +153,23 @@ class Studio:
 
     def expected(self, config: TrainConfig, device: str) -> estimate.Estimate | None:
         """How long a new job would take on ``device``; None where nothing was measured there."""
-        if not self.runner.here:
-            return None  # on which machine, nobody knows before
+        if not self._can_tell(config):
+            return None
         return estimate.predict(self._book, self._key(device), config)
+
+    def _can_tell(self, config: TrainConfig) -> bool:
+        """Whether the machine is known, and the networks small enough to be made for counting."""
+        if not self.runner.here:
+            return False
+        try:
+            check_networks(config, self.limits)
+        except ConfigError:
+            return False
+        return True
 
     def updates_for(self, config: TrainConfig, device: str, seconds: float) -> int | None:
         """How many updates of ``config`` fit into ``seconds``, everything included; None likewise."""
-        if not self.runner.here:
+        if not self._can_tell(config):
             return None
         return estimate.updates_for(self._book, self._key(device), config, seconds)
 
@@ -236,47 +245,80 @@ class Studio:
         with self._alone():
             if run.is_finished(folder, config):
                 return Ticket(id, "finished")
-            there = self.view(id)
-            if there is not None and there.status.active and there.status.state != "paused":
+            views = {v.job.id: v for v in self.views(fresh=True)}
+            there = views.get(id)
+            mine = there is not None and self.may_control(there, owner)
+            if there is not None and there.status.active:
+                if there.status.state == "paused" and mine:
+                    self._has_a_free_hand(owner)
+                    self._wake(there, Control("run"))
+                    return Ticket(id, "resumed")
                 return Ticket(id, "joined")
             self._has_a_free_hand(owner)
-            waiting = sum(v.status.state == "queued" for v in self.views())
-            if waiting >= self.limits.queue:
-                raise ConfigError(
-                    f"{waiting} jobs wait already, as many as may; try again when some are done"
-                )
-            self._make_room()
+            self._has_room(device)
             folder.mkdir(parents=True, exist_ok=True)
             if snapshot is not None and not (folder / job.START).exists():
-                _link(snapshot, folder / job.START)
+                checkpoint.keep(snapshot, folder / job.START)
             caps = Caps(self.limits.minutes * 60, self.limits.job_bytes)
+            # a supervisor that is just leaving would take the new status for its own
+            self._let_go(folder)
             job.create(Job(id, folder, config, device, owner, time.time(), caps, parent))
+            self._supervisor.table.rows(fresh=True)
             self._supervisor.look_after(folder)
         return Ticket(id, "new" if there is None else "resumed")
 
     def _has_a_free_hand(self, owner: str) -> None:
-        """One job a visitor; a paused one does not count."""
-        for view in self.views():
-            if view.job.owner == owner and view.status.active and view.status.state != "paused":
+        """One job a visitor; paused ones do not count, but there may be few of them."""
+        own = [v for v in self.views(fresh=True) if v.job.owner == owner and v.status.active]
+        paused = [v for v in own if v.status.state == "paused"]
+        for view in own:
+            if view not in paused:
                 raise ConfigError(
                     f"you have a job already: {view.job.id} ({view.status.state}); wait for it, or stop it"
                 )
-
-    def _make_room(self) -> None:
-        """Snapshots of finished jobs go, the oldest first, when all runs together take too much."""
-        taken = job.bytes_of(self.runs)
-        finished = [v for v in self.views() if v.status.state == "finished"]
-        for view in reversed(finished):
-            if taken <= self.limits.runs_bytes:
-                return
-            snapshots = view.job.folder / run.SNAPSHOTS
-            taken -= job.bytes_of(snapshots)
-            shutil.rmtree(snapshots, ignore_errors=True)
-        if taken > self.limits.runs_bytes:
+        if len(paused) > self.limits.paused:
             raise ConfigError(
-                f"{self.runs} holds {taken / 1e9:.1f} GB, more than the "
-                f"{self.limits.runs_bytes / 1e9:g} allowed; remove old models"
+                f"{len(paused)} of your jobs are paused, more than the {self.limits.paused} that may be; "
+                "resume or stop one"
             )
+
+    def _has_room(self, device: str) -> None:
+        """In the queue and on the disk."""
+        waiting = sum(v.status.state == "queued" for v in self.views(fresh=True))
+        if waiting >= self.limits.queue:
+            raise ConfigError(
+                f"{waiting} jobs wait already, as many as may; try again when some are done"
+            )
+        _, wait = self.wait(device)
+        if wait is not None and wait > self.limits.wait_minutes * 60:
+            raise ConfigError(
+                f"it would have to wait about {wait / 60:.0f} minutes, more than the "
+                f"{self.limits.wait_minutes:g} that are allowed; try again later"
+            )
+        self._keeper.make_room()
+
+    def _let_go(self, folder: Path) -> None:
+        """Waits until nobody looks after a job that is not under way."""
+        if folder.exists():
+            handle = jobs.lock(folder / job.SUPERVISOR_LOCK, patience=3.0)
+            if handle is None:
+                raise ConfigError(f"{folder.name} is just ending; try again in a moment")
+            os.close(handle)
+
+    # --- bringing ---
+
+    def take_in(self, files: Sequence[tuple[str, bytes]]) -> uploads.Kept:
+        """A visitor's pictures (`gan.uploads.keep`), one visitor's at a time: decoding takes memory."""
+        with self._uploading:
+            limits = uploads.Limits()
+            self._keeper.make_room_for_uploads(limits.root_bytes - limits.uploaded_bytes)
+            return uploads.keep(files, self.runs / UPLOADS, limits)
+
+    def install(self, content: bytes) -> zoo.ModelCard:
+        """A model from elsewhere (`gan.bundle.install`)."""
+        with self._uploading:
+            self._keeper.make_room_for_imports()
+            return bundle.install(content, self.runs)
 
     # --- telling ---
 
@@ -302,13 +344,21 @@ class Studio:
             self._again(seen, Control("run"))
 
     def _again(self, seen: View, control: Control) -> None:
-        folder = seen.job.folder
         with self._alone():
             self._may(seen.job.config, seen.job.device)
             self._has_a_free_hand(seen.job.owner)
+            self._wake(seen, control)
+
+    def _wake(self, seen: View, control: Control) -> None:
+        """A job that is paused or over gets its orders, and a worker where it has none."""
+        folder = seen.job.folder
+        if self.runner.find(folder) is None:
+            self._has_room(seen.job.device)
             job.write_control(folder, control)
-            if self.runner.find(folder) is None:
-                self._supervisor.queue(folder)
+            self._supervisor.queue(folder)
+            self._supervisor.table.rows(fresh=True)
+        else:
+            job.write_control(folder, control)
         self._supervisor.look_after(folder)
 
     def _tell(self, id: str, owner: str | None, control: Control | None) -> View:
@@ -317,9 +367,10 @@ class Studio:
             raise ConfigError(f"there is no job {id!r} here any more")
         if owner is not None and not self.may_control(seen, owner):
             raise ConfigError("another visitor started this job; you can watch it")
-        if control is not None and seen.status.active:
-            job.write_control(seen.job.folder, control)
-            self._supervisor.look_after(seen.job.folder)
+        folder = seen.job.folder
+        if control is not None and (seen.status.active or self.runner.find(folder) is not None):
+            job.write_control(folder, control)
+            self._supervisor.look_after(folder)
         return seen
 
     @staticmethod
@@ -328,15 +379,19 @@ class Studio:
 
     def remove(self, id: str, owner: str | None) -> None:
         """Deletes the folder of a job that is not under way, and with it its model."""
-        seen = self._tell(id, owner, None)
-        folder = seen.job.folder
-        if seen.status.active or self.runner.find(folder) is not None:
-            raise ConfigError(f"{id} is {seen.status.state}; stop it first")
-        aside = folder.with_name(f".removed-{id}-{time.time_ns()}")
-        try:
-            folder.rename(aside)
-        except OSError as error:
-            raise CheckpointError(f"{folder} could not be removed ({error})") from error
+        with self._alone():
+            seen = self._tell(id, owner, None)
+            folder = seen.job.folder
+            if seen.status.active or self.runner.find(folder) is not None:
+                raise ConfigError(f"{id} is {seen.status.state}; stop it first")
+            self._let_go(folder)
+            aside = folder.with_name(f".removed-{id}-{time.time_ns()}")
+            try:
+                folder.rename(aside)
+            except OSError as error:
+                raise CheckpointError(
+                    f"{folder} could not be removed ({error}); let this server write there"
+                ) from error
         shutil.rmtree(aside, ignore_errors=True)
 
     def _folder(self, id: str) -> Path:
@@ -356,15 +411,3 @@ class Studio:
                 yield
             finally:
                 os.close(handle)
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copyfile(source, target)
-    except OSError as error:
-        raise CheckpointError(
-            f"{source} could not be copied ({error}); free some space and try again"
-        ) from error

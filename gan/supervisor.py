@@ -28,6 +28,8 @@ MOST_ATTEMPTS = 3
 _KILL_SECONDS = 0.8  # between an order to stop and the end of whoever does not
 _LEAVE_SECONDS = 10.0  # for a worker that has said how the job stands, and only has to go
 _QUEUE_SECONDS = 0.25
+_NUDGE_SECONDS = 2.0
+_LEFTOVER_SECONDS = 3_600.0
 #: Without a sign of life, after which a worker is ended. A paused one leaves by itself.
 _HUNG_SECONDS = {"starting": 300.0, "training": 180.0, "scoring": 1_800.0, "paused": 600.0}
 
@@ -38,10 +40,13 @@ class Supervisor:
     def __init__(self, runs: Path, limits: Limits, runner: Runner) -> None:
         self._runs, self._limits, self._runner = runs, limits, runner
         self._unwritten: dict[str, Status] = {}  # where the disk takes no more
+        self._attached_at = -1e9
+        self.table = job.Table(runs)
 
-    def status(self, folder: Path) -> Status:
-        """How a job stands, also where its worker had no chance to say it."""
-        status = self._unwritten.get(folder.name) or job.read_status(folder)
+    def status(self, folder: Path, written: Status | None = None) -> Status:
+        """How a job stands, also where its worker had no chance to say it. ``written``: what its file says,
+        where that has been read already."""
+        status = self._unwritten.get(folder.name) or written or job.read_status(folder)
         if status.state not in job.WORKING or time.time() - status.updated < 5.0:
             return status
         if jobs.is_locked(folder / job.SUPERVISOR_LOCK) or self._runner.find(folder) is not None:
@@ -53,42 +58,72 @@ class Supervisor:
             message="the worker is gone and nobody looks after the job; resume it",
         )
 
-    def attach(self) -> int:
-        """Takes on every job that wants something and that nobody looks after; returns how many."""
-        return sum(
-            self.look_after(folder)
-            for folder in job.folders(self._runs)
-            if job.read_status(folder).active
-        )
+    def attach(self, every: float = 0.0) -> int:
+        """Takes on every job that wants something and that nobody looks after; returns how many. Does
+        nothing where that was done less than ``every`` seconds ago."""
+        now = time.monotonic()
+        if now - self._attached_at < every:
+            return 0
+        self._attached_at = now
+        self._sweep()
+        wanting = [
+            found.folder
+            for found, status in self.table.rows(fresh=True)
+            if status.active and (status.state != "paused" or self._is_called(found.folder))
+        ]
+        return sum(self.look_after(folder) for folder in wanting)
+
+    @staticmethod
+    def _is_called(folder: Path) -> bool:
+        """Whether a paused job is told to do something."""
+        return job.read_control(folder).want != "pause"
+
+    def _sweep(self) -> None:
+        """What processes that were ended have left half done."""
+        for pattern in (".removed-*", ".import-*"):
+            for path in self._runs.glob(pattern):
+                with contextlib.suppress(OSError):
+                    if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
+                        shutil.rmtree(path, ignore_errors=True)
 
     def look_after(self, folder: Path) -> bool:
         """A supervisor for the job, if it has none; whether it had none."""
-        self._unwritten.pop(folder.name, None)
-        handle = jobs.try_lock(folder / job.SUPERVISOR_LOCK)
+        handle = jobs.lock(folder / job.SUPERVISOR_LOCK, patience=0.2)
         if handle is None:
             return False
-        threading.Thread(
+        thread = threading.Thread(
             target=self._supervise,
             args=(folder, handle),
             name=f"supervisor of {folder.name}",
             daemon=True,
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads: whoever comes next may try
+            os.close(handle)
+            return False
         return True
 
     def queue(self, folder: Path) -> None:
         """The job wants a worker, behind all that want one already."""
+        old = job.read_status(folder)
+        status = Status(
+            "queued",
+            step=job.updates_kept(folder),
+            total=old.total,
+            seconds=old.seconds,
+            before=old.seconds,
+            queued=time.time(),
+        )
+        job.write_status(folder, status)
         self._unwritten.pop(folder.name, None)
-        status = job.read_status(folder)
-        step = job.updates_kept(folder)
-        status = replace(status, state="queued", step=step, problem="", message="", attempts=0)
-        job.write_status(folder, replace(status, queued=time.time()))
 
     def _supervise(self, folder: Path, handle: int) -> None:
         try:
             while self._turn(folder):
                 pass
-        except (GanError, OSError) as error:
-            self._end(folder, "failed", problem_of(error), str(error))
+        except Exception as error:  # nobody else would ever say it
+            self._end(folder, "failed", problem_of(error), f"{error or type(error).__name__}")
         finally:
             os.close(handle)
         # an order that came between the last look and the end of this supervisor
@@ -105,13 +140,14 @@ class Supervisor:
             if not self._wants_a_worker(folder):
                 return False
             place = self._wait_for_a_place(folder, asked)
-            if place is None:
-                return False
+            if place is None:  # it was stopped meanwhile, or somebody is at it
+                return self._runner.find(folder) is not None
             handle, device = place
             try:
                 status = job.read_status(folder)
+                attempts = status.attempts + 1
                 job.write_status(
-                    folder, replace(status, state="starting", attempts=status.attempts + 1)
+                    folder, replace(status, state="starting", pid=0, attempts=attempts)
                 )
                 at_work = self._runner.start(folder, device, handle)
             except OSError as error:
@@ -129,12 +165,15 @@ class Supervisor:
         if control.want == "stop":
             self._end(folder, "stopped")
             return False
-        if status.state == "paused" and (control.want == "pause" or control.until):
+        if status.state == "paused" and (
+            control.want == "pause" or 0 < control.until <= status.step
+        ):
             return False
-        if status.state in job.WORKING:  # worker and supervisor died together
-            if status.attempts >= MOST_ATTEMPTS:
-                self._give_up(folder, status)
-                return False
+        died = status.state in job.WORKING  # worker and supervisor together
+        if died and status.attempts >= MOST_ATTEMPTS:
+            self._give_up(folder, status)
+            return False
+        if status.state != "queued":
             job.write_status(folder, replace(status, state="queued", queued=time.time()))
         return True
 
@@ -145,28 +184,27 @@ class Supervisor:
             for device in self._runner.places(asked.device)
             for index in range(self._limits.slots)
         ]
-        while True:
-            if not (folder / job.JOB).exists():
-                return None
+        if not slots:
+            self._end(folder, "failed", "settings", f"there is no {asked.device} here any more")
+            return None
+        nudged_at = time.monotonic()
+        while (folder / job.JOB).exists() and self._runner.find(folder) is None:
             if job.read_control(folder).want == "stop":
                 self._end(folder, "stopped")
                 return None
-            if self._is_first(folder, asked.device):
+            waiting = self.table.waiting(asked.device)
+            if not waiting or waiting[0].folder == folder:
                 for path, device in slots:
                     handle = jobs.try_lock(path)
                     if handle is not None:
                         return handle, device
+            elif time.monotonic() - nudged_at > _NUDGE_SECONDS:
+                nudged_at = time.monotonic()
+                self.look_after(
+                    waiting[0].folder
+                )  # its server may be gone: nobody waits for a ghost
             time.sleep(_QUEUE_SECONDS)
-
-    def _is_first(self, folder: Path, device: str) -> bool:
-        queued = []
-        for other in job.folders(self._runs):
-            status = job.read_status(other)
-            if status.state == "queued":
-                with contextlib.suppress(GanError):
-                    if other == folder or job.read(other).device == device:
-                        queued.append((status.queued, other.name))
-        return not queued or min(queued)[1] == folder.name
+        return None
 
     def _watch(self, at_work: Worker, folder: Path, caps: Caps) -> str:
         """Returns when the worker is gone: "" when it went by itself, else why it was killed. By a clock
@@ -250,6 +288,8 @@ class Supervisor:
     def _end(
         self, folder: Path, state: job.State, problem: job.Problem = "", message: str = ""
     ) -> None:
+        if not (folder / job.JOB).exists():
+            return  # removed
         status = job.read_status(folder)
         status = replace(
             status, state=state, problem=problem, message=message, step=job.updates_kept(folder)

@@ -58,22 +58,40 @@ class _Leave(Exception):
         self.state, self.problem, self.message = state, problem, message
 
 
-def work(folder: Path, device: str, threads: int, judges: Path = judge.PRETRAINED) -> int:
+def work(
+    folder: Path,
+    device: str,
+    threads: int,
+    judges: Path = judge.PRETRAINED,
+    held: int | None = None,
+) -> int:
     """Trains the job in ``folder`` until it is finished, told to leave, or cannot go on; its status says
-    which. Returns an exit code. ConfigError where another worker has the job."""
+    which. Returns an exit code. ``held``: a descriptor that has the worker's lock already. ConfigError
+    where another worker has the job."""
     folder = Path(folder)
-    held = jobs.lock(folder / job.WORKER_LOCK, patience=5.0)
     if held is None:
-        raise ConfigError(f"{folder} has a worker already; wait until it ends, or end it")
+        held = jobs.lock(folder / job.WORKER_LOCK, patience=5.0)
+        if held is None:
+            raise ConfigError(f"{folder} has a worker already; wait until it ends, or end it")
+        jobs.sign(held)
     try:
-        if hasattr(os, "nice"):
-            os.nice(NICE)
+        _give_way()
+        for path in folder.rglob(".*.tmp"):  # of a worker that was ended while it wrote
+            path.unlink(missing_ok=True)
         torch.set_flush_denormal(True)
         torch.set_num_threads(threads)
         with _termination() as asked_to_end:
             return _Worker(job.read(folder), device, judges, asked_to_end).work()
     finally:
         os.close(held)
+
+
+def _give_way() -> None:
+    """To everything that answers visitors, also when memory runs out (Linux: it is the first to go)."""
+    if hasattr(os, "nice"):
+        os.nice(NICE)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 @contextlib.contextmanager
@@ -128,7 +146,7 @@ class _Worker:
         self._status = job.read_status(asked.folder)
         self._before = self._status.seconds
         self._told_at = self._disk_at = -1e9
-        self._control, self._control_stamp = Control(), -1
+        self._control, self._control_stamp = Control(), (-1, -1)
         self._pace = _Pace()
         self._step = self._status.step
         self._key = ""  # of the device, in the book
@@ -215,12 +233,13 @@ class _Worker:
     def _orders(self) -> Control:
         """Read anew when the file has changed."""
         try:
-            stamp = (self._folder / job.CONTROL).stat().st_mtime_ns
+            found = (self._folder / job.CONTROL).stat()
         except OSError:
             return self._control
+        stamp = (found.st_mtime_ns, found.st_ino)
         if stamp != self._control_stamp:
             self._control_stamp = stamp
-            self._control = job.read_control(self._folder)
+            self._control = job.read_control(self._folder, self._control)
         return self._control
 
     def _obey(self, progress: run.Progress) -> None:
@@ -235,29 +254,35 @@ class _Worker:
 
     def _pause(self, progress: run.Progress) -> None:
         step = progress.report.step
-        since = looked = time.monotonic()
+        since = time.monotonic()
         progress.keep()
         self._screen.draw(progress)
         self._tell("paused", step=step)
+        try:
+            self._wait_for_orders(step, since)
+        finally:
+            self._waited += time.monotonic() - since
+
+    def _wait_for_orders(self, step: int, since: float) -> None:
+        looked, others = since, job.Table(self._folder.parent)
         while True:
             time.sleep(0.03)
             control = self._orders()
             if control.want == "stop":
                 raise _Leave("stopped")
             if control.want == "run" and not 0 < control.until <= step:
-                break
+                return
             now = time.monotonic()
             if self._asked_to_end.is_set() or now - since > PAUSE_SECONDS:
                 raise _Leave("paused")
             if now - looked > 1.0:
                 looked = now
-                if job.anyone_waits(self._folder.parent, self._job.device):
+                if others.waiting(self._job.device):
                     raise _Leave("paused")
-        self._waited += time.monotonic() - since
 
     def _mind_the_caps(self) -> None:
         caps = self._job.caps
-        if self._seconds() > caps.seconds:
+        if self._seconds() - self._status.before > caps.seconds:
             raise _Leave(
                 "stopped",
                 "time",
@@ -312,7 +337,7 @@ class _Worker:
             step=old.step if step is None else step,
             total=old.total if total is None else total,
             pid=old.pid if pid is None else pid,
-            images_per_second=self._config.effective_batch / self._pace.recent,
+            images_per_second=self._pace.images_per_second(self._config.effective_batch),
             seconds=self._seconds(),
             problem=problem,
             message=message,
@@ -337,11 +362,12 @@ class _Worker:
 
 
 class _Pace:
-    """How long updates take. A first block sets things up, so it tells only how that went."""
+    """How long updates take. The first block also sets things up, so it tells only what they take at
+    most."""
 
     def __init__(self) -> None:
         self.blocks = 0
-        self.recent = _BLOCK_SECONDS / 4  # seconds of an update just now, looks included
+        self.recent = _BLOCK_SECONDS  # seconds of an update just now, looks included
         self._updates, self._seconds = 0, 0.0
         self._looks: list[tuple[int, float]] = []
 
@@ -349,6 +375,7 @@ class _Pace:
         """A block; whether the monitor looked at its end."""
         self.blocks += 1
         if self.blocks == 1:
+            self.recent = seconds / updates
             return
         share = 1.0 if self.blocks == 2 else 0.2
         self.recent += share * (seconds / updates - self.recent)
@@ -357,6 +384,10 @@ class _Pace:
         else:
             self._updates += updates
             self._seconds += seconds
+
+    def images_per_second(self, batch: int) -> float:
+        """0 until it is known."""
+        return batch / self.recent if self.blocks > 1 else 0.0
 
     @property
     def update(self) -> float | None:
@@ -379,19 +410,34 @@ class _Screen:
         self._folder = asked.folder
         self._z = latents.sample_z(job.SAMPLE_SEEDS, asked.config.model.latent_dim)
         self._drawn_at, self._cost = -1e9, 0.0
+        self._begun = self._told_at = time.monotonic()
+        self._reports: list[trainer.Report] = []
         self._passing: Path | None = None  # a picture that the next one replaces
 
     def show(self, progress: run.Progress) -> None:
-        report = progress.report
-        means = {
-            name: float(getattr(report, name).mean())
-            for name in ("g_loss", "d_loss", "prob_real", "prob_fake")
-        }
-        line = {"step": report.step, **means, "prob_held_out": report.prob_held_out}
-        job.add_line(self._folder, line)
+        self._reports.append(progress.report)
+        now = time.monotonic()
+        # the longer it goes on, the fewer: 300 lines for every e-fold of the time
+        if (
+            now - self._told_at > (now - self._begun) / 300
+            or progress.report.step == progress.report.total
+        ):
+            self._told_at = now
+            self._tell_curves()
         patience = max(_SAMPLE_SECONDS, self._cost / _SAMPLE_SHARE)
         if progress.moment is not None or time.monotonic() - self._drawn_at > patience:
             self.draw(progress)
+
+    def _tell_curves(self) -> None:
+        """The means since the last line."""
+        means = {
+            name: float(torch.cat([getattr(r, name) for r in self._reports]).mean())
+            for name in ("g_loss", "d_loss", "prob_real", "prob_fake")
+        }
+        last = self._reports[-1]
+        self._reports.clear()
+        line = {"step": last.step, **means, "prob_held_out": last.prob_held_out}
+        job.add_line(self._folder, line)
 
     def before(self, config: TrainConfig) -> None:
         """What the untrained networks draw, which `gan.run` is about to make."""

@@ -20,7 +20,7 @@ FLOORS = (
     "run",
     "zoo cluster estimate job limits",
     "bundle worker runners",
-    "supervisor ray_runner",
+    "keeper supervisor ray_runner",
     "studio",
     "explorer bench bench_watch sweep",
     "cli __main__",

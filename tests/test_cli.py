@@ -512,12 +512,12 @@ def test_own_pictures_are_trained_on_and_scored_in_64_pixels(capsys, own_judges,
 @pytest.fixture
 def a_job(tiny):
     folder = Path("runs") / "one"
-    job.create(job.Job("one", folder, tiny(), "cpu", "somebody", 1.0))
+    job.create(job.Job("one", folder, tiny(), "cpu", "somebody", 1.0, job.Caps(600.0, 10**9)))
     return folder
 
 
 def test_a_job_is_trained_listed_and_removed(a_job, judges, monkeypatch, capsys):
-    monkeypatch.setattr(os, "nice", lambda increment: 0)
+    monkeypatch.setattr(worker, "_give_way", lambda: None)
     monkeypatch.setattr(worker, "work", partial(worker.work, judges=judges))
     assert cli.main(["jobs", "list"]) == 0
     assert capsys.readouterr().out.split()[:2] == ["queued", "0"]
@@ -551,13 +551,13 @@ def test_a_job_that_waits_can_be_stopped_from_the_terminal(a_job, capsys):
     ],
 )
 def test_jobs_that_are_not_there_are_named(a_job, capsys, monkeypatch, words, says):
-    monkeypatch.setattr(os, "nice", lambda increment: 0)
+    monkeypatch.setattr(worker, "_give_way", lambda: None)
     assert cli.main(words) == 1
     assert says in capsys.readouterr().err
 
 
 def test_a_job_that_cannot_be_trained_says_why(a_job, judges, monkeypatch, capsys):
-    monkeypatch.setattr(os, "nice", lambda increment: 0)
+    monkeypatch.setattr(worker, "_give_way", lambda: None)
     monkeypatch.setattr(worker, "work", partial(worker.work, judges=judges))
     values = json.loads((a_job / "config.json").read_text())
     (a_job / "config.json").write_text(json.dumps({**values, "source": "mnist"}))

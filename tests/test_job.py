@@ -9,6 +9,9 @@ from gan.config import TrainConfig
 from gan.errors import CheckpointError, ConfigError
 
 
+CAPS = job.Caps(60.0, 10**9)
+
+
 @pytest.fixture
 def config(tiny_model):
     return TrainConfig(source="drawn", size=40, updates=100, batch_size=8, model=tiny_model)
@@ -102,9 +105,54 @@ def test_snapshots_are_told_by_their_names_and_others_are_left_out(folder):
 
 def test_who_waits_for_a_device_is_seen(folder):
     runs = folder.parent
-    assert job.anyone_waits(runs, "cpu") and not job.anyone_waits(runs, "cuda")
+    table = job.Table(runs)
+    assert [found.id for found in table.waiting("cpu")] == ["one"] and not table.waiting("cuda")
     job.write_status(folder, replace(job.read_status(folder), state="training"))
-    assert not job.anyone_waits(runs, "cpu")
+    assert table.rows(fresh=True)[0][1].state == "training" and not table.waiting("cpu")
+
+
+def test_the_queue_is_in_the_order_of_asking_and_what_is_removed_or_damaged_is_left_out(
+    folder, config
+):
+    runs = folder.parent
+    for place, id in enumerate(("b", "a", "c")):
+        path = runs / id
+        job.create(job.Job(id, path, config, "cpu", "me", 0.0, CAPS))
+        job.write_status(path, replace(job.read_status(path), queued=float(place)))
+    table = job.Table(runs)
+    assert [found.id for found in table.waiting("cpu")] == ["b", "a", "c", "one"]
+    (runs / "a" / "job.json").write_text("{")
+    (runs / "b").rename(runs / ".removed-b")
+    (runs / "c" / "config.json").unlink()
+    assert {found.id for found, _ in table.rows(fresh=True)} >= {"one"}
+    assert [found.id for found in job.Table(runs).waiting("cpu")] == ["one"]
+
+
+def test_a_reel_reads_on_and_begins_anew_where_the_file_is_another(folder):
+    reel = job.Reel(folder)
+    assert reel.lines() == [] and reel.curves()["step"] == []
+    for step in range(1, 6):
+        job.add_line(folder, {"step": step, "g_loss": float(step)})
+    assert [line["step"] for line in reel.lines()] == [1, 2, 3, 4, 5]
+    seen, curves = reel.lines(), reel.curves()
+    assert reel.curves() is curves  # once for all who watch
+    with (folder / "metrics.jsonl").open("ab") as file:
+        file.write(b'{"step": 6, "g_')
+    assert len(reel.lines()) == 5
+    with (folder / "metrics.jsonl").open("ab") as file:
+        file.write(b'loss": 6.0}\n')
+    assert reel.lines()[-1] == {"step": 6, "g_loss": 6.0} and len(seen) == 5
+    assert reel.curves()["g_loss"][-1] == 6.0
+    job.forget_after(folder, 3)
+    job.add_line(folder, {"step": 4, "g_loss": 0.5})
+    assert [line["step"] for line in reel.lines()] == [1, 2, 3, 4]
+    assert reel.curves()["g_loss"] == [1.0, 2.0, 3.0, 0.5]
+
+
+def test_what_lies_there_under_two_names_takes_room_once(tmp_path):
+    (tmp_path / "a").write_bytes(b"x" * 1_000)
+    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    assert job.bytes_of(tmp_path) == 1_000
 
 
 # --- whether it was better before ----------------------------------------------------------

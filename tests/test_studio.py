@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan import job, jobs, run, studio, supervisor, trainer, zoo
+from gan import job, jobs, keeper, run, studio, supervisor, trainer, zoo
 from gan.config import recipe_config
 from gan.errors import ConfigError
 from gan.limits import Limits
@@ -33,8 +33,8 @@ def runs(tmp_path, monkeypatch, judges):
     folder = tmp_path / "runs"
     yield folder
     for path in folder.glob("*"):  # whatever a test has left running
-        if jobs.is_locked(path / job.WORKER_LOCK):
-            os.kill(job.read_status(path).pid, signal.SIGKILL)
+        if pid := jobs.signed(path / job.WORKER_LOCK):
+            jobs.kill_group(pid)
 
 
 @pytest.fixture
@@ -508,7 +508,7 @@ def test_a_job_that_is_always_interrupted_is_given_up(runs, wish):
     opened = studio.Studio(runs)
     config = wish()
     folder = runs / run.run_name(config)
-    job.create(job.Job(folder.name, folder, config, "cpu", ME, time.time()))
+    job.create(job.Job(folder.name, folder, config, "cpu", ME, time.time(), job.Caps(600.0, 10**9)))
     status = replace(job.read_status(folder), state="training", attempts=supervisor.MOST_ATTEMPTS)
     job.write_status(folder, status)
     opened.attach()
@@ -560,11 +560,12 @@ def test_names_that_are_none_lead_nowhere(runs, id):
     assert studio.Studio(runs).view(id) is None
 
 
-def test_when_all_runs_take_too_much_snapshots_of_finished_ones_go_first(runs, wish):
+def test_when_all_runs_take_too_much_snapshots_of_finished_ones_go_first(runs, wish, monkeypatch):
     opened = studio.Studio(runs)
     first = opened.submit(wish(updates=40), "cpu", ME).id
     state_is(opened, first, "finished")
     assert job.snapshots(runs / first)
+    monkeypatch.setattr(keeper, "_JUST_NOW", 0.0)
     taken = job.bytes_of(runs)
     tight = studio.Studio(runs, Limits(runs_bytes=taken - 1))
     second = tight.submit(wish(seed=1), "cpu", ME).id

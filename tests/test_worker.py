@@ -10,15 +10,18 @@ from gan import job, jobs, worker, zoo
 from gan.errors import CheckpointError, ConfigError, DataError, TrainingError
 
 
+CAPS = job.Caps(600.0, 10**9)
+
+
 @pytest.fixture(autouse=True)
 def stay_nice(monkeypatch):
-    monkeypatch.setattr(os, "nice", lambda increment: 0)
+    monkeypatch.setattr(worker, "_give_way", lambda: None)
 
 
 @pytest.fixture
 def folder(tmp_path, tiny):
     path = tmp_path / "runs" / "one"
-    job.create(job.Job("one", path, tiny(), "cpu", "me", time.time()))
+    job.create(job.Job("one", path, tiny(), "cpu", "me", time.time(), CAPS))
     return path
 
 
@@ -47,7 +50,7 @@ def test_one_worker_at_a_time(folder, judges, monkeypatch):
 
 def test_orders_are_obeyed_between_two_blocks(folder, judges, tiny):
     path = folder.with_name("two")
-    job.create(job.Job("two", path, tiny(updates=90_000), "cpu", "me", time.time()))
+    job.create(job.Job("two", path, tiny(updates=90_000), "cpu", "me", time.time(), CAPS))
     job.write_control(path, job.Control("run", until=5))
     thread = threading.Thread(target=worker.work, args=(path, "cpu", 1, judges))
     thread.start()
@@ -135,7 +138,9 @@ def test_what_went_wrong_is_told_apart(error, problem):
 def test_the_pace_is_that_of_updates_without_looks():
     pace = worker._Pace()
     assert pace.update is None and pace.look is None
+    assert pace.images_per_second(64) == 0.0
     pace.add(1, 9.0, True)  # the first sets things up
+    assert pace.recent == 9.0 and pace.images_per_second(64) == 0.0
     for _ in range(10):
         pace.add(10, 1.0, False)
     assert pace.recent == pytest.approx(0.1)

@@ -116,14 +116,14 @@ def training() -> studio.Studio:
     return opened
 
 
-def lines(folder: Path) -> list[dict[str, Any]]:
-    """The metrics of a job, parsed once for all who watch."""
-    return _lines(str(folder), _stamp(folder / job.METRICS))
+def reel(folder: Path) -> job.Reel:
+    """The metrics of a job, read on and parsed once for all who watch."""
+    return _reel(str(folder))
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def _lines(folder: str, stamp: int) -> list[dict[str, Any]]:
-    return job.read_lines(Path(folder))
+def _reel(folder: str) -> job.Reel:
+    return job.Reel(Path(folder))
 
 
 def packed(card: zoo.ModelCard) -> bytes:

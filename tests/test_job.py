@@ -8,7 +8,6 @@ from gan import checkpoint, job
 from gan.config import TrainConfig
 from gan.errors import CheckpointError, ConfigError
 
-
 CAPS = job.Caps(60.0, 10**9)
 
 

@@ -9,7 +9,6 @@ import torch
 from gan import job, jobs, worker, zoo
 from gan.errors import CheckpointError, ConfigError, DataError, TrainingError
 
-
 CAPS = job.Caps(600.0, 10**9)
 
 

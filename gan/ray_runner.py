@@ -7,8 +7,8 @@ server, and its jobs with it. What every machine needs is said in `gan.cluster`.
   a job is what its folder says. Where that disk is NFS, an order to pause is seen when its cache is stale
   (seconds); who does not stop within a second is ended, and its last checkpoint, at most 15 seconds
   old, is what stays.
-- The server runs on a machine of the cluster (``ray start --address=HEAD:6379``) and ends when that
-  machine's Ray does: start it again, and it finds its jobs.
+- The server runs on a machine of the cluster (``ray start --address=HEAD:6379``). When the cluster's Ray is
+  gone, it gives no answer for a minute and ends, for Ray ends it: start both again, and it finds its jobs.
 - The cluster is the app's alone: a worker for whom there is no CPU within five minutes is given up.
 
 A worker gets the server's current folder, ``PYTHONPATH`` and, where it is set, ``GAN_DATA``; the rest of its

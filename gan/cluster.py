@@ -29,6 +29,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -40,11 +41,12 @@ import torch
 from gan import checkpoint, run, trainer
 from gan.config import TrainConfig
 from gan.errors import CheckpointError, ConfigError, GanError
-from gan.jobs import Outcome
+from gan.jobs import Outcome, usable_cores
 
 # it reports to nobody
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 RETRIES = 3  # how often Ray starts a run again whose worker died
+_KNOCK_SECONDS = 5.0
 
 
 def run_all(
@@ -88,7 +90,7 @@ def run_all(
                 try:
                     error, seconds, files = ray.get(reference)
                 except ray.exceptions.RayError as problem:
-                    error, seconds, files = _told(problem), time.monotonic() - started, {}
+                    error, seconds, files = told(problem), time.monotonic() - started, {}
                 if not error:
                     _take(runs[index], files)
                 yield Outcome(index, int(bool(error)), error, seconds)
@@ -122,34 +124,49 @@ def _connection(ray: Any, address: str | None, cores: int) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def connect(address: str | None, namespace: str) -> Any:
-    """The module ray, connected for as long as this process lives, to ``address`` or to a Ray started here.
-    ConfigError where it is not installed or does not answer."""
+def connect(address: str | None) -> Any:
+    """The module ray, connected for as long as this process lives: to ``address``, or to a Ray started here,
+    which leaves one core to whoever answers visitors. ConfigError where it is not installed or does not
+    answer."""
     ray = _import_ray()
-    if not ray.is_initialized():
-        _init(ray, address, {"namespace": namespace})
+    if not ray.is_initialized():  # a hot reload has one already
+        here = {} if address else {"num_cpus": max(1, usable_cores() - 1)}
+        _init(ray, address, here, "correct RAY_ADDRESS, or leave it out for a Ray here")
     return ray
 
 
-def _init(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
+def _init(
+    ray: Any,
+    address: str | None,
+    settings: dict[str, Any],
+    otherwise: str = "leave --address out",
+) -> None:
     on_termination = signal.getsignal(signal.SIGTERM)
     os.environ.update(_QUIET)
     if address is None:
         settings = {**settings, "include_dashboard": False}
     try:
+        _knock(address)
         ray.init(
             address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **settings
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise ConfigError(
             f"no Ray could be reached at {address or 'this machine'} ({error}); start one with "
-            "`ray start --head`, or leave --address out"
+            f"`ray start --head`, or {otherwise}"
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_termination)  # Ray's own aborts the process
 
 
-def _told(problem: Exception) -> str:
+def _knock(address: str | None) -> None:
+    """OSError where nobody listens at HOST:PORT: Ray itself would look for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
+
+
+def told(problem: Exception) -> str:
     """The last lines of what Ray says, as of a child that ended."""
     lines = [line for line in str(problem).strip().splitlines() if line.strip()]
     return "\n".join(lines[-5:]) or type(problem).__name__

@@ -57,7 +57,7 @@ def open_studio(runs: Path, environment: Mapping[str, str]) -> Studio:
     if runner == "ray":
         from gan.ray_runner import RayRunner
 
-        return Studio(runs, limits, RayRunner(environment.get("RAY_ADDRESS") or None))
+        return Studio(runs, limits, RayRunner(environment.get("RAY_ADDRESS") or None, limits.slots))
     return Studio(runs, limits)
 
 

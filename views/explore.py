@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from views.parts import cache, charts, controls
 from views.parts.articles import CLAIMS
 from views.parts.i18n import share_text, text, verdict_words
 from views.parts.pictures import image_tag, strip
-from views.parts.words import model_lead
+from views.parts.words import chart_alt, model_lead, model_name
 
 Table = dict[tuple[int, str, str], zoo.ModelCard]  # of one recipe, by size, budget and snapshot
 
@@ -38,7 +37,7 @@ _ICONS = {
 
 def page(lang: str) -> None:
     cache.prepare()
-    controls.head(lang, "title")
+    controls.head(lang, "title", other="train")
     st.markdown(text(lang, "lead"))
     try:
         everything = cache.cards()
@@ -60,7 +59,8 @@ def page(lang: str) -> None:
     }
     controls.begin(sizes, tables, best, lang, own)
     if own:
-        controls.model_choice(lang, list(own))
+        newest = sorted(own.values(), key=_finished, reverse=True)
+        controls.model_choice(lang, {c.name: model_name(lang, c) for c in newest})
     if controls.state().model:
         _own_model(lang, own[controls.state().model])
         return
@@ -121,6 +121,11 @@ def _own_model(lang: str, card: zoo.ModelCard) -> None:
     _training(lang, card)
     _details(lang, card)
     controls.write_link(lang, "final")
+
+
+def _finished(card: zoo.ModelCard) -> str:
+    """When a model became one of those here, as text that can be put in order."""
+    return str(card.provenance.get("imported") or card.provenance.get("finished", ""))
 
 
 def _comparable(cards: list[zoo.ModelCard]) -> list[zoo.ModelCard]:
@@ -397,7 +402,7 @@ def _training(lang: str, card: zoo.ModelCard) -> None:
         chart = charts.training_curves(
             curves, series, step, text(lang, "loss_axis"), marked_step=marked
         )
-        st.altair_chart(chart, key="losses", alt=_chart_alt(lang, "loss_chart", curves, series))
+        st.altair_chart(chart, key="losses", alt=chart_alt(lang, "loss_chart", curves, series))
         st.caption(text(lang, "loss_note"))
     with belief:
         st.markdown(f"**{text(lang, 'prob_chart')}**")
@@ -409,7 +414,7 @@ def _training(lang: str, card: zoo.ModelCard) -> None:
         chart = charts.training_curves(
             curves, series, step, text(lang, "prob_axis"), (0.0, 1.0), marked
         )
-        st.altair_chart(chart, key="belief", alt=_chart_alt(lang, "prob_chart", curves, series))
+        st.altair_chart(chart, key="belief", alt=chart_alt(lang, "prob_chart", curves, series))
         st.caption(text(lang, "prob_note"))
     with distance:
         st.markdown(f"**{text(lang, 'fd_chart')}**")
@@ -418,25 +423,9 @@ def _training(lang: str, card: zoo.ModelCard) -> None:
         )
         distances = {"fd": [moment["fd"] for moment in moments]}
         series = [("fd", text(lang, "fd_axis"), "")]
-        st.altair_chart(chart, key="distance", alt=_chart_alt(lang, "fd_chart", distances, series))
+        st.altair_chart(chart, key="distance", alt=chart_alt(lang, "fd_chart", distances, series))
         st.caption(text(lang, "fd_chart_note"))
     _film(lang, card, moments)
-
-
-def _chart_alt(
-    lang: str,
-    title: str,
-    columns: Mapping[str, Sequence[float | None]],
-    series: Sequence[tuple[str, str, str]],
-) -> str:
-    """A chart in words: where each line begins, ends, and is lowest."""
-    parts = []
-    for key, label, _ in series:
-        values = [v for v in columns[key] if v is not None]
-        if values:
-            facts = {"first": values[0], "last": values[-1], "lowest": min(values)}
-            parts.append(text(lang, "series_alt", label=label, **facts))
-    return f"{text(lang, title)}. " + " ".join(parts)
 
 
 @st.fragment

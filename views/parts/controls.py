@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import itertools
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import streamlit as st
@@ -28,6 +28,7 @@ from views.parts.state import (
     to_query,
 )
 
+PAGE_ICONS = {"explore": ":material/grid_view:", "train": ":material/model_training:"}
 _AXIS_KEY = "axis{}"
 _KEYS = (
     "size",
@@ -63,11 +64,18 @@ def language_switch(current: str) -> None:
     )
 
 
-def head(lang: str, title: str) -> None:
-    """A page's title, and the switch of languages."""
-    left, right = st.columns([4, 1], vertical_alignment="bottom")
+def head(lang: str, title: str, other: str) -> None:
+    """A page's title, the way to the ``other`` page (on a phone the navigation hides in a menu), and the
+    switch of languages."""
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
     left.title(text(lang, title), anchor=False)
-    with right:
+    with (
+        right,
+        st.container(
+            horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="head"
+        ),
+    ):
+        st.page_link(f"views/{other}.py", label=text(lang, f"to_{other}"), icon=PAGE_ICONS[other])
         language_switch(lang)
 
 
@@ -120,6 +128,10 @@ def begin(
         link, shown = st.session_state.get("written", ({}, None))
         if asked == link or (state(), lang) != shown:
             return
+    left = values.get("written", (None, None))[1]
+    if not known and not asked and left is not None:
+        # by the navigation, from another page, which drops the link: what was left is found again
+        asked = to_query(left[0])
     wanted, problems = from_query(asked, sizes, best, recipes, models)
     _fill_widgets(wanted)
     named = [f"{p.name}={p.value}" for p in problems]
@@ -178,13 +190,14 @@ def write_link(lang: str, moment: str) -> None:
         st.query_params.from_dict(wanted)
 
 
-def model_choice(lang: str, names: Sequence[str]) -> None:
-    """The comparison, or one of the models that were trained or imported here."""
+def model_choice(lang: str, names: Mapping[str, str]) -> None:
+    """The comparison, or one of the models that were trained or imported here: name -> what it is."""
     st.selectbox(
         text(lang, "which_models"),
         ["", *names],
-        format_func=lambda name: name or text(lang, "which_zoo"),
+        format_func=lambda name: names.get(name) or text(lang, "which_zoo"),
         key="model",
+        help=text(lang, "which_help"),
     )
 
 

@@ -30,7 +30,9 @@ _SERIES = {
     "loss": (("g_loss", FAKE), ("d_loss", D_BLUE)),
     "prob": (("prob_real", REAL), ("prob_held_out", UNSEEN), ("prob_fake", FAKE)),
 }
-_HEIGHT = 260
+_DASHES = ([1, 0], [7, 4], [2, 2])  # told apart by more than colour
+_HEIGHT = 280
+_PADDING = {"left": 0, "top": 0, "right": 14, "bottom": 0}  # the last label of the axis
 _AT_FIRST = ("noise", "one_picture", "few_kinds")
 
 
@@ -47,12 +49,16 @@ def curves(
             "value": [value for key, _ in series for value in columns[key]],
             "series": [words[key] for key, _ in series for _ in range(count)],
         }
-    ).dropna()
+    )
+    frame = frame.astype({"step": float, "value": float}).dropna()  # also of no rows at all
+    labels = [words[key] for key, _ in series]
+    legend = {"title": None, "orient": "top", "columns": 2, "symbolSize": 300}
     y: dict[str, Any] = {"field": "value", "type": "quantitative", "title": words[f"{name}_axis"]}
     if name == "prob":
         y["scale"] = {"domain": [0, 1]}
     return frame, {
         "height": _HEIGHT,
+        "padding": _PADDING,
         "mark": {"type": "line", "strokeWidth": 1.8, "clip": True},
         "encoding": {
             "x": _step_axis(words, total),
@@ -60,11 +66,14 @@ def curves(
             "color": {
                 "field": "series",
                 "type": "nominal",
-                "scale": {
-                    "domain": [words[key] for key, _ in series],
-                    "range": [colour for _, colour in series],
-                },
-                "legend": {"title": None, "orient": "top", "columns": 2},
+                "scale": {"domain": labels, "range": [colour for _, colour in series]},
+                "legend": legend,
+            },
+            "strokeDash": {
+                "field": "series",
+                "type": "nominal",
+                "scale": {"domain": labels, "range": _DASHES[: len(series)]},
+                "legend": legend,
             },
         },
     }
@@ -78,6 +87,7 @@ def distance(
     frame = pd.DataFrame(rows, columns=["step", "fd"], dtype=float)
     return frame, {
         "height": _HEIGHT,
+        "padding": _PADDING,
         "mark": {"type": "line", "point": {"color": FAKE}, "color": FAKE, "strokeWidth": 1.8},
         "encoding": {
             "x": _step_axis(words, total),

@@ -13,7 +13,7 @@ import streamlit as st
 
 from gan import job, zoo
 from gan.collapse import diagnose, missing_digits
-from gan.config import AUGMENTATIONS
+from gan.config import AUGMENTATIONS, has_digits
 from gan.errors import GanError
 from gan.studio import Studio, View
 from views.parts import cache, controls, live_charts, train_controls
@@ -264,7 +264,8 @@ def _curves(
         for name in ("loss", "prob"):
             alts[name] = chart_alt(lang, f"{name}_chart", curves, live_charts.series(name, words))
         alts["fd"] = chart_alt(lang, "fd_chart", distances, [("fd", words["fd_axis"], "")])
-    for place, name in zip(st.columns(3), ("loss", "prob", "fd"), strict=True):
+    names = ("loss", "prob", "fd") if has_digits(view.job.config.source) else ("loss", "prob")
+    for place, name in zip(st.columns(len(names)), names, strict=True):
         with place:
             st.markdown(f"**{text(lang, f'{name}_chart')}**")
             rows, spec = (

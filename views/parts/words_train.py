@@ -117,8 +117,8 @@ ENGLISH: dict[str, str] = {
     "removed": "Deleted.",
     "close_watch": "Back to the form",
     "not_yours": "Started by another visitor: you can watch, not steer.",
-    "live_alt": "The same 64 latents after {step} updates",
-    "live_step": "The same 64 latents after {step} updates",
+    "live_alt": "What the same 64 latents give at update {step}",
+    "live_step": "Update {step}, the same 64 latents as always",
     "live_none": "The first pictures come with the first updates, within seconds of the start.",
     "digits_so_far": "Digits seen so far",
     "digits_alt": "{present} of 10 digits appear; missing or rare: {missing}",
@@ -169,6 +169,9 @@ ENGLISH: dict[str, str] = {
     "own_imported": "Imported: {lead} ({name})",
     "own_lead": "{count} images of {source} · {recipe} · {updates} updates · seed {seed}",
     "own_rewound": "Continued from update {step} of another run, under other settings.",
+    "own_grid_alt": "{n} pictures drawn by the generator trained on {count} images",
+    "own_latents_note": "One latent vector z per row. The sliders move all of them along the {k} directions that "
+    "change the picture of this model most.",
     "own_no_digits": "These pictures are no digits, so what the digit judge counts says nothing of them; only "
     "variety and copies are judged.",
 }
@@ -284,7 +287,7 @@ JAPANESE: dict[str, str] = {
     "close_watch": "設定に戻る",
     "not_yours": "他の人が始めた学習です。見ることだけできます。",
     "live_alt": "{step}回更新後の同じ64個の潜在変数",
-    "live_step": "{step}回更新後の同じ64個の潜在変数",
+    "live_step": "更新{step}回目（いつも同じ64個の潜在変数）",
     "live_none": "最初の絵は、開始から数秒後、最初の更新とともに現れます。",
     "digits_so_far": "これまでに現れた数字",
     "digits_alt": "10種類中{present}種類の数字が現れています。出ない、またはまれな数字: {missing}",
@@ -328,9 +331,12 @@ JAPANESE: dict[str, str] = {
     "which_models": "モデル",
     "which_zoo": "データ量による比較",
     "which_help": "ここで学習したモデルと読み込んだモデル（新しい順）。文字を入力すると検索できます。",
-    "own_model": "{lead}（{name}）",
-    "own_imported": "読み込み: {lead}（{name}）",
+    "own_model": "{lead} ({name})",
+    "own_imported": "読み込み: {lead} ({name})",
     "own_lead": "{source} {count}枚 · {recipe} · {updates}回更新 · シード{seed}",
     "own_rewound": "別の学習の更新{step}回目から、別の設定で続けたものです。",
+    "own_grid_alt": "{count}枚で学習した生成器が描いた{n}枚の絵",
+    "own_latents_note": "各行が一つの潜在変数 z です。スライダーは、このモデルの絵を最も大きく変える{k}方向に、"
+    "すべての z を動かします。",
     "own_no_digits": "数字の絵ではないため、数字の判定器の値には意味がありません。多様さとコピーだけを判定します。",
 }

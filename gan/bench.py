@@ -68,16 +68,19 @@ def browser() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def serve(environment: dict[str, str] | None = None) -> Iterator[str]:
-    """The app on a free port of this machine, as a child process; yields its address at once, while it
-    is still starting. The process is gone when the block is left."""
+def serve(environment: dict[str, str] | None = None, folder: Path = APP.parent) -> Iterator[str]:
+    """The app on a free port of this machine, as a child process that works in ``folder``, where its runs
+    lie; yields its address at once, while it is still starting. The process is gone when the block is left."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(APP)]
     command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
     command += ["--server.headless", "true"]
-    with jobs.background(command, APP.parent, environment):
+    paths = [str(APP.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with jobs.background(
+        command, folder, {"PYTHONPATH": os.pathsep.join(paths), **(environment or {})}
+    ):
         yield f"http://127.0.0.1:{port}"
 
 

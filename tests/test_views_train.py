@@ -341,10 +341,23 @@ def test_back_and_forward_in_the_browser(studio):
     app.run()  # to a job
     assert app.subheader and app.session_state["train_job"] == name
     app.query_params.clear()
-    for key, value in SMALL.items():
+    for key, value in {**SMALL, "lang": "en"}.items():
         app.query_params[key] = value
     app.run()  # and back to the form
     assert not app.subheader and app.session_state["train_job"] == ""
+
+
+def test_a_bare_address_on_the_way_back_is_left_as_it_is(studio):
+    name = make_job()
+    for page, query in (("train", {"job": name}), ("explore", {"size": "600"})):
+        app = open_page(page, **query)
+        app.query_params.clear()
+        app.run()
+        assert (
+            not app.exception and dict(app.query_params) == {}
+        )  # else nobody could go back past it
+        shown = app.subheader if page == "train" else [app.select_slider(key="size").value == 600]
+        assert shown[0]
 
 
 def test_a_language_is_switched_while_one_watches(studio):

@@ -11,7 +11,7 @@ from gan.studio import Studio
 from views.parts import cache, controls, train_controls, watching
 from views.parts.i18n import text
 from views.parts.train_form import Wish, config_of
-from views.parts.words import about, job_title, reason
+from views.parts.words import about, job_title, queue_words, reason
 
 _STATE_ICONS = {
     "queued": ":material/hourglass_empty:",
@@ -140,13 +140,7 @@ def _expected(lang: str, studio: Studio, config: TrainConfig, device: str, measu
         st.warning(
             text(lang, "too_long", minutes=studio.limits.minutes), icon=":material/timer_off:"
         )
-    ahead, wait = studio.wait(device)
-    if not ahead:
-        st.caption(text(lang, "queue_free"))
-    elif wait is None:
-        st.caption(text(lang, "queue_unknown", ahead=ahead))
-    else:
-        st.caption(text(lang, "queue_wait", ahead=ahead, time=about(lang, wait)))
+    st.caption(queue_words(lang, *studio.wait(device)))
 
 
 def _jobs(lang: str, studio: Studio, watched: str) -> None:

@@ -12,6 +12,7 @@ import itertools
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
@@ -29,6 +30,8 @@ from views.parts.state import (
 )
 
 PAGE_ICONS = {"explore": ":material/grid_view:", "train": ":material/model_training:"}
+#: Where each page keeps (the link written last, what was shown under it).
+WRITTEN = {"explore": "written", "train": "train_written"}
 _AXIS_KEY = "axis{}"
 _KEYS = (
     "size",
@@ -75,7 +78,14 @@ def head(lang: str, title: str, other: str) -> None:
             horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="head"
         ),
     ):
-        st.page_link(f"views/{other}.py", label=text(lang, f"to_{other}"), icon=PAGE_ICONS[other])
+        # to what was seen there last; a bare address would be one more step on the way back
+        left = st.session_state.get(WRITTEN[other], ({}, None))[0]
+        st.page_link(
+            f"views/{other}.py",
+            label=text(lang, f"to_{other}"),
+            icon=PAGE_ICONS[other],
+            query_params={**left, "lang": lang},
+        )
         language_switch(lang)
 
 
@@ -104,7 +114,8 @@ def follow() -> None:
     """At the start of a page: goes where a callback wanted to."""
     name = st.session_state.pop("go_explore", None)
     if name is not None:
-        st.switch_page("views/explore.py", query_params={"model": name})
+        query = {"model": name, "lang": language()}
+        st.switch_page("views/explore.py", query_params=query)
 
 
 def begin(
@@ -127,6 +138,9 @@ def begin(
         # widget was moved at the same time: then it is merely late, and the widget is right.
         link, shown = st.session_state.get("written", ({}, None))
         if asked == link or (state(), lang) != shown:
+            return
+        if "lang" not in asked:  # not a link of ours but a bare address: one step on the way back
+            values["written"] = (asked, shown)
             return
     left = values.get("written", (None, None))[1]
     if not known and not asked and left is not None:
@@ -185,8 +199,17 @@ def write_link(lang: str, moment: str) -> None:
     """The address bar says what is shown, in as few words as possible. ``moment``: the one on the
     page; a size without a best moment shows its end, whatever was chosen for another."""
     wanted = to_query(replace(state(), moment=moment)) | {"lang": lang}
-    st.session_state["written"] = (wanted, (state(), lang))
-    if st.query_params.to_dict() != wanted:
+    put_link(WRITTEN["explore"], wanted, (state(), lang))
+
+
+def put_link(key: str, wanted: dict[str, str], shown: Any) -> None:
+    """Writes the link ``wanted`` for what is ``shown``, unless the address at hand was accepted for it:
+    whoever goes back in the browser must not be sent forward again. ``key``: one of `WRITTEN`."""
+    asked = st.query_params.to_dict()
+    if st.session_state.get(key) == (asked, shown):
+        return
+    st.session_state[key] = (wanted, shown)
+    if asked != wanted:
         st.query_params.from_dict(wanted)
 
 

@@ -58,8 +58,11 @@ def begin(lang: str) -> str:
         values[_KEY.format(f.name)] = values[_KEY.format(f.name)]
     # A link that is not the one written last is a step through the browser's history only if nothing
     # was changed at the same time: then it is merely late, and the page is right.
-    link, shown = values.get("train_written", ({}, None))
+    link, shown = values.get(controls.WRITTEN["train"], ({}, None))
     if asked != link and shown == (wish(), watched(), lang):
+        if "lang" not in asked:  # not a link of ours but a bare address: one step on the way back
+            values[controls.WRITTEN["train"]] = (asked, shown)
+            return watched()
         if _LINKED not in asked:
             _take_over(lang, asked)
         watch(asked.get(_LINKED, ""))
@@ -93,9 +96,7 @@ def write_link(lang: str, wished: Wish, watched: str) -> None:
     st.session_state["train_wish"] = wished
     wanted = {_LINKED: watched} if watched else to_query(wished)
     wanted["lang"] = lang
-    st.session_state["train_written"] = (wanted, (wished, watched, lang))
-    if st.query_params.to_dict() != wanted:
-        st.query_params.from_dict(wanted)
+    controls.put_link(controls.WRITTEN["train"], wanted, (wished, watched, lang))
 
 
 def _fill(wish: Wish) -> None:

@@ -20,7 +20,7 @@ from views.parts import cache, controls, live_charts, train_controls
 from views.parts.i18n import text, verdict_words
 from views.parts.pictures import digit_row, frame, picture_tag
 from views.parts.train_form import RANGES
-from views.parts.words import about, chart_alt, job_title, reason
+from views.parts.words import about, chart_alt, job_title, queue_words, reason
 
 POLL_SECONDS = 1.0
 _STEPS = 20
@@ -102,26 +102,25 @@ def _progress(lang: str, studio: Studio, view: View) -> None:
     state = text(lang, f"state_{status.state}")
     total = max(1, status.total or view.job.config.total_updates)
     words = [f"**{state}**"]
-    if status.state == "queued":
-        ahead, wait = studio.wait(view.job.device, before=view.job.id)
-        if not ahead:
-            words.append(text(lang, "queue_free"))
-        elif wait is None:
-            words.append(text(lang, "queue_unknown", ahead=ahead))
-        else:
-            words.append(text(lang, "queue_wait", ahead=ahead, time=about(lang, wait)))
-    else:
-        words.append(text(lang, "progress", step=f"{status.step:,}", total=f"{total:,}"))
+    words.append(text(lang, "progress", step=f"{status.step:,}", total=f"{total:,}"))
     if status.state == "training":
         words.append(text(lang, "progress_speed", speed=f"{status.images_per_second:,.0f}"))
         left = studio.remaining(view)
         if left is not None:
             words.append(text(lang, "progress_left", time=about(lang, left)))
-    if status.device and status.state in ("training", "paused", "scoring"):
-        words.append(status.device)
     st.progress(min(1.0, status.step / total), text=" · ".join(words))
-    if status.state in ("starting", "scoring", "paused"):
-        st.caption(text(lang, f"{status.state}_note"))
+    if status.active:  # a line in every state, so that nothing below it moves
+        st.caption(_note(lang, studio, view))
+
+
+def _note(lang: str, studio: Studio, view: View) -> str:
+    """What an active job is waiting for, or where it is at work."""
+    if view.status.state == "training":
+        return _escaped(view.status.device)
+    if view.status.state != "queued":
+        return text(lang, f"{view.status.state}_note")
+    ahead, wait = studio.wait(view.job.device, before=view.job.id)
+    return queue_words(lang, ahead, wait)
 
 
 def _buttons(lang: str, studio: Studio, view: View) -> None:

@@ -17,6 +17,15 @@ def about(lang: str, seconds: float) -> str:
     return text(lang, key, n=n)
 
 
+def queue_words(lang: str, ahead: int, wait: float | None) -> str:
+    """How many come before, and how long that takes, None where nobody can tell."""
+    if not ahead:
+        return text(lang, "queue_free")
+    if wait is None:
+        return text(lang, "queue_unknown", ahead=ahead)
+    return text(lang, "queue_wait", ahead=ahead, time=about(lang, wait))
+
+
 def source_name(lang: str, source: str) -> str:
     return text(lang, f"source_name_{source.partition(':')[0]}")
 

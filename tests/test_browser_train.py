@@ -75,7 +75,7 @@ def progress(page):
 
 def test_a_training_is_watched_left_found_again_and_explored(visit, address):
     first = visit()
-    first.goto(f"{address}/train?{SMALL}&updates=60")
+    first.goto(f"{address}/train?{SMALL}&updates=30")
     first.get_by_role("button", name="Train", exact=True).dblclick()
     first.wait_for_url("**job=**")
     first.wait_for_selector(LIVE)
@@ -86,7 +86,7 @@ def test_a_training_is_watched_left_found_again_and_explored(visit, address):
     other = visit()
     other.goto(link)
     other.get_by_text("Finished after").wait_for()
-    other.wait_for_selector(f"{LIVE}[alt*='update 60']")
+    other.wait_for_selector(f"{LIVE}[alt*='update 30']")
     live = shown(other, LIVE)
     press(other, "Explore this model")
     other.wait_for_selector(bench.GRID)
@@ -98,6 +98,7 @@ def test_a_training_is_watched_left_found_again_and_explored(visit, address):
 
     other.locator(".st-key-head").get_by_role("link").click()  # and back
     other.get_by_text("Finished after").wait_for()
+    other.wait_for_selector("[data-test-script-state=notRunning]")
     other.go_back()
     other.wait_for_selector(bench.GRID)
 
@@ -123,7 +124,7 @@ def test_a_reload_finds_the_training_and_polling_disturbs_nobody(visit, address)
         assert pause.evaluate("e => e === document.activeElement")
     assert len(set(places)) == 1
     page.keyboard.press("Enter")  # the same visitor, who may steer after the reload
-    press(page, "Resume")
+    page.get_by_role("button", name="20 updates").wait_for()  # paused
     press(page, "Stop")
     page.get_by_role("button", name="Delete").click()
     press(page, "Delete for good")

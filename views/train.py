@@ -48,6 +48,8 @@ def page(lang: str) -> None:
     if not studio.limits.enabled:
         st.info(text(lang, "train_off"), icon=":material/block:")
     if watched:
+        # before the rest is drawn, for whoever is off again before that
+        train_controls.write_link(lang, train_controls.wish(), watched)
         watching.panel(lang, studio, watched)
         with st.expander(text(lang, "train_another"), icon=":material/add:"):
             wish = _form(lang, studio)

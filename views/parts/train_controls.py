@@ -44,14 +44,14 @@ def begin(lang: str) -> str:
     values = st.session_state
     asked = st.query_params.to_dict()
     if any(_KEY.format(f.name) not in values for f in fields(Wish)):
-        # a new session, or back from another page. Every link of this page names the language: without
-        # it the visitor came by the navigation, and finds what was left
+        # a new session, or back from another page: by a link of this page, or by the navigation, which
+        # brings none, and then what was left is found again
         left = values.get("train_wish")
-        if left is not None and ("lang" not in asked or _LINKED in asked):
+        if left is not None and (not _is_ours(asked) or _LINKED in asked):
             _fill(left)
         else:
             _take_over(lang, asked)
-        if left is None or "lang" in asked:
+        if left is None or _is_ours(asked):
             watch(asked.get(_LINKED, ""))
         return watched()
     for f in fields(Wish):  # Streamlit forgets what is not on the page
@@ -60,13 +60,19 @@ def begin(lang: str) -> str:
     # was changed at the same time: then it is merely late, and the page is right.
     link, shown = values.get(controls.WRITTEN["train"], ({}, None))
     if asked != link and shown == (wish(), watched(), lang):
-        if "lang" not in asked:  # not a link of ours but a bare address: one step on the way back
+        if not _is_ours(asked):  # but a bare address: one step on the way back
             values[controls.WRITTEN["train"]] = (asked, shown)
             return watched()
         if _LINKED not in asked:
             _take_over(lang, asked)
         watch(asked.get(_LINKED, ""))
     return watched()
+
+
+def _is_ours(asked: Mapping[str, str]) -> bool:
+    """Whether a link is one that this page has written: all name the language, and none a model, as the
+    address does for a moment when the way leads to the Explore page."""
+    return "lang" in asked and "model" not in asked
 
 
 def _take_over(lang: str, asked: Mapping[str, str]) -> None:

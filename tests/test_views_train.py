@@ -690,6 +690,20 @@ def test_what_was_explored_is_found_again_after_training(studio):
     assert app.select_slider(key="size").value == 600 and app.number_input(key="seed").value == 64
 
 
+@pytest.mark.parametrize("link", [True, False])
+def test_an_own_model_is_found_again_after_training(studio, finished, link):
+    put_model(finished, "mine")
+    app = open_page("explore", model="mine")
+    app.number_input(key="seed").set_value(64).run()
+    app.switch_page("views/train.py").run()
+    app.query_params.clear()
+    if link:
+        app.query_params.update({"model": "mine", "lang": "en", "seed": "64"})
+    app.switch_page("views/explore.py").run()
+    assert not app.exception and not app.error
+    assert app.selectbox(key="model").value == "mine" and app.number_input(key="seed").value == 64
+
+
 def test_a_bundle_is_imported_and_explored(studio, finished):
     content = bundle.pack(zoo.read_manifest(finished)[0])
     app = open_page()

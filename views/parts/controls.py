@@ -46,6 +46,16 @@ _KEYS = (
 )  # how the widgets' keys begin
 
 
+_STATE_KEYS = (
+    "budget",
+    "moment",
+    "seed",
+    "model",
+    "axes",
+    *(f"move{i}" for i in range(NUM_SHIFTS)),
+)
+
+
 def language() -> str:
     """The language of this session: chosen before, asked for by the link, or the browser's."""
     if st.session_state.get("lang") not in LANGUAGES:
@@ -129,7 +139,9 @@ def begin(
     back or forward in the browser; say what of it could not be used."""
     asked = st.query_params.to_dict()
     values = st.session_state
+    # back from another page some are gone: those of the widgets that were shown last
     known = values.get("size") in sizes and values.get("recipe") in recipes
+    known = known and all(key in values for key in _STATE_KEYS)
     if values.get("model", "") not in ("", *models):
         values["model"] = ""  # it was removed meanwhile
     if known:

@@ -164,7 +164,7 @@ def _jobs(lang: str, studio: Studio, watched: str) -> None:
         if view.job.owner == visitor:
             facts.append(text(lang, "job_mine"))
         title = job_title(lang, view.job)
-        row.markdown(f"{' · '.join(facts)}  \n{title}")
+        row.markdown(f"{' · '.join(facts)}  \n{title}", width="stretch")
         # of the whole page: what is watched is not this fragment's to say
         if row.button(
             text(lang, "job_watch"),

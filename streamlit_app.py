@@ -17,13 +17,13 @@ page = st.navigation(
         st.Page(
             "views/explore.py",
             title=text(language, "page_explore"),
-            icon=":material/grid_view:",
+            icon=controls.PAGE_ICONS["explore"],
             default=True,
         ),
         st.Page(
             "views/train.py",
             title=text(language, "page_train"),
-            icon=":material/model_training:",
+            icon=controls.PAGE_ICONS["train"],
             url_path="train",
         ),
     ],

@@ -136,6 +136,12 @@ def load_held_out(
     return Labelled(_read_pictures(held_out, resolution), None)
 
 
+def folder_size(path: Path) -> int:
+    """How many pictures below ``path`` there are to train on, those kept apart not counted. DataError
+    where they are too few, or too many."""
+    return len(_split_folder(path, seed=0)[0])
+
+
 def parse_source(source: str, seed: int = 0) -> tuple[str, str]:
     """(kind, what stands behind the colon: a folder, or how many digits are stacked). DataError for
     anything else."""

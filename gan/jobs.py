@@ -125,6 +125,7 @@ def try_lock(path: Path) -> int | None:
     it was handed to; None where somebody else has it. The kernel lets go of it however they end.
 
     ConfigError where the system or the file system has no locks: nothing would tell two workers apart.
+    CheckpointError where the file cannot be made.
     """
     if fcntl is None:
         raise ConfigError(
@@ -136,7 +137,7 @@ def try_lock(path: Path) -> int | None:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise CheckpointError(
-            f"{path} cannot be made ({error}); make room, or let this server write there"
+            f"{path} cannot be made ({error}); start the app in a folder it may write to"
         ) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -255,6 +255,13 @@ def test_every_picture_of_a_folder_is_either_trained_on_or_held_out(pictures):
     assert sorted(_numbers(training.images) + _numbers(held_out.images)) == list(range(40))
 
 
+def test_a_folder_says_how_many_pictures_there_are_to_train_on(pictures):
+    count = data.folder_size(pictures)
+    assert count == len(data.load(f"folder:{pictures}").images)
+    with pytest.raises(DataError, match=f"{count:,}"):
+        data.load(f"folder:{pictures}", count + 1)
+
+
 def test_subsets_of_a_folder_are_nested_and_another_seed_is_another_order(pictures):
     source = f"folder:{pictures}"
     every = _numbers(data.load(source, seed=1).images)

@@ -247,6 +247,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         pass
 
 
+def test_a_lock_that_cannot_be_made_says_where_and_what_to_do(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(CheckpointError, match=r"file.*start the app in a folder it may write to"):
+        jobs.try_lock(tmp_path / "file" / "some.lock")
+
+
 # --- locks that say who lives --------------------------------------------------------------
 
 

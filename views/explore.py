@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from views.parts import cache, charts, controls
 from views.parts.articles import CLAIMS
 from views.parts.i18n import share_text, text, verdict_words
 from views.parts.pictures import image_tag, strip
-from views.parts.words import model_lead
+from views.parts.words import chart_alt, model_lead, model_name
 
 Table = dict[tuple[int, str, str], zoo.ModelCard]  # of one recipe, by size, budget and snapshot
 
@@ -38,8 +37,7 @@ _ICONS = {
 
 def page(lang: str) -> None:
     cache.prepare()
-    controls.head(lang, "title")
-    st.markdown(text(lang, "lead"))
+    controls.head(lang, "title", other="train")
     try:
         everything = cache.cards()
     except GanError as error:
@@ -59,8 +57,11 @@ def page(lang: str) -> None:
         if snapshot == "best"
     }
     controls.begin(sizes, tables, best, lang, own)
+    if not controls.state().model:
+        st.markdown(text(lang, "lead"))
     if own:
-        controls.model_choice(lang, list(own))
+        newest = sorted(own.values(), key=_finished, reverse=True)
+        controls.model_choice(lang, {c.name: model_name(lang, c) for c in newest})
     if controls.state().model:
         _own_model(lang, own[controls.state().model])
         return
@@ -123,6 +124,11 @@ def _own_model(lang: str, card: zoo.ModelCard) -> None:
     controls.write_link(lang, "final")
 
 
+def _finished(card: zoo.ModelCard) -> str:
+    """When a model became one of those here, as text that can be put in order."""
+    return str(card.provenance.get("imported") or card.provenance.get("finished", ""))
+
+
 def _comparable(cards: list[zoo.ModelCard]) -> list[zoo.ModelCard]:
     """The digit models that differ in data, budget and recipe only: the same epochs and updates, and
     the same settings all the way."""
@@ -165,7 +171,8 @@ def _grid(lang: str, model: zoo.Model) -> None:
     sheet = images.grid(result.pixels, GRID_COLUMNS, gap=1, background=40)
     count = f"{model.card.size:,}"
     with st.container(key="grid"):
-        st.html(image_tag(sheet, text(lang, "grid_alt", n=GRID_COUNT, count=count)))
+        alt = "grid_alt" if model.card.metrics.digits else "own_grid_alt"
+        st.html(image_tag(sheet, text(lang, alt, n=GRID_COUNT, count=count)))
     st.caption(text(lang, "updates_done", updates=f"{model.card.step:,}", count=count))
     seed, download = st.columns(2, vertical_alignment="bottom")
     with seed:
@@ -251,7 +258,8 @@ def _histogram(lang: str, card: zoo.ModelCard, place) -> None:  # type: ignore[n
 @st.fragment
 def _latents(lang: str, model: zoo.Model, table: Table) -> None:
     """Sliders, and the same latents as every data size draws them. Reruns by itself."""
-    st.markdown(text(lang, "latents_note", k=len(controls.state().shifts)))
+    note = "own_latents_note" if controls.state().model else "latents_note"
+    st.markdown(text(lang, note, k=len(controls.state().shifts)))
     if any(v.kind == "one_picture" for v in model.card.metrics.verdicts()):
         st.info(text(lang, "collapsed_note"), icon=":material/info:")
     wall, sliders = st.columns([3, 2], gap="large")
@@ -275,24 +283,31 @@ def _latents(lang: str, model: zoo.Model, table: Table) -> None:
             continue  # named above when it is chosen itself
         drawn = explorer.generate_z(shown, z)
         alt = text(lang, "same_z_alt", n=WALL_ROWS, count=f"{size:,}")
-        heading = text(
-            lang, "size_short", count=f"{size:,}", share=share_text(size, data.FULL_SIZE)
-        )
+        heading = f"{size:,}"
+        if card.source == "mnist":
+            share = share_text(size, data.FULL_SIZE)
+            heading = text(lang, "size_short", count=heading, share=share)
         columns.append((heading, alt, images.grid(drawn.pixels, 1, gap=1, background=40), current))
     first = explorer.generate_z(model, z[:1])
     with wall:
         st.html(strip(columns, text(lang, "latents_title")))
-        try:
-            digit, confidence = explorer.read_one(cache.classifier(), first.images[0])
-        except GanError as error:
-            st.error(str(error), icon=":material/error:")
-        else:
-            enlarged, words = st.columns([1, 3], vertical_alignment="center")
-            with enlarged:
-                alt = text(lang, "first_digit_alt", digit=digit)
-                st.html(image_tag(first.pixels[0], alt, max_width=140))
-            words.caption(text(lang, "first_digit", digit=digit, confidence=confidence))
+        if model.card.metrics.digits:
+            _first_digit(lang, first)
     controls.write_link(lang, model.card.snapshot)
+
+
+def _first_digit(lang: str, first: explorer.GenerateResult) -> None:
+    """The first latent's picture, enlarged, and what the judge reads."""
+    try:
+        digit, confidence = explorer.read_one(cache.classifier(), first.images[0])
+    except GanError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    enlarged, words = st.columns([1, 3], vertical_alignment="center")
+    with enlarged:
+        alt = text(lang, "first_digit_alt", digit=digit)
+        st.html(image_tag(first.pixels[0], alt, max_width=140))
+    words.caption(text(lang, "first_digit", digit=digit, confidence=confidence))
 
 
 def _amounts(lang: str, tables: dict[str, Table], card: zoo.ModelCard) -> None:
@@ -387,7 +402,8 @@ def _training(lang: str, card: zoo.ModelCard) -> None:
     curves, moments = found["curves"], found["moments"]
     marked = card.step if card.snapshot == "best" else None
     step = text(lang, "step_axis")
-    loss, belief, distance = st.columns(3)
+    # how far pictures that are no digits are from digits tells nothing
+    loss, belief, *distance = st.columns(3 if card.metrics.digits else 2)
     with loss:
         st.markdown(f"**{text(lang, 'loss_chart')}**")
         series = [
@@ -397,7 +413,7 @@ def _training(lang: str, card: zoo.ModelCard) -> None:
         chart = charts.training_curves(
             curves, series, step, text(lang, "loss_axis"), marked_step=marked
         )
-        st.altair_chart(chart, key="losses", alt=_chart_alt(lang, "loss_chart", curves, series))
+        st.altair_chart(chart, key="losses", alt=chart_alt(lang, "loss_chart", curves, series))
         st.caption(text(lang, "loss_note"))
     with belief:
         st.markdown(f"**{text(lang, 'prob_chart')}**")
@@ -409,34 +425,26 @@ def _training(lang: str, card: zoo.ModelCard) -> None:
         chart = charts.training_curves(
             curves, series, step, text(lang, "prob_axis"), (0.0, 1.0), marked
         )
-        st.altair_chart(chart, key="belief", alt=_chart_alt(lang, "prob_chart", curves, series))
+        st.altair_chart(chart, key="belief", alt=chart_alt(lang, "prob_chart", curves, series))
         st.caption(text(lang, "prob_note"))
-    with distance:
+    for place in distance:
+        _distance(lang, place, card, moments, marked)
+    _film(lang, card, moments)
+
+
+def _distance(
+    lang: str, place: Any, card: zoo.ModelCard, moments: list[dict[str, Any]], marked: int | None
+) -> None:
+    step = text(lang, "step_axis")
+    with place:
         st.markdown(f"**{text(lang, 'fd_chart')}**")
         chart = charts.distance_curve(
             moments, cache.monitor_real_fd(_test_images(card)), step, text(lang, "fd_axis"), marked
         )
         distances = {"fd": [moment["fd"] for moment in moments]}
         series = [("fd", text(lang, "fd_axis"), "")]
-        st.altair_chart(chart, key="distance", alt=_chart_alt(lang, "fd_chart", distances, series))
+        st.altair_chart(chart, key="distance", alt=chart_alt(lang, "fd_chart", distances, series))
         st.caption(text(lang, "fd_chart_note"))
-    _film(lang, card, moments)
-
-
-def _chart_alt(
-    lang: str,
-    title: str,
-    columns: Mapping[str, Sequence[float | None]],
-    series: Sequence[tuple[str, str, str]],
-) -> str:
-    """A chart in words: where each line begins, ends, and is lowest."""
-    parts = []
-    for key, label, _ in series:
-        values = [v for v in columns[key] if v is not None]
-        if values:
-            facts = {"first": values[0], "last": values[-1], "lowest": min(values)}
-            parts.append(text(lang, "series_alt", label=label, **facts))
-    return f"{text(lang, title)}. " + " ".join(parts)
 
 
 @st.fragment

@@ -11,7 +11,7 @@ from gan.studio import Studio
 from views.parts import cache, controls, train_controls, watching
 from views.parts.i18n import text
 from views.parts.train_form import Wish, config_of
-from views.parts.words import about, job_title, reason
+from views.parts.words import about, job_title, queue_words, reason
 
 _STATE_ICONS = {
     "queued": ":material/hourglass_empty:",
@@ -24,17 +24,19 @@ _STATE_ICONS = {
     "failed": ":material/error:",
 }
 _MOST_LISTED = 20
+_LIST_SECONDS = 5.0
+_MEASURE_SECONDS = 1.0
 
 
 def page(lang: str) -> None:
     controls.follow()
     cache.prepare()
-    controls.head(lang, "train_title")
+    controls.head(lang, "train_title", other="explore")
     try:
         studio = cache.training()
         studio.attach()  # what another server left behind
     except GanError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(reason(lang, error), icon=":material/error:")
         return
     watched = train_controls.begin(lang)
     if watched and studio.view(watched) is None:
@@ -43,14 +45,19 @@ def page(lang: str) -> None:
         )
         watched = train_controls.watch("")
     _say_what_came_of_it(lang)
+    if not studio.limits.enabled:
+        st.info(text(lang, "train_off"), icon=":material/block:")
     if watched:
+        # before the rest is drawn, for whoever is off again before that
+        train_controls.write_link(lang, train_controls.wish(), watched)
         watching.panel(lang, studio, watched)
         with st.expander(text(lang, "train_another"), icon=":material/add:"):
             wish = _form(lang, studio)
     else:
         st.markdown(text(lang, "train_lead"))
         wish = _form(lang, studio)
-    _jobs(lang, studio, watched)
+    listed = any(v.status.active for v in studio.views() if v.job.id != watched)
+    st.fragment(_jobs, run_every=_LIST_SECONDS if listed else None)(lang, studio, watched)
     _import(lang)
     train_controls.write_link(lang, wish, watched)
 
@@ -65,17 +72,18 @@ def _say_what_came_of_it(lang: str) -> None:
 def _form(lang: str, studio: Studio) -> Wish:
     wish = train_controls.wish_widgets(lang, studio)
     device = train_controls.device_choice(lang, studio.runner.devices())
-    try:
-        config = config_of(wish, str(studio.runs / UPLOADS))
-        problem = None
-    except GanError as error:
-        config, problem = None, error
-    if problem is not None:
-        st.info(reason(lang, problem), icon=":material/info:")
-    if config is not None:
-        _expected(lang, studio, config, device)
-    if not studio.limits.enabled:
-        st.info(text(lang, "train_off"), icon=":material/block:")
+    config = None
+    if wish.source == "own" and not wish.own:
+        st.info(text(lang, "upload_first"), icon=":material/upload:")
+    else:
+        try:
+            config = config_of(wish, str(studio.runs / UPLOADS))
+        except GanError as error:
+            st.info(reason(lang, error), icon=":material/info:")
+    if config is not None and studio.limits.enabled:
+        measuring = studio.expected(config, device) is None and studio.measure(device)
+        polled = st.fragment(_expected, run_every=_MEASURE_SECONDS if measuring else None)
+        polled(lang, studio, config, device, measuring)
     st.button(
         text(lang, "train"),
         type="primary",
@@ -85,20 +93,26 @@ def _form(lang: str, studio: Studio) -> Wish:
         on_click=_press,
         args=(studio, config, device),
     )
-    refused = st.session_state.pop("train_refused", None)
-    if refused is not None:
-        st.error(reason(lang, refused), icon=":material/error:")
+    refused = st.session_state.get("train_refused")
+    if refused is not None and refused[0] == (
+        config,
+        device,
+    ):  # said until something else is asked for
+        st.error(reason(lang, refused[1]), icon=":material/error:")
     return wish
 
 
 def _press(studio: Studio, config: TrainConfig, device: str) -> None:
+    st.session_state.pop("train_refused", None)
     try:
         ticket = studio.submit(config, device, controls.visitor())
     except GanError as error:
-        st.session_state["train_refused"] = error
+        st.session_state["train_refused"] = ((config, device), error)
         return
     said = {"joined": "joined", "finished": "already", "resumed": "resumed"}
-    if ticket.kind in said:
+    if (
+        ticket.kind in said and ticket.id != train_controls.watched()
+    ):  # a second press says nothing new
         st.session_state["train_said"] = said[ticket.kind]
     if studio.view(ticket.id) is None:  # trained from the command line: there is nothing to watch
         controls.go_explore(ticket.id)
@@ -106,15 +120,13 @@ def _press(studio: Studio, config: TrainConfig, device: str) -> None:
         train_controls.watch(ticket.id)
 
 
-@st.fragment
-def _expected(lang: str, studio: Studio, config: TrainConfig, device: str) -> None:
-    """How long it would take, and who is before."""
+def _expected(lang: str, studio: Studio, config: TrainConfig, device: str, measuring: bool) -> None:
+    """How long it would take, and who is before. Polls while the device is being measured."""
     expected = studio.expected(config, device)
+    if measuring and (expected is not None or not studio.measure(device)):
+        st.rerun()  # it is known, or will not be: without polling from now on
     if expected is None:
-        if studio.measure(device):
-            st.fragment(_until_measured, run_every=1.0)(lang, studio, config, device)
-        else:
-            st.caption(text(lang, "expected_never"))
+        st.caption(text(lang, "expected_unknown" if measuring else "expected_never"))
         return
     st.markdown(
         text(
@@ -130,47 +142,40 @@ def _expected(lang: str, studio: Studio, config: TrainConfig, device: str) -> No
         st.warning(
             text(lang, "too_long", minutes=studio.limits.minutes), icon=":material/timer_off:"
         )
-    ahead, wait = studio.wait(device)
-    if not ahead:
-        st.caption(text(lang, "queue_free"))
-    elif wait is None:
-        st.caption(text(lang, "queue_unknown", ahead=ahead))
-    else:
-        st.caption(text(lang, "queue_wait", ahead=ahead, time=about(lang, wait)))
-
-
-def _until_measured(lang: str, studio: Studio, config: TrainConfig, device: str) -> None:
-    if studio.expected(config, device) is not None or not studio.measure(device):
-        st.rerun()
-    st.caption(text(lang, "expected_unknown"))
+    st.caption(queue_words(lang, *studio.wait(device)))
 
 
 def _jobs(lang: str, studio: Studio, watched: str) -> None:
+    """All trainings but the one above. Polls while another one is under way."""
+    views = [v for v in studio.views() if v.job.id != watched]
+    if watched and not views:
+        return
     st.header(text(lang, "jobs_title"), anchor=False)
-    views = studio.views()
     if not views:
         st.caption(text(lang, "jobs_none"))
-        return
     visitor = controls.visitor()
-    for view in sorted(views, key=lambda v: not v.status.active)[:_MOST_LISTED]:
+    shown = sorted(views, key=lambda v: not v.status.active)
+    for view in shown[:_MOST_LISTED]:
         status = view.status
         row = st.container(horizontal=True, vertical_alignment="center", border=True)
-        mine = f" · {text(lang, 'job_mine')}" if view.job.owner == visitor else ""
-        done = ""
+        facts = [f"{_STATE_ICONS[status.state]} **{text(lang, f'state_{status.state}')}**"]
         if status.state in ("training", "paused", "stopped", "failed") and status.total:
-            done = f" · {status.step / status.total:.0%}"
-        row.markdown(
-            f"{_STATE_ICONS[status.state]} **{text(lang, f'state_{status.state}')}**{done}{mine}  \n"
-            f"{job_title(lang, view.job)}"
-        )
-        if view.job.id != watched:
-            row.button(
-                text(lang, "job_watch"),
-                key=f"watch_{view.job.id}",
-                on_click=train_controls.watch,
-                args=(view.job.id,),
-                icon=":material/visibility:",
-            )
+            facts.append(f"{status.step / status.total:.0%}")
+        if view.job.owner == visitor:
+            facts.append(text(lang, "job_mine"))
+        title = job_title(lang, view.job)
+        row.markdown(f"{' · '.join(facts)}  \n{title}", width="stretch")
+        # of the whole page: what is watched is not this fragment's to say
+        if row.button(
+            text(lang, "job_watch"),
+            key=f"watch_{view.job.id}",
+            help=title,
+            icon=":material/visibility:",
+        ):
+            train_controls.watch(view.job.id)
+            st.rerun()
+    if len(shown) > _MOST_LISTED:
+        st.caption(text(lang, "jobs_more", count=len(shown) - _MOST_LISTED))
 
 
 def _import(lang: str) -> None:

@@ -37,7 +37,7 @@ def _settle() -> None:
 def cards() -> list[zoo.ModelCard]:
     """All models there are now: a changed manifest, or a run that finished, is seen at once."""
     manifests = [judge.PRETRAINED / run.MANIFEST, *zoo.RUNS.glob(f"*/{run.MANIFEST}")]
-    return _cards(tuple((str(m), m.stat().st_mtime_ns) for m in manifests if m.exists()))
+    return _cards(tuple((str(m), _stamp(m)) for m in manifests))
 
 
 @st.cache_resource(show_spinner=False, max_entries=2)

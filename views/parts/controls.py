@@ -10,8 +10,9 @@ import contextlib
 import hashlib
 import itertools
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
@@ -28,6 +29,9 @@ from views.parts.state import (
     to_query,
 )
 
+PAGE_ICONS = {"explore": ":material/grid_view:", "train": ":material/model_training:"}
+#: Where each page keeps (the link written last, what was shown under it).
+WRITTEN = {"explore": "written", "train": "train_written"}
 _AXIS_KEY = "axis{}"
 _KEYS = (
     "size",
@@ -40,6 +44,16 @@ _KEYS = (
     "axis",
     "model",
 )  # how the widgets' keys begin
+
+
+_STATE_KEYS = (
+    "budget",
+    "moment",
+    "seed",
+    "model",
+    "axes",
+    *(f"move{i}" for i in range(NUM_SHIFTS)),
+)
 
 
 def language() -> str:
@@ -63,11 +77,25 @@ def language_switch(current: str) -> None:
     )
 
 
-def head(lang: str, title: str) -> None:
-    """A page's title, and the switch of languages."""
-    left, right = st.columns([4, 1], vertical_alignment="bottom")
+def head(lang: str, title: str, other: str) -> None:
+    """A page's title, the way to the ``other`` page (on a phone the navigation hides in a menu), and the
+    switch of languages."""
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
     left.title(text(lang, title), anchor=False)
-    with right:
+    with (
+        right,
+        st.container(
+            horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="head"
+        ),
+    ):
+        # to what was seen there last; a bare address would be one more step on the way back
+        left = st.session_state.get(WRITTEN[other], ({}, None))[0]
+        st.page_link(
+            f"views/{other}.py",
+            label=text(lang, f"to_{other}"),
+            icon=PAGE_ICONS[other],
+            query_params={**left, "lang": lang},
+        )
         language_switch(lang)
 
 
@@ -96,7 +124,8 @@ def follow() -> None:
     """At the start of a page: goes where a callback wanted to."""
     name = st.session_state.pop("go_explore", None)
     if name is not None:
-        st.switch_page("views/explore.py", query_params={"model": name})
+        query = {"model": name, "lang": language()}
+        st.switch_page("views/explore.py", query_params=query)
 
 
 def begin(
@@ -110,7 +139,9 @@ def begin(
     back or forward in the browser; say what of it could not be used."""
     asked = st.query_params.to_dict()
     values = st.session_state
+    # back from another page some are gone: those of the widgets that were shown last
     known = values.get("size") in sizes and values.get("recipe") in recipes
+    known = known and all(key in values for key in _STATE_KEYS)
     if values.get("model", "") not in ("", *models):
         values["model"] = ""  # it was removed meanwhile
     if known:
@@ -120,6 +151,13 @@ def begin(
         link, shown = st.session_state.get("written", ({}, None))
         if asked == link or (state(), lang) != shown:
             return
+        if "lang" not in asked:  # not a link of ours but a bare address: one step on the way back
+            values["written"] = (asked, shown)
+            return
+    left = values.get("written", (None, None))[1]
+    if not known and not asked and left is not None:
+        # by the navigation, from another page, which drops the link: what was left is found again
+        asked = to_query(left[0])
     wanted, problems = from_query(asked, sizes, best, recipes, models)
     _fill_widgets(wanted)
     named = [f"{p.name}={p.value}" for p in problems]
@@ -173,18 +211,28 @@ def write_link(lang: str, moment: str) -> None:
     """The address bar says what is shown, in as few words as possible. ``moment``: the one on the
     page; a size without a best moment shows its end, whatever was chosen for another."""
     wanted = to_query(replace(state(), moment=moment)) | {"lang": lang}
-    st.session_state["written"] = (wanted, (state(), lang))
-    if st.query_params.to_dict() != wanted:
+    put_link(WRITTEN["explore"], wanted, (state(), lang))
+
+
+def put_link(key: str, wanted: dict[str, str], shown: Any) -> None:
+    """Writes the link ``wanted`` for what is ``shown``, unless the address at hand was accepted for it:
+    whoever goes back in the browser must not be sent forward again. ``key``: one of `WRITTEN`."""
+    asked = st.query_params.to_dict()
+    if st.session_state.get(key) == (asked, shown):
+        return
+    st.session_state[key] = (wanted, shown)
+    if asked != wanted:
         st.query_params.from_dict(wanted)
 
 
-def model_choice(lang: str, names: Sequence[str]) -> None:
-    """The comparison, or one of the models that were trained or imported here."""
+def model_choice(lang: str, names: Mapping[str, str]) -> None:
+    """The comparison, or one of the models that were trained or imported here: name -> what it is."""
     st.selectbox(
         text(lang, "which_models"),
         ["", *names],
-        format_func=lambda name: name or text(lang, "which_zoo"),
+        format_func=lambda name: names.get(name) or text(lang, "which_zoo"),
         key="model",
+        help=text(lang, "which_help"),
     )
 
 

@@ -33,6 +33,15 @@ def picture_tag(png: bytes, alt: str, max_width: int | None = None) -> str:
     )
 
 
+def frame(words: str) -> str:
+    """An empty place as large as a square picture will be, with ``words`` in it."""
+    return (
+        '<div style="aspect-ratio:1;width:100%;border:1px dashed currentColor;opacity:0.7;display:flex;'
+        'align-items:center;justify-content:center;text-align:center;padding:1rem;box-sizing:border-box">'
+        f"{html.escape(words)}</div>"
+    )
+
+
 def favicon() -> Image.Image:
     """A small 0 in pixels for the browser's tab. An icon by name would be fetched from elsewhere."""
     rows = (
@@ -83,7 +92,7 @@ def digit_row(counts: Sequence[int], present: Sequence[int], alt: str) -> str:
         line = "solid" if there else "dashed"
         words = "none" if there else "line-through"
         cells.append(
-            f'<div style="flex:1 1 2.2rem;text-align:center;border:1px {line} currentColor;'
+            f'<div style="flex:1 1 1.5rem;text-align:center;border:1px {line} currentColor;'
             f'border-radius:4px;padding:2px 0;opacity:{1 if there else 0.55}">'
             f'<div style="font-size:1.15rem;font-weight:700;text-decoration:{words}">{digit}</div>'
             f'<div style="font-size:0.75rem">{count}</div></div>'

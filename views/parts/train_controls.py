@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -33,6 +34,7 @@ from views.parts.words import reason
 _KEY = "wish_{}"
 _LINKED = "job"
 _PREVIEW = 24
+_MOST_NAME = 200  # characters of a job's name in a link
 _MINUTE = 60.0
 
 
@@ -42,26 +44,57 @@ def begin(lang: str) -> str:
     values = st.session_state
     asked = st.query_params.to_dict()
     if any(_KEY.format(f.name) not in values for f in fields(Wish)):
-        wish, problems = from_query(asked)
-        linked = any(f.name in asked for f in fields(Wish))
-        _fill(wish if linked else values.get("train_wish", wish))  # back from another page
-        if problems:
-            quoted = ", ".join(
-                f"`{name}={' '.join(v.replace('`', '').split())}`" for name, v in problems
-            )
-            st.warning(text(lang, "link_problem", problems=quoted), icon=":material/link_off:")
-    else:
-        for f in fields(Wish):  # Streamlit forgets what is not on the page
-            values[_KEY.format(f.name)] = values[_KEY.format(f.name)]
-    # a step through the browser's history
-    if asked.get(_LINKED, "") != values.get("train_link_job", ""):
-        values["train_job"] = asked.get(_LINKED, "")
-    return str(values.get("train_job", ""))[:200]
+        # a new session, or back from another page: by a link of this page, or by the navigation, which
+        # brings none, and then what was left is found again
+        left = values.get("train_wish")
+        if left is not None and (not _is_ours(asked) or _LINKED in asked):
+            _fill(left)
+        else:
+            _take_over(lang, asked)
+        if left is None or _is_ours(asked):
+            watch(asked.get(_LINKED, ""))
+        return watched()
+    for f in fields(Wish):  # Streamlit forgets what is not on the page
+        values[_KEY.format(f.name)] = values[_KEY.format(f.name)]
+    # A link that is not the one written last is a step through the browser's history only if nothing
+    # was changed at the same time: then it is merely late, and the page is right.
+    link, shown = values.get(controls.WRITTEN["train"], ({}, None))
+    if asked != link and shown == (wish(), watched(), lang):
+        if not _is_ours(asked):  # but a bare address: one step on the way back
+            values[controls.WRITTEN["train"]] = (asked, shown)
+            return watched()
+        if _LINKED not in asked:
+            _take_over(lang, asked)
+        watch(asked.get(_LINKED, ""))
+    return watched()
+
+
+def _is_ours(asked: Mapping[str, str]) -> bool:
+    """Whether a link is one that this page has written: all name the language, and none a model, as the
+    address does for a moment when the way leads to the Explore page."""
+    return "lang" in asked and "model" not in asked
+
+
+def _take_over(lang: str, asked: Mapping[str, str]) -> None:
+    """Fills the widgets as the link asks, and says what of it could not be used."""
+    wished, problems = from_query(asked)
+    _fill(wished)
+    if problems:
+        # from a stranger's link into Markdown: as code, with nothing in it that could end the code
+        quoted = ", ".join(
+            f"`{name}={' '.join(v.replace('`', '').split())}`" for name, v in problems
+        )
+        st.warning(text(lang, "link_problem", problems=quoted), icon=":material/link_off:")
+
+
+def watched() -> str:
+    """The job that this session watches, "" for none."""
+    return str(st.session_state.get("train_job", ""))
 
 
 def watch(id: str) -> str:
-    st.session_state["train_job"] = id
-    return id
+    st.session_state["train_job"] = id[:_MOST_NAME]
+    return watched()
 
 
 def write_link(lang: str, wished: Wish, watched: str) -> None:
@@ -69,9 +102,7 @@ def write_link(lang: str, wished: Wish, watched: str) -> None:
     st.session_state["train_wish"] = wished
     wanted = {_LINKED: watched} if watched else to_query(wished)
     wanted["lang"] = lang
-    st.session_state["train_link_job"] = watched
-    if st.query_params.to_dict() != wanted:
-        st.query_params.from_dict(wanted)
+    controls.put_link(controls.WRITTEN["train"], wanted, (wished, watched, lang))
 
 
 def _fill(wish: Wish) -> None:
@@ -168,12 +199,13 @@ def _duration(lang: str, studio: Studio) -> None:
         required=True,
     )
     if _value("budget") == "updates":
-        low, high = RANGES["updates"]
-        most = min(int(high), studio.limits.updates)
-        _set(updates=min(_value("updates"), most))
+        least, most = map(int, RANGES["updates"])
+        most = min(most, studio.limits.updates)
+        least = min(least, most)
+        _set(updates=min(max(least, _value("updates")), most))
         st.number_input(
             text(lang, "updates"),
-            int(low),
+            least,
             most,
             step=100,
             key=_KEY.format("updates"),
@@ -187,6 +219,7 @@ def _duration(lang: str, studio: Studio) -> None:
             key=_KEY.format("epochs"),
             help=text(lang, "epochs_help"),
         )
+    full = min(TrainConfig().updates, studio.limits.updates)
     with st.container(horizontal=True):
         st.button(
             text(lang, "preset_minute"),
@@ -196,14 +229,11 @@ def _duration(lang: str, studio: Studio) -> None:
             args=(studio,),
         )
         st.button(
-            text(lang, "preset_full"),
+            text(lang, "preset_full", updates=f"{full:,}"),
             key="preset_full",
             icon=":material/all_inclusive:",
             on_click=_set,
-            kwargs={
-                "budget": "updates",
-                "updates": min(TrainConfig().updates, studio.limits.updates),
-            },
+            kwargs={"budget": "updates", "updates": full},
         )
 
 
@@ -320,7 +350,8 @@ def _take_in(lang: str, studio: Studio, files: list[Any]) -> None:
     said = st.session_state.get("own_said")
     if said is None or said[0] != digest:
         try:
-            kept = uploads.keep(contents, studio.runs / UPLOADS)
+            with st.spinner(text(lang, "upload_reading")):
+                kept = uploads.keep(contents, studio.runs / UPLOADS)
         except GanError as error:
             st.session_state["own_said"] = (digest, error, ())
         else:
@@ -344,7 +375,8 @@ def import_model(lang: str) -> None:
     if file is None:
         return
     try:
-        card = bundle.install(file.getvalue(), zoo.RUNS)
+        with st.spinner(text(lang, "import_reading")):
+            card = bundle.install(file.getvalue(), zoo.RUNS)
     except GanError as error:
         st.error(reason(lang, error), icon=":material/error:")
         return

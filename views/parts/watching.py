@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from gan import bundle, job, zoo
+from gan import job, zoo
 from gan.collapse import diagnose, missing_digits
-from gan.config import AUGMENTATIONS
+from gan.config import AUGMENTATIONS, has_digits
 from gan.errors import GanError
 from gan.studio import Studio, View
 from views.parts import cache, controls, live_charts, train_controls
 from views.parts.i18n import text, verdict_words
-from views.parts.pictures import digit_row, picture_tag
+from views.parts.pictures import digit_row, frame, picture_tag
 from views.parts.train_form import RANGES
-from views.parts.words import about, job_title, reason
+from views.parts.words import about, chart_alt, job_title, queue_words, reason
 
 POLL_SECONDS = 1.0
 _STEPS = 20
+_REFUSED_SECONDS = 15.0
+_STOP_ICONS = {"failed": ":material/error:", "stopped": ":material/stop:"}
 
 
 def panel(lang: str, studio: Studio, id: str) -> None:
     """Polls while there is something to wait for."""
-    phase = _phase(studio.view(id))
+    view = studio.view(id)
+    phase = _phase(view)
+    if view is not None:
+        st.subheader(job_title(lang, view.job), anchor=False)
+        if view.status.state == "finished":
+            _finished(lang, view)
     polls = phase in ("active", "paused")
     st.fragment(_panel, run_every=POLL_SECONDS if polls else None)(lang, studio, id, phase)
-    view = studio.view(id)
     if view is not None and phase in ("paused", "over"):
-        _afterwards(lang, studio, view)
+        _rewind(lang, studio, view)
 
 
 def _phase(view: View | None) -> str:
@@ -47,16 +56,14 @@ def _panel(lang: str, studio: Studio, id: str, phase: str) -> None:
     if view is None or _phase(view) != phase:
         st.rerun()  # another kind of page from now on
     status = view.status
-    refused = st.session_state.pop("steer_refused", None)
-    if refused is not None:
-        st.error(reason(lang, refused), icon=":material/error:")
-    st.subheader(job_title(lang, view.job), anchor=False)
     _progress(lang, studio, view)
     _buttons(lang, studio, view)
+    _refused(lang)
     if status.problem:
-        st.error(
+        told = st.error if status.state == "failed" else st.warning
+        told(
             f"**{text(lang, f'problem_{status.problem}')}** {_escaped(status.message)}",
-            icon=":material/error:",
+            icon=_STOP_ICONS.get(status.state, ":material/info:"),
         )
     lines = cache.lines(view.job.folder)
     looks = job.looks(lines)
@@ -68,6 +75,13 @@ def _panel(lang: str, studio: Studio, id: str, phase: str) -> None:
     with right:
         _look(lang, view, looks)
     _curves(lang, view, lines, looks)
+
+
+def _refused(lang: str) -> None:
+    """Why the last press of a button led to nothing: long enough to be read, though the panel polls."""
+    refused = st.session_state.get("steer_refused")
+    if refused is not None and time.monotonic() - refused[0] < _REFUSED_SECONDS:
+        st.error(reason(lang, refused[1]), icon=":material/error:")
 
 
 def _alarm(lang: str, view: View, lines: list[dict[str, Any]]) -> None:
@@ -88,26 +102,25 @@ def _progress(lang: str, studio: Studio, view: View) -> None:
     state = text(lang, f"state_{status.state}")
     total = max(1, status.total or view.job.config.total_updates)
     words = [f"**{state}**"]
-    if status.state == "queued":
-        ahead, wait = studio.wait(view.job.device, before=view.job.id)
-        if not ahead:
-            words.append(text(lang, "queue_free"))
-        elif wait is None:
-            words.append(text(lang, "queue_unknown", ahead=ahead))
-        else:
-            words.append(text(lang, "queue_wait", ahead=ahead, time=about(lang, wait)))
-    else:
-        words.append(text(lang, "progress", step=f"{status.step:,}", total=f"{total:,}"))
+    words.append(text(lang, "progress", step=f"{status.step:,}", total=f"{total:,}"))
     if status.state == "training":
         words.append(text(lang, "progress_speed", speed=f"{status.images_per_second:,.0f}"))
         left = studio.remaining(view)
         if left is not None:
             words.append(text(lang, "progress_left", time=about(lang, left)))
-    if status.device and status.state in ("training", "paused", "scoring"):
-        words.append(status.device)
     st.progress(min(1.0, status.step / total), text=" · ".join(words))
-    if status.state in ("starting", "scoring", "paused"):
-        st.caption(text(lang, f"{status.state}_note"))
+    if status.active:  # a line in every state, so that nothing below it moves
+        st.caption(_note(lang, studio, view))
+
+
+def _note(lang: str, studio: Studio, view: View) -> str:
+    """What an active job is waiting for, or where it is at work."""
+    if view.status.state == "training":
+        return _escaped(view.status.device)
+    if view.status.state != "queued":
+        return text(lang, f"{view.status.state}_note")
+    ahead, wait = studio.wait(view.job.device, before=view.job.id)
+    return queue_words(lang, ahead, wait)
 
 
 def _buttons(lang: str, studio: Studio, view: View) -> None:
@@ -136,16 +149,7 @@ def _buttons(lang: str, studio: Studio, view: View) -> None:
                 help=text(lang, "stop_help"),
             )
         else:
-            _button(
-                row,
-                lang,
-                "remove",
-                ":material/delete:",
-                studio.remove,
-                id,
-                visitor,
-                help=text(lang, "remove_help"),
-            )
+            _remove(row, lang, studio, id, visitor)
     else:
         row.caption(text(lang, "not_yours"))
     # of the whole page: what is watched is not this fragment's to say
@@ -160,28 +164,56 @@ def _button(row: Any, lang: str, key: str, icon: str, action: Any, *args: Any, *
     )
 
 
+def _remove(row: Any, lang: str, studio: Studio, id: str, visitor: str) -> None:
+    """Asks once more: nothing brings a model back."""
+    asked = row.popover(text(lang, "remove"), icon=":material/delete:", key="job_remove")
+    asked.markdown(text(lang, "remove_help"))
+    asked.button(
+        text(lang, "remove_sure"),
+        key="job_remove_sure",
+        icon=":material/delete_forever:",
+        on_click=_press_remove,
+        args=(studio, id, visitor),
+    )
+
+
+def _press_remove(studio: Studio, id: str, visitor: str) -> None:
+    _steer(studio.remove, id, visitor)
+    if studio.view(id) is None:
+        train_controls.watch("")
+        st.session_state["train_said"] = "removed"
+
+
 def _steer(action: Any, *args: Any) -> None:
+    st.session_state.pop("steer_refused", None)
     try:
         action(*args)
     except GanError as error:
-        st.session_state["steer_refused"] = error
+        _refuse(error)
+
+
+def _refuse(error: GanError) -> None:
+    st.session_state["steer_refused"] = (time.monotonic(), error)
 
 
 def _pictures(lang: str, view: View) -> None:
-    found = job.samples(view.job.folder)
     with st.container(key="live"):
-        if not found:
-            st.caption(text(lang, "live_none"))
+        shown = _latest(job.samples(view.job.folder))
+        if shown is None:
+            st.html(frame(text(lang, "live_none")))
+            st.caption(text(lang, "live_step", step=0))
             return
-        picture = found[-1]
-        step = f"{job.sample_step(picture):,}"
-        try:
-            content = picture.read_bytes()
-        except OSError:  # replaced by a later one in this very moment
-            st.caption(text(lang, "live_none"))
-            return
+        step, content = f"{shown[0]:,}", shown[1]
         st.html(picture_tag(content, text(lang, "live_alt", step=step)))
         st.caption(text(lang, "live_step", step=step))
+
+
+def _latest(pictures: Sequence[Path]) -> tuple[int, bytes] | None:
+    """(update, content) of the last one that can be read: the worker replaces some as it goes."""
+    for picture in reversed(pictures[-3:]):
+        with contextlib.suppress(OSError):
+            return job.sample_step(picture), picture.read_bytes()
+    return None
 
 
 def _look(lang: str, view: View, looks: Sequence[Mapping[str, Any]]) -> None:
@@ -191,7 +223,15 @@ def _look(lang: str, view: View, looks: Sequence[Mapping[str, Any]]) -> None:
         return
     look = looks[-1]
     measures = job.measures(view.job.config, look)
-    for verdict in diagnose(measures):
+    verdicts = diagnose(measures)
+    total = view.job.config.total_updates
+    if view.status.state != "finished" and live_charts.hardly_begun(look["step"], total, verdicts):
+        with st.container(border=True, key="live_begun"):
+            facts = {"step": look["step"], "from_step": live_charts.first_verdict(total)}
+            facts = {name: f"{value:,}" for name, value in {**facts, "total": total}.items()}
+            st.markdown(text(lang, "hardly_begun", **facts))
+        verdicts = []
+    for verdict in verdicts:
         words = verdict_words(lang, verdict)
         with st.container(border=True, key=f"live_{verdict.kind}"):
             title = words.title
@@ -211,46 +251,48 @@ def _look(lang: str, view: View, looks: Sequence[Mapping[str, Any]]) -> None:
 def _curves(
     lang: str, view: View, lines: list[dict[str, Any]], looks: Sequence[Mapping[str, Any]]
 ) -> None:
+    """Also while there are none: what comes later is to move nothing that is there."""
     curves = job.curves(lines)
-    if len(curves["step"]) < 2:
-        st.caption(text(lang, "live_no_curves"))
-        return
-    loss, belief, distance = st.columns(3)
+    total = view.job.config.total_updates
     words = {key: text(lang, key) for key in live_charts.WORDS}
-    for place, name in ((loss, "loss"), (belief, "prob")):
+    distances = {"fd": [look["fd"] for look in looks]}
+    # while it is under way a chart is named only: other words every second would be read out each time
+    over = not view.status.active
+    alts = {name: text(lang, f"{name}_chart") for name in ("loss", "prob", "fd")}
+    if over:
+        for name in ("loss", "prob"):
+            alts[name] = chart_alt(lang, f"{name}_chart", curves, live_charts.series(name, words))
+        alts["fd"] = chart_alt(lang, "fd_chart", distances, [("fd", words["fd_axis"], "")])
+    names = ("loss", "prob", "fd") if has_digits(view.job.config.source) else ("loss", "prob")
+    for place, name in zip(st.columns(len(names)), names, strict=True):
         with place:
             st.markdown(f"**{text(lang, f'{name}_chart')}**")
-            rows, spec = live_charts.curves(curves, name, words)
-            st.vega_lite_chart(rows, spec, key=f"live_{name}", alt=text(lang, f"{name}_chart"))
-    belief.caption(text(lang, "live_prob_note"))
-    loss.caption(text(lang, "loss_note"))
-    with distance:
-        if len(looks) > 1:
-            st.markdown(f"**{text(lang, 'fd_chart')}**")
-            rows, spec = live_charts.distance(looks, words)
-            st.vega_lite_chart(rows, spec, key="live_fd", alt=text(lang, "fd_chart"))
-            st.caption(text(lang, "live_fd_note"))
+            rows, spec = (
+                live_charts.distance(looks, words, total)
+                if name == "fd"
+                else live_charts.curves(curves, name, words, total)
+            )
+            st.vega_lite_chart(rows, spec, key=f"live_{name}", alt=alts[name])
+            st.caption(text(lang, f"live_{name}_note"))
 
 
 # --- afterwards ----------------------------------------------------------------------------
 
 
-def _afterwards(lang: str, studio: Studio, view: View) -> None:
-    """Of a training that is over: its model, and the way back."""
-    if view.status.state == "finished":
-        time = about(lang, view.status.seconds)
-        st.success(text(lang, "finished_note", time=time), icon=":material/check_circle:")
-        row = st.container(horizontal=True)
-        row.button(
-            text(lang, "explore_it"),
-            key="explore_it",
-            type="primary",
-            icon=":material/grid_view:",
-            on_click=controls.go_explore,
-            args=(view.job.id,),
-        )
-        _export(lang, row, view)
-    _rewind(lang, studio, view)
+def _finished(lang: str, view: View) -> None:
+    """Its model is there: what can be done with it."""
+    taken = about(lang, view.status.seconds)
+    st.success(text(lang, "finished_note", time=taken), icon=":material/check_circle:")
+    row = st.container(horizontal=True)
+    row.button(
+        text(lang, "explore_it"),
+        key="explore_it",
+        type="primary",
+        icon=":material/grid_view:",
+        on_click=controls.go_explore,
+        args=(view.job.id,),
+    )
+    _export(lang, row, view)
 
 
 def _export(lang: str, row: Any, view: View) -> None:
@@ -263,7 +305,7 @@ def _export(lang: str, row: Any, view: View) -> None:
     row.download_button(
         text(lang, "export"),
         data=content,
-        file_name=bundle.file_name(card),
+        file_name=f"{card.name}.zip",
         mime="application/zip",
         on_click="ignore",
         icon=":material/download:",
@@ -299,7 +341,7 @@ def _rewind(lang: str, studio: Studio, view: View) -> None:
             step = st.select_slider(
                 text(lang, "rewind_step"),
                 steps,
-                value=steps[-1] if advice is None else advice.step,
+                value=steps[-1] if advice is None or advice.step is None else advice.step,
                 format_func=lambda s: f"{s:,}",
                 key=f"rewind_step_{view.job.id}",
             )
@@ -311,7 +353,7 @@ def _rewind(lang: str, studio: Studio, view: View) -> None:
                     text(lang, name),
                     low,
                     high,
-                    getattr(config, name),
+                    min(max(low, getattr(config, name)), high),
                     step=1e-4,
                     format="%.6f",
                     key=f"rewind_{name}_{view.job.id}",
@@ -324,13 +366,14 @@ def _rewind(lang: str, studio: Studio, view: View) -> None:
                 format_func=lambda name: text(lang, f"augment_{name}"),
                 key=f"rewind_augment_{view.job.id}",
             )
+            most = max(studio.limits.updates, step + 1)
             changes["updates"] = second.number_input(
                 text(lang, "rewind_updates"),
                 step + 1,
-                max(studio.limits.updates, step + 1),
-                max(config.total_updates, step + 1),
+                most,
+                min(max(config.total_updates, step + 1), most),
                 step=100,
-                key=f"rewind_updates_{view.job.id}",
+                key=f"rewind_updates_{view.job.id}_{step}",  # another step, another range
             )
             st.button(
                 text(lang, "rewind_go"),
@@ -340,20 +383,21 @@ def _rewind(lang: str, studio: Studio, view: View) -> None:
                 args=(studio, view, step, changes),
                 disabled=not studio.limits.enabled,
             )
-        shown = [p for p in job.samples(view.job.folder) if job.sample_step(p) <= step]
-        if shown:
+        shown = _latest([p for p in job.samples(view.job.folder) if job.sample_step(p) <= step])
+        if shown is not None:
             left.markdown(f"**{text(lang, 'rewind_shown')}**")
-            drawn = f"{job.sample_step(shown[-1]):,}"
+            drawn = f"{shown[0]:,}"
             alt = text(lang, "live_alt", step=drawn)
-            left.html(picture_tag(shown[-1].read_bytes(), alt, max_width=260))
+            left.html(picture_tag(shown[1], alt, max_width=260))
             left.caption(text(lang, "live_step", step=drawn))
 
 
 def _press_rewind(studio: Studio, view: View, step: int, changes: dict[str, Any]) -> None:
+    st.session_state.pop("steer_refused", None)
     try:
         config = replace(view.job.config, budget="updates", **changes)
         ticket = studio.rewind(view.job.id, step, config, view.job.device, controls.visitor())
     except GanError as error:
-        st.session_state["steer_refused"] = error
+        _refuse(error)
         return
     train_controls.watch(ticket.id)

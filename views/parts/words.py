@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from gan import zoo
 from gan.config import TrainConfig
 from gan.job import Job
 from views.parts.i18n import text
@@ -12,6 +15,15 @@ def about(lang: str, seconds: float) -> str:
     """ "40 s", "3 min"."""
     key, n = friendly_seconds(seconds)
     return text(lang, key, n=n)
+
+
+def queue_words(lang: str, ahead: int, wait: float | None) -> str:
+    """How many come before, and how long that takes, None where nobody can tell."""
+    if not ahead:
+        return text(lang, "queue_free")
+    if wait is None:
+        return text(lang, "queue_unknown", ahead=ahead)
+    return text(lang, "queue_wait", ahead=ahead, time=about(lang, wait))
 
 
 def source_name(lang: str, source: str) -> str:
@@ -42,6 +54,30 @@ def model_lead(lang: str, config: TrainConfig, step: int) -> str:
         updates=f"{step:,}",
         seed=config.seed,
     )
+
+
+def model_name(lang: str, card: zoo.ModelCard) -> str:
+    """A model in a list: what it was trained on, and its name, which no other has."""
+    lead = model_lead(lang, card.config, card.step)
+    key = "own_imported" if zoo.is_imported(card) else "own_model"
+    return text(lang, key, lead=lead, name=card.name)
+
+
+def chart_alt(
+    lang: str,
+    title: str,
+    columns: Mapping[str, Sequence[float | None]],
+    series: Sequence[tuple[str, str, str]],
+) -> str:
+    """A chart in words: where each line begins, ends, and is lowest. series: (key in ``columns``, label,
+    colour)."""
+    parts = []
+    for key, label, _ in series:
+        values = [v for v in columns[key] if v is not None]
+        if values:
+            facts = {"first": values[0], "last": values[-1], "lowest": min(values)}
+            parts.append(text(lang, "series_alt", label=label, **facts))
+    return f"{text(lang, title)}. " + " ".join(parts)
 
 
 def reason(lang: str, error: Exception) -> str:

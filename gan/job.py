@@ -265,7 +265,7 @@ def _parsed(text: str) -> list[dict[str, Any]]:
     return lines
 
 
-def curves(lines: list[dict[str, Any]], points: int = 300) -> dict[str, list[float | None]]:
+def curves(lines: list[dict[str, Any]], points: int = 150) -> dict[str, list[float | None]]:
     """The reports among ``lines`` as columns "step", "g_loss", "d_loss", "prob_real", "prob_fake",
     "prob_held_out": means over at most ``points`` stretches of equal length; None where nothing was
     measured."""

@@ -28,6 +28,7 @@ from views.parts import cache, controls
 from views.parts.train_form import Wish
 
 ROOT = Path(__file__).resolve().parent.parent
+CAPS = job.Caps(600.0, 10**9)
 SMALL = {"source": "drawn", "size": "200", "updates": "60", "batch_size": "16"}
 OTHER = "somebody else"
 
@@ -76,7 +77,7 @@ class FakeRunner:
 
 @pytest.fixture(autouse=True)
 def fresh_caches():
-    for cached in (cache._cards, cache._model, cache._pictures, cache._evidence, cache._lines):
+    for cached in (cache._cards, cache._model, cache._pictures, cache._evidence, cache._reel):
         cached.clear()
     cache.training.clear()
 
@@ -134,7 +135,7 @@ def make_job(id="a-job", state="training", owner="me", step=300, total=600, **ho
     config = how.pop("config", None) or TrainConfig(source="drawn", size=200, updates=total)
     parent, looks = how.pop("parent", None), how.pop("looks", [LOOK | {"step": step}])
     folder = zoo.RUNS / id
-    job.create(Job(id, folder, config, "cpu", owner, time.time(), parent=parent))
+    job.create(Job(id, folder, config, "cpu", owner, time.time(), CAPS, parent))
     reports = {"g_loss": 0.7, "d_loss": 1.3, "prob_real": 0.6, "prob_fake": 0.4}
     for at in range(0, step, 100):
         job.add_line(folder, {"step": at, **reports, "prob_held_out": 0.5})

@@ -1,6 +1,7 @@
 """The pure parts of the Train page: wishes and their links, live charts, words. No streamlit runs here."""
 
 import json
+from collections import Counter
 from dataclasses import fields, replace
 
 import pytest
@@ -122,17 +123,17 @@ def test_a_chart_fills_from_zero_to_the_end_of_the_run_and_keeps_its_axes():
     none, early = live_charts.curves(curves([]), "loss", NAMES, 600)
     some, late = live_charts.curves(curves([report(10, 0.5)]), "loss", NAMES, 600)
     assert early == late and early["encoding"]["x"]["scale"]["domain"] == [0, 600]
-    assert none.empty and list(none.columns) == list(some.columns)
-    assert set(some["series"]) == {"g_loss", "d_loss"}
+    assert none.num_rows == 0 and none.schema.equals(some.schema)
+    assert set(some["series"].to_pylist()) == {"g_loss", "d_loss"}
     json.dumps(early)
     rows, spec = live_charts.distance([], NAMES, 600)
-    assert rows.empty and spec["encoding"]["x"]["scale"]["domain"] == [0, 600]
+    assert rows.num_rows == 0 and spec["encoding"]["x"]["scale"]["domain"] == [0, 600]
 
 
 def test_what_was_not_measured_is_left_out_of_a_chart():
     columns = curves([report(10, None), report(20, 0.5)])
     rows, spec = live_charts.curves(columns, "prob", NAMES, 600)
-    assert rows.groupby("series").size().to_dict() == {
+    assert Counter(rows["series"].to_pylist()) == {
         "prob_real": 2,
         "prob_fake": 2,
         "prob_held_out": 1,
@@ -152,7 +153,7 @@ def test_lines_are_told_apart_by_more_than_colour(name):
 
 def test_a_distance_of_zero_fits_a_logarithmic_axis():
     rows, _ = live_charts.distance([{"step": 1, "fd": 0.0}], NAMES, 600)
-    assert (rows["fd"] > 0).all()
+    assert min(rows["fd"].to_pylist()) > 0
 
 
 @pytest.mark.parametrize(("total", "first"), [(60, 6), (1_500, 150), (100_000, 500)])

@@ -34,7 +34,7 @@ def page(lang: str) -> None:
     controls.head(lang, "train_title", other="explore")
     try:
         studio = cache.training()
-        studio.attach()  # what another server left behind
+        studio.attach(every=5.0)  # what another server has left behind
     except GanError as error:
         st.error(reason(lang, error), icon=":material/error:")
         return
@@ -58,7 +58,7 @@ def page(lang: str) -> None:
         wish = _form(lang, studio)
     listed = any(v.status.active for v in studio.views() if v.job.id != watched)
     st.fragment(_jobs, run_every=_LIST_SECONDS if listed else None)(lang, studio, watched)
-    _import(lang)
+    _import(lang, studio)
     train_controls.write_link(lang, wish, watched)
 
 
@@ -178,9 +178,9 @@ def _jobs(lang: str, studio: Studio, watched: str) -> None:
         st.caption(text(lang, "jobs_more", count=len(shown) - _MOST_LISTED))
 
 
-def _import(lang: str) -> None:
+def _import(lang: str, studio: Studio) -> None:
     with st.expander(text(lang, "import_title"), icon=":material/upload_file:"):
-        train_controls.import_model(lang)
+        train_controls.import_model(lang, studio)
 
 
 page(controls.language())

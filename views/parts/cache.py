@@ -6,6 +6,7 @@ lives in the session instead.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 from pathlib import Path
@@ -16,6 +17,7 @@ import streamlit as st
 import torch
 
 from gan import bundle, job, judge, run, studio, zoo
+from gan.errors import GanError
 from gan.explorer import GenerateRequest, GenerateResult, generate
 
 
@@ -24,6 +26,8 @@ def prepare() -> None:
     thread of torch serves a request (two only get in each other's way)."""
     torch.set_flush_denormal(True)
     _settle()
+    with contextlib.suppress(GanError):  # the Train page says it
+        training()  # a server that has just started takes on the jobs of the one before
 
 
 @st.cache_resource(show_spinner=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 
 from gan.collapse import Verdict
 from views.parts.charts import D_BLUE, FAKE, REAL, UNSEEN
@@ -38,20 +38,20 @@ _AT_FIRST = ("noise", "one_picture", "few_kinds")
 
 def curves(
     columns: Mapping[str, Sequence[float | None]], name: str, words: Mapping[str, str], total: int
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+) -> tuple[pa.Table, dict[str, Any]]:
     """columns as `gan.job.curves` has them; name: "loss" or "prob"; total: updates of the whole run -> rows
     and specification."""
     series = _SERIES[name]
     count = len(columns["step"])
-    frame = pd.DataFrame(
-        {
-            "step": list(columns["step"]) * len(series),
-            "value": [value for key, _ in series for value in columns[key]],
-            "series": [words[key] for key, _ in series for _ in range(count)],
-        }
-    )
-    frame = frame.astype({"step": float, "value": float}).dropna()  # also of no rows at all
     labels = [words[key] for key, _ in series]
+    which = pa.array([n for n in range(len(series)) for _ in range(count)], pa.int8())
+    frame = pa.table(  # small types: it goes to everybody who watches, every second
+        {
+            "step": pa.array(list(columns["step"]) * len(series), pa.int32()),
+            "value": pa.array([v for key, _ in series for v in columns[key]], pa.float32()),
+            "series": pa.DictionaryArray.from_arrays(which, pa.array(labels)),
+        }
+    ).drop_null()
     legend = {"title": None, "orient": "top", "columns": 2, "symbolSize": 300}
     y: dict[str, Any] = {"field": "value", "type": "quantitative", "title": words[f"{name}_axis"]}
     if name == "prob":
@@ -81,10 +81,14 @@ def curves(
 
 def distance(
     looks: Sequence[Mapping[str, Any]], words: Mapping[str, str], total: int
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+) -> tuple[pa.Table, dict[str, Any]]:
     """The monitor's distance at each of its looks, on a logarithmic axis."""
-    rows = [(look["step"], max(look["fd"], 1e-3)) for look in looks]
-    frame = pd.DataFrame(rows, columns=["step", "fd"], dtype=float)
+    frame = pa.table(
+        {
+            "step": pa.array([look["step"] for look in looks], pa.int32()),
+            "fd": pa.array([max(look["fd"], 1e-3) for look in looks], pa.float32()),
+        }
+    )
     return frame, {
         "height": _HEIGHT,
         "padding": _PADDING,

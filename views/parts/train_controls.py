@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from gan import bundle, data, images, uploads, zoo
+from gan import data, images, uploads
 from gan.config import AUGMENTATIONS, BUDGETS, LOSSES, RECIPES, TrainConfig
 from gan.errors import GanError
 from gan.limits import UPLOADS
@@ -342,6 +342,12 @@ def _own_pictures(lang: str, studio: Studio) -> None:
 
 def _take_in(lang: str, studio: Studio, files: list[Any]) -> None:
     """Once for the same files: decoding them at every rerun would take its time."""
+    most = uploads.Limits().uploaded_bytes
+    if sum(f.size for f in files) > most:
+        st.error(
+            text(lang, "upload_too_much", megabytes=round(most / 1e6)), icon=":material/error:"
+        )
+        return
     contents = [(f.name, f.getvalue()) for f in files]
     stamp = hashlib.sha256()
     for name, content in contents:
@@ -351,7 +357,7 @@ def _take_in(lang: str, studio: Studio, files: list[Any]) -> None:
     if said is None or said[0] != digest:
         try:
             with st.spinner(text(lang, "upload_reading")):
-                kept = uploads.keep(contents, studio.runs / UPLOADS)
+                kept = studio.take_in(contents)
         except GanError as error:
             st.session_state["own_said"] = (digest, error, ())
         else:
@@ -370,14 +376,20 @@ def _take_in(lang: str, studio: Studio, files: list[Any]) -> None:
 # --- models from elsewhere -----------------------------------------------------------------
 
 
-def import_model(lang: str) -> None:
+def import_model(lang: str, studio: Studio) -> None:
     file = st.file_uploader(text(lang, "import_label"), type=["zip"], key="import_file")
     if file is None:
         return
-    try:
-        with st.spinner(text(lang, "import_reading")):
-            card = bundle.install(file.getvalue(), zoo.RUNS)
-    except GanError as error:
+    known = st.session_state.get("imported")
+    if known is None or known[0] != file.file_id:  # once for the same file
+        try:
+            with st.spinner(text(lang, "import_reading")):
+                known = (file.file_id, studio.install(file.getvalue()), None)
+        except GanError as error:
+            known = (file.file_id, None, error)
+        st.session_state["imported"] = known
+    _, card, error = known
+    if error is not None:
         st.error(reason(lang, error), icon=":material/error:")
         return
     st.success(text(lang, "imported", name=f"`{card.name}`"), icon=":material/check_circle:")

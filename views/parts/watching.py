@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,8 @@ def _panel(lang: str, studio: Studio, id: str, phase: str) -> None:
             f"**{text(lang, f'problem_{status.problem}')}** {_escaped(status.message)}",
             icon=_STOP_ICONS.get(status.state, ":material/info:"),
         )
-    lines = cache.lines(view.job.folder)
+    reel = cache.reel(view.job.folder)
+    lines = reel.lines()
     looks = job.looks(lines)
     if phase == "active":
         _alarm(lang, view, lines)
@@ -74,7 +76,7 @@ def _panel(lang: str, studio: Studio, id: str, phase: str) -> None:
         _pictures(lang, view)
     with right:
         _look(lang, view, looks)
-    _curves(lang, view, lines, looks)
+    _curves(lang, view, reel.curves(), looks)
 
 
 def _refused(lang: str) -> None:
@@ -249,10 +251,12 @@ def _look(lang: str, view: View, looks: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _curves(
-    lang: str, view: View, lines: list[dict[str, Any]], looks: Sequence[Mapping[str, Any]]
+    lang: str,
+    view: View,
+    curves: Mapping[str, Sequence[float | None]],
+    looks: Sequence[Mapping[str, Any]],
 ) -> None:
     """Also while there are none: what comes later is to move nothing that is there."""
-    curves = job.curves(lines)
     total = view.job.config.total_updates
     words = {key: text(lang, key) for key in live_charts.WORDS}
     distances = {"fd": [look["fd"] for look in looks]}
@@ -298,13 +302,12 @@ def _finished(lang: str, view: View) -> None:
 def _export(lang: str, row: Any, view: View) -> None:
     try:
         card = zoo.find(view.job.id, cache.cards())
-        content = cache.packed(card)
     except GanError as error:
         st.error(reason(lang, error), icon=":material/error:")
         return
     row.download_button(
         text(lang, "export"),
-        data=content,
+        data=partial(cache.packed, card),  # made when it is asked for
         file_name=f"{card.name}.zip",
         mime="application/zip",
         on_click="ignore",
@@ -318,7 +321,7 @@ def _rewind(lang: str, studio: Studio, view: View) -> None:
     if not steps:
         return
     config = view.job.config
-    advice = job.advice(view.job.folder, config, cache.lines(view.job.folder))
+    advice = job.advice(view.job.folder, config, cache.reel(view.job.folder).lines())
     if advice is not None and advice.step is None:
         advice = None
     with st.expander(text(lang, "rewind"), icon=":material/history:", expanded=advice is not None):

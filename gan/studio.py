@@ -148,8 +148,9 @@ class Studio:
         known = all(self.remaining(v) is not None for v in at_work + queued)
         for view in queued:
             free.sort()
-            free[0] += self.remaining(view) or 0.0
-        return ahead, min(free) if known else None
+            if free:
+                free[0] += self.remaining(view) or 0.0
+        return ahead, min(free, default=0.0) if known else None
 
     def expected(self, config: TrainConfig, device: str) -> estimate.Estimate | None:
         """How long a new job would take on ``device``; None where nothing was measured there."""

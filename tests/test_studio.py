@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan import job, jobs, keeper, run, studio, supervisor, trainer, zoo
+from gan import estimate, job, jobs, keeper, run, studio, supervisor, trainer, zoo
 from gan.config import recipe_config
 from gan.errors import ConfigError
 from gan.limits import Limits
@@ -528,6 +528,104 @@ def test_a_worker_that_is_asked_to_end_saves_and_is_started_again(runs, wish):
     state_is(opened, id, "stopped")
 
 
+def test_a_restart_while_a_worker_is_starting_does_not_make_another(runs, wish, server):
+    """Between its start and its first word a worker is known by its lock alone."""
+    config = wish(updates=LONG)
+    first = server(config)
+    opened = studio.Studio(runs, Limits(slots=2))
+    id = run.run_name(config)
+    wait_for(lambda: jobs.is_locked(runs / id / job.WORKER_LOCK), "the worker's start")
+    first.kill()
+    first.wait()
+    opened.attach()
+    trained_a_bit(opened, id)
+    assert opened.view(id).status.attempts == 1
+    opened.stop(id, ME)
+    state_is(opened, id, "stopped", seconds=3)
+    assert nobody_is_left(runs / id)
+
+
+def test_a_queue_does_not_wait_for_a_job_that_nobody_looks_after(runs, wish):
+    ghost = wish(seed=7)
+    folder = runs / run.run_name(ghost)
+    caps = job.Caps(600.0, 10**9)
+    job.create(job.Job(folder.name, folder, ghost, "cpu", OTHER, time.time(), caps))
+    opened = studio.Studio(runs)
+    id = opened.submit(wish(), "cpu", ME).id
+    state_is(opened, id, "finished")
+    state_is(opened, folder.name, "finished")  # taken on by the one behind it
+
+
+def test_a_job_for_a_device_that_is_gone_says_so(runs, wish, monkeypatch):
+    opened = studio.Studio(runs)
+    monkeypatch.setattr(opened.runner, "devices", lambda: ["mps", "cpu"])
+    monkeypatch.setattr(opened.runner, "places", lambda device: [])
+    view = state_is(opened, opened.submit(wish(), "mps", ME).id, "failed", seconds=5)
+    assert view.status.problem == "settings" and "no mps here any more" in view.status.message
+    assert opened.wait("mps")[0] == 0
+
+
+def test_a_supervisor_that_breaks_says_so_and_leaves_the_job_to_others(runs, wish, monkeypatch):
+    opened = studio.Studio(runs)
+    start = opened.runner.start
+
+    def fails(folder, device, place):
+        raise RuntimeError("something nobody thought of")
+
+    monkeypatch.setattr(opened.runner, "start", fails)
+    id = opened.submit(wish(), "cpu", ME).id
+    view = state_is(opened, id, "failed", seconds=5)
+    assert (view.status.problem, view.status.message) == ("crashed", "something nobody thought of")
+    monkeypatch.setattr(opened.runner, "start", start)
+    opened.resume(id, ME)
+    state_is(opened, id, "finished")
+
+
+def test_removed_and_asked_for_again_at_once_it_has_one_supervisor(runs, wish):
+    opened = studio.Studio(runs)
+    for _ in range(3):
+        id = opened.submit(wish(updates=LONG), "cpu", ME).id
+        wait_for(lambda i=id: opened.view(i).status.state in ("starting", "training"), "a start")
+        opened.stop(id, ME)
+        state_is(opened, id, "stopped", seconds=5)
+        wait_for(lambda i=id: opened.runner.find(runs / i) is None, "its end")
+        opened.remove(id, ME)
+    id = opened.submit(wish(updates=300), "cpu", ME).id
+    names = [t.name for t in threading.enumerate() if t.name == f"supervisor of {id}"]
+    assert len(names) == 1
+    state_is(opened, id, "finished")
+
+
+def test_a_paused_job_of_another_is_watched_not_taken(runs, wish):
+    opened = studio.Studio(runs)
+    config = wish(updates=LONG)
+    id = opened.submit(config, "cpu", ME).id
+    trained_a_bit(opened, id)
+    opened.pause(id, ME)
+    state_is(opened, id, "paused")
+    assert opened.submit(config, "cpu", OTHER).kind == "joined"
+    view = opened.view(id)
+    assert view.job.owner == ME and view.status.state == "paused"
+    assert opened.submit(config, "cpu", ME).kind == "resumed"
+    state_is(opened, id, "training")
+    opened.stop(id, ME)
+    state_is(opened, id, "stopped")
+
+
+def test_few_jobs_may_be_left_paused(runs, wish):
+    opened = studio.Studio(runs, Limits(paused=1))
+    for seed in range(2):
+        config = wish(seed=seed)
+        folder = runs / run.run_name(config)
+        caps = job.Caps(600.0, 10**9)
+        job.create(job.Job(folder.name, folder, config, "cpu", ME, time.time(), caps))
+        job.write_status(folder, replace(job.read_status(folder), state="paused"))
+        job.write_control(folder, job.Control("pause"))
+    with pytest.raises(ConfigError, match="2 of your jobs are paused, more than the 1"):
+        opened.submit(wish(seed=5), "cpu", ME)
+    assert opened.attach() == 0  # paused ones want nothing
+
+
 # --- what may be asked for -----------------------------------------------------------------
 
 
@@ -538,6 +636,7 @@ def test_a_worker_that_is_asked_to_end_saves_and_is_started_again(runs, wish):
         ({"size": 5_000}, {"size": 300}, "size=5,000 is more than"),
         ({"batch_size": 512}, {"batch": 100}, "batch_size=512 is more than"),
         ({}, {"parameters": 1_000}, "parameters="),
+        ({}, {"activations": 1_000}, "batch_size x pixels x width="),
         ({"source": "folder:/etc"}, {}, "upload them again"),
         ({"source": "folder:../../etc"}, {}, "upload them again"),
         ({}, {"enabled": False}, "switched off"),
@@ -555,7 +654,10 @@ def test_a_device_that_is_not_there_is_refused(runs, wish):
         studio.Studio(runs).submit(wish(), "tpu", ME)
 
 
-@pytest.mark.parametrize("id", ["", ".", "..", "../x", "a/b", ".hidden", "/etc", "nothing"])
+@pytest.mark.parametrize(
+    "id",
+    ["", ".", "..", "../x", "a/b", ".hidden", "/etc", "nothing", "あ" * 100, "x" * 300, "a\0b"],
+)
 def test_names_that_are_none_lead_nowhere(runs, id):
     assert studio.Studio(runs).view(id) is None
 
@@ -566,7 +668,7 @@ def test_when_all_runs_take_too_much_snapshots_of_finished_ones_go_first(runs, w
     state_is(opened, first, "finished")
     assert job.snapshots(runs / first)
     monkeypatch.setattr(keeper, "_JUST_NOW", 0.0)
-    taken = job.bytes_of(runs)
+    taken = job.bytes_of(runs / first)
     tight = studio.Studio(runs, Limits(runs_bytes=taken - 1))
     second = tight.submit(wish(seed=1), "cpu", ME).id
     assert job.snapshots(runs / first) == []
@@ -614,6 +716,30 @@ def test_more_places_take_more_jobs(runs, wish):
         opened.stop(id, f"visitor {s}")
     for id in ids:
         state_is(opened, id, "stopped")
+
+
+def test_a_wish_in_64_pixels_can_be_told_how_long_it_takes(runs, wish, tiny_model):
+    """Also of a job that is under way, or nobody could press any more."""
+    opened = studio.Studio(runs)
+    estimate.record(runs / "speed.json", opened._key("cpu"), wish(), 0.01)
+    config = replace(
+        wish(), source="folder:runs/uploads/abc", model=replace(tiny_model, img_size=64)
+    )
+    assert opened.expected(config, "cpu").total > opened.expected(wish(), "cpu").total
+    folder = runs / "big"
+    caps = job.Caps(600.0, 10**9)
+    job.create(job.Job("big", folder, config, "cpu", OTHER, time.time(), caps))
+    ahead, seconds = opened.wait("cpu")
+    assert ahead == 1 and seconds > 0
+
+
+def test_a_wait_that_is_too_long_is_not_begun(runs, wish):
+    opened = studio.Studio(runs, Limits(wait_minutes=0.01))
+    estimate.record(runs / "speed.json", opened._key("cpu"), wish(), 1.0)
+    caps = job.Caps(600.0, 10**9)
+    job.create(job.Job("one", runs / "one", wish(updates=500), "cpu", OTHER, time.time(), caps))
+    with pytest.raises(ConfigError, match=r"would have to wait about \d+ minutes"):
+        opened.submit(wish(seed=2), "cpu", ME)
 
 
 def test_describing_a_device_needs_no_worker(runs):

@@ -60,21 +60,22 @@ def test_what_is_worth_least_goes_first(runs, add):
     imported.mkdir()
     (imported / "model").write_bytes(b"x" * 1_000)
     os.utime(imported, (time.time() - 2 * DAY,) * 2)
-    sizes = {f: job.bytes_of(f) for f in (empty, given_up, old, new, imported)}
-    models = sizes[given_up] + sizes[old] + sizes[new]
+    everything = (empty, given_up, old, new, imported)
 
-    def left(most):
-        make_room(runs, runs_bytes=most)
-        return [p.name for p in (empty, given_up, old, new, imported) if p.exists()]
+    def one_less():
+        """A byte too much: the next thing goes."""
+        make_room(runs, runs_bytes=sum(job.bytes_of(f) for f in everything) - 1)
+        return [p.name for p in everything if p.exists()]
 
-    assert left(sum(sizes.values()) - 1) == ["given-up", "old", "new", "import-abc-final"]
-    assert left(models) == ["given-up", "old", "new"]
-    assert left(models - 1) == ["given-up", "old", "new"] and job.snapshots(old) == []
+    assert one_less() == ["given-up", "old", "new", "import-abc-final"]
+    assert one_less() == ["given-up", "old", "new"]
+    assert one_less() == ["given-up", "old", "new"] and job.snapshots(old) == []
     assert job.snapshots(new) == [5]
-    assert left(models - 2_001) == ["old", "new"] and job.snapshots(new) == []
-    assert left(job.bytes_of(new)) == ["new"]
+    assert one_less() == ["given-up", "old", "new"] and job.snapshots(new) == []
+    assert one_less() == ["old", "new"]
+    assert one_less() == ["new"]
     with pytest.raises(ConfigError, match=r"is full: .* remove old models"):
-        left(10)
+        one_less()
     assert new.exists()  # a model of today stays
 
 

@@ -562,7 +562,7 @@ def test_a_job_for_a_device_that_is_gone_says_so(runs, wish, monkeypatch):
     monkeypatch.setattr(opened.runner, "places", lambda device: [])
     view = state_is(opened, opened.submit(wish(), "mps", ME).id, "failed", seconds=5)
     assert view.status.problem == "settings" and "no mps here any more" in view.status.message
-    assert opened.wait("mps")[0] == 0
+    wait_for(lambda: opened.wait("mps")[0] == 0, "the queue to be empty")
 
 
 def test_a_supervisor_that_breaks_says_so_and_leaves_the_job_to_others(runs, wish, monkeypatch):

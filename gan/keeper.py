@@ -85,12 +85,12 @@ class Keeper:
         for path in [*(self._runs / UPLOADS).glob("*"), *self._runs.glob(_IMPORTS)]:
             if f"folder:{path}" not in needed and _age(path) > _DAY:
                 yield path
-        finished = [found.folder for found, status in over if status.state == "finished"]
-        yield from (folder / run.SNAPSHOTS for folder in finished)
+        finished = [(f.folder, status) for f, status in over if status.state == "finished"]
+        yield from (folder / run.SNAPSHOTS for folder, _ in finished)
         for found, status in over:
             if status.state != "finished" and now - status.updated > _DAY:
                 yield found.folder
-        yield from (folder for folder in finished if _age(folder) > _DAY)
+        yield from (folder for folder, status in finished if now - status.updated > _DAY)
 
 
 def _age(path: Path) -> float:

@@ -99,6 +99,8 @@ _LISTEN = """
         const wish = field(bytesOf(data), known.rerun_script);
         if (!wish) return;
         const polls = field(wish, known.is_auto_rerun) === 1;
+        if (polls) watched.poll = [...bytesOf(data)];
+        else if (!watched.opening) watched.opening = [...bytesOf(data)];
         if (polls && asked !== null) {  // the answer to the one before is not there yet
             watched.late += 1;
             return;
@@ -109,6 +111,7 @@ _LISTEN = """
     window.WebSocket = class extends WebSocket {
         constructor(...given) {
             super(...given);
+            watched.protocols = [].concat(given[1] ?? []);
             this.addEventListener("message", event => {
                 const now = performance.now();
                 if (event.data instanceof Blob)
@@ -134,10 +137,48 @@ _LISTEN = """
 """
 
 
+#: A viewer who draws nothing, for the machine that serves is not the one that draws: opens the page as
+#: the real one did, by the very same messages, polls as that did, and says how long each answer took.
+_REPLAY = """
+async ({opening, poll, protocols, count, pause}) => {
+    const known = FIELDS;
+    FIELD_FUNCTION
+    const socket = new WebSocket(
+        location.origin.replace("http", "ws") + "/_stcore/stream", protocols);
+    socket.binaryType = "arraybuffer";
+    await new Promise((opened, failed) => { socket.onopen = opened; socket.onerror = failed; });
+    let bytes = 0, over = null;
+    socket.onmessage = event => {
+        bytes += event.data.byteLength;
+        const end = field(new Uint8Array(event.data), known.script_finished);
+        if (end !== undefined && over) over(end);
+    };
+    const ask = async message => {
+        bytes = 0;
+        const asked = performance.now();
+        const ended = new Promise(done => { over = done; });
+        socket.send(new Uint8Array(message));
+        const late = new Promise((_, fail) => setTimeout(() => fail(new Error("no answer")), 30000));
+        const end = await Promise.race([ended, late]);
+        return {milliseconds: performance.now() - asked, bytes, fragment: end === known.finished_fragment};
+    };
+    await ask(opening);
+    const polls = [];
+    for (let n = 0; n < count; n++) {
+        await new Promise(done => setTimeout(done, pause));
+        polls.push(await ask(poll));
+    }
+    socket.close();
+    return polls;
+}
+"""
+
+
 def watch(seconds: float = 30.0, source: str = "drawn", rounds: int = 3) -> dict[str, Any]:
     """Trains and looks on: ``rounds`` trainings are started and stopped from the page; of the last one
-    the polls are timed for ``seconds`` while it trains and for ``seconds`` while it is paused, and its
-    speed is taken watched and, for as long, with the page closed. In a folder of its own, removed after.
+    the polls are timed for ``seconds`` while it trains (of a viewer who draws nothing, and of one whose
+    browser has to draw on the same cores) and for ``seconds`` while it is paused, and its speed is taken
+    watched and, for as long, with the page closed. In a folder of its own, removed after.
     """
     if not 5 <= seconds <= 600:
         raise ConfigError(f"seconds={seconds:g} must be from 5 to 600")
@@ -190,7 +231,12 @@ def _measure(
     _settle(page)
     polls, watched = _watch(page, started, seconds / 2)
     late = page.evaluate("watched.late")
-    page.goto("about:blank")
+    page.goto(f"{address}&job={started.name}")  # as a viewer comes
+    _settle(page)
+    page.wait_for_function("watched.poll")
+    said = page.evaluate("(({opening, poll, protocols}) => ({opening, poll, protocols}))(watched)")
+    page.goto(f"{address.partition('/train')[0]}/_stcore/health")
+    light = _replayed(page, said, round(seconds))
     alone = _speeds(started, seconds)
     page.goto(f"{address}&job={started.name}")
     _settle(page)
@@ -207,6 +253,7 @@ def _measure(
     stops.append(_stop(page, started))
     return {
         "first_sample_seconds": _columns(firsts),
+        "light_rerun_milliseconds": spread([p["milliseconds"] for p in light]),
         "rerun_milliseconds": spread([p["milliseconds"] for p in polls + more_polls]),
         "idle_rerun_milliseconds": spread([p["milliseconds"] for p in idle]),
         "rerun_kilobytes": spread([p["bytes"] / 1000 for p in polls + more_polls]),
@@ -337,6 +384,19 @@ def _polls(page: Any, wait: Callable[[], None]) -> list[dict[str, float]]:
     return heard
 
 
+def _replayed(page: Any, said: dict[str, Any], count: int) -> list[dict[str, float]]:
+    """The polls of a viewer who draws nothing, one a second. ConfigError where the server did not take
+    them for what they are."""
+    script = _REPLAY.replace("FIELDS", repr(FIELDS)).replace("FIELD_FUNCTION", FIELD)
+    asked = {**said, "protocols": said["protocols"][:2], "count": count + _LOADING, "pause": 1_000}
+    polls: list[dict[str, float]] = page.evaluate(script, asked)[_LOADING:]
+    if not all(p["fragment"] and p["bytes"] > 2_000 for p in polls):
+        raise ConfigError(
+            "the server has answered a poll with something else; the bench is outdated"
+        )
+    return polls
+
+
 def _speeds(folder: Path, seconds: float) -> list[float]:
     """Updates a second of each slice of the time, by the worker's own account and clock."""
     count = max(1, round(seconds / _SLICE))
@@ -391,7 +451,8 @@ def describe(result: dict[str, Any]) -> str:
             f"({row['min']:.2f} to {row['max']:.2f}, n = {row['n']})"
         )
     for part, name, unit in (
-        ("rerun_milliseconds", "a poll while it trains", "ms"),
+        ("light_rerun_milliseconds", "a poll while it trains, not drawn", "ms"),
+        ("rerun_milliseconds", "the same, drawn on the same cores", "ms"),
         ("idle_rerun_milliseconds", "a poll while it is paused", "ms"),
         ("rerun_kilobytes", "bytes of a poll while it trains", "kB"),
     ):

@@ -400,15 +400,23 @@ class Table:
                 del known[gone]
         for folder in there:
             try:
-                stamp = _stamp(folder / JOB)
-                if self._jobs.get(folder, (None,))[0] != stamp:
-                    self._jobs[folder] = (stamp, read(folder))
-                stamp = _stamp(folder / STATUS)
-                if self._states.get(folder, (None,))[0] != stamp:
-                    self._states[folder] = (stamp, read_status(folder))
+                yield self._row(folder)
             except (OSError, CheckpointError, ConfigError):
                 continue  # damaged, or removed in this moment
-            yield self._jobs[folder][1], self._states[folder][1]
+
+    def row(self, folder: Path) -> tuple[Job, Status]:
+        """One of them, as it is now. OSError, CheckpointError or ConfigError where it is none."""
+        with self._guard:
+            return self._row(folder)
+
+    def _row(self, folder: Path) -> tuple[Job, Status]:
+        stamp = _stamp(folder / JOB)
+        if self._jobs.get(folder, (None,))[0] != stamp:
+            self._jobs[folder] = (stamp, read(folder))
+        stamp = _stamp(folder / STATUS)
+        if self._states.get(folder, (None,))[0] != stamp:
+            self._states[folder] = (stamp, read_status(folder))
+        return self._jobs[folder][1], self._states[folder][1]
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

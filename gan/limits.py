@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,6 +98,7 @@ def _at_most(name: str, value: int, most: int) -> None:
         raise ConfigError(f"{name}={value:,} is more than the {most:,} allowed here; take fewer")
 
 
+@functools.lru_cache(maxsize=256)
 def parameters(model: ModelConfig) -> int:
     """Trainable numbers of both networks, counted without making them."""
     with torch.device("meta"):

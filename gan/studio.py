@@ -7,6 +7,7 @@ tab, a cleared cache, a hot reload and a restarted server find every job as it i
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -105,14 +106,13 @@ class Studio:
         if not re.fullmatch(r"[\w-][\w.-]{0,199}", id, re.ASCII):
             return None
         folder = self.runs / id
-        if not (folder / job.JOB).exists():
-            return None
         try:
-            seen = View(job.read(folder), self._supervisor.status(folder))
-        except GanError:
+            seen = View(*self._supervisor.table.row(folder))
+        except (GanError, OSError):
             return None
-        if seen.status.state != "queued":
-            return seen
+        status = self._supervisor.status(folder, seen.status)
+        if status.state != "queued":
+            return View(seen.job, status)
         return next((v for v in self.views() if v.job.id == id), seen)
 
     def remaining(self, view: View) -> float | None:
@@ -156,7 +156,7 @@ class Studio:
         """How long a new job would take on ``device``; None where nothing was measured there."""
         if not self._can_tell(config):
             return None
-        return estimate.predict(self._book, self._key(device), config)
+        return self._predicted(_stamp(self._book), device, config)
 
     def _can_tell(self, config: TrainConfig) -> bool:
         """Whether the machine is known, and the networks small enough to be made for counting."""
@@ -198,6 +198,12 @@ class Studio:
         finally:
             self._measuring.clear()
 
+    @functools.lru_cache(maxsize=64)  # noqa: B019 (a studio lives as long as its server)
+    def _predicted(self, stamp: int, device: str, config: TrainConfig) -> estimate.Estimate | None:
+        """``stamp``: of the book, which is read once for all who watch."""
+        return estimate.predict(self._book, self._key(device), config)
+
+    @functools.lru_cache(maxsize=8)  # noqa: B019
     def _key(self, device: str) -> str:
         return estimate.device_key(torch.device(device), threads=self.runner.threads(device))
 
@@ -412,3 +418,11 @@ class Studio:
                 yield
             finally:
                 os.close(handle)
+
+
+def _stamp(path: Path) -> int:
+    """Changes when the file does; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

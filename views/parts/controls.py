@@ -102,8 +102,8 @@ def head(lang: str, title: str, other: str) -> None:
 def visitor() -> str:
     """Tells visitors apart, and nothing else about them: a hash of the random number that Streamlit gives
     each browser in a cookie (masked anew every time, so it is unmasked first), else one of this session."""
-    parts = str(st.context.cookies.get("_streamlit_xsrf", "")).strip("\"'").split("|")
     if "visitor" not in st.session_state:
+        parts = str(st.context.cookies.get("_streamlit_xsrf", "")).strip("\"'").split("|")
         token = secrets.token_bytes(16)
         if len(parts) == 4 and parts[0] == "2":
             with contextlib.suppress(ValueError):

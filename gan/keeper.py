@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from gan import job, run
@@ -28,9 +28,10 @@ class Keeper:
     def __init__(self, runs: Path, limits: Limits, table: job.Table) -> None:
         self._runs, self._limits, self._table = runs, limits, table
 
-    def make_room(self) -> None:
-        """ConfigError where it is not enough to clear away all that may be."""
-        for path in self._in_the_way():
+    def make_room(self, sparing: Collection[str] = ()) -> None:
+        """ConfigError where it is not enough to clear away all that may be. ``sparing``: names of jobs
+        that are about to be needed."""
+        for path in self._in_the_way(sparing):
             if self._is_within():
                 return
             shutil.rmtree(path, ignore_errors=True)
@@ -71,13 +72,14 @@ class Keeper:
         kept = [path for path in uploads.glob("*") if path.is_dir()]
         return [*job.folders(self._runs), *self._runs.glob(_IMPORTS), *kept]
 
-    def _in_the_way(self) -> Iterator[Path]:
+    def _in_the_way(self, sparing: Collection[str]) -> Iterator[Path]:
         now = time.time()
         over = [
             (found, status)
             for found, status in self._table.rows(fresh=True)
             if status.state in ("finished", "stopped", "failed")
             and now - status.updated > _JUST_NOW
+            and found.id not in sparing
         ]
         over.sort(key=lambda row: row[1].updated)
         yield from (f.folder for f, status in over if not status.step)

@@ -15,7 +15,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -262,8 +262,7 @@ class Studio:
                     return Ticket(id, "resumed")
                 return Ticket(id, "joined")
             self._has_a_free_hand(owner)
-            self._has_room(device)
-            folder.mkdir(parents=True, exist_ok=True)
+            self._has_room(device, {id, "" if parent is None else parent.id})
             if snapshot is not None and not (folder / job.START).exists():
                 checkpoint.keep(snapshot, folder / job.START)
             caps = Caps(self.limits.minutes * 60, self.limits.job_bytes)
@@ -289,8 +288,8 @@ class Studio:
                 "resume or stop one"
             )
 
-    def _has_room(self, device: str) -> None:
-        """In the queue and on the disk."""
+    def _has_room(self, device: str, sparing: Collection[str]) -> None:
+        """In the queue and on the disk. ``sparing``: jobs that are not cleared away for it."""
         waiting = sum(v.status.state == "queued" for v in self.views(fresh=True))
         if waiting >= self.limits.queue:
             raise ConfigError(
@@ -302,7 +301,7 @@ class Studio:
                 f"it would have to wait about {wait / 60:.0f} minutes, more than the "
                 f"{self.limits.wait_minutes:g} that are allowed; try again later"
             )
-        self._keeper.make_room()
+        self._keeper.make_room(sparing)
 
     def _let_go(self, folder: Path) -> None:
         """Waits until nobody looks after a job that is not under way."""
@@ -359,8 +358,10 @@ class Studio:
     def _wake(self, seen: View, control: Control) -> None:
         """A job that is paused or over gets its orders, and a worker where it has none."""
         folder = seen.job.folder
+        if seen.status.state != "paused":  # its worker may just be leaving
+            self._let_go(folder)
         if self.runner.find(folder) is None:
-            self._has_room(seen.job.device)
+            self._has_room(seen.job.device, {seen.job.id})
             job.write_control(folder, control)
             self._supervisor.queue(folder)
             self._supervisor.table.rows(fresh=True)

@@ -115,6 +115,7 @@ def test_what_was_measured_is_told_in_words():
     text = bench_watch.describe(
         {
             "first_sample_seconds": dict.fromkeys((*steps, "press_to_picture"), once),
+            "light_rerun_milliseconds": some,
             "rerun_milliseconds": some,
             "idle_rerun_milliseconds": some,
             "rerun_kilobytes": some,

@@ -88,6 +88,14 @@ def test_what_is_under_way_or_was_just_now_stays(runs, add):
     assert all(folder.exists() for folder in folders)
 
 
+def test_what_is_about_to_be_needed_is_spared(runs, add):
+    parent, other = add("parent", days=9), add("other", days=2)
+    taken = job.bytes_of(parent) + job.bytes_of(other)
+    kept = keeper.Keeper(runs, Limits(runs_bytes=taken - 1), job.Table(runs))
+    kept.make_room({"parent"})
+    assert job.snapshots(parent) == [5] and job.snapshots(other) == []
+
+
 def test_too_many_folders_are_too_much_as_well(runs, add):
     for number in range(5):
         add(f"job-{number}", "stopped", step=0, days=1 + number)

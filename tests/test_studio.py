@@ -289,6 +289,18 @@ def test_rewound_it_goes_on_from_a_snapshot_with_other_settings_as_a_job_of_its_
     assert opened.rewind(id, step, changed, "cpu", OTHER).kind == "finished"
 
 
+def test_resumed_in_the_moment_of_its_end_it_goes_on(runs, wish):
+    opened = studio.Studio(runs)
+    id = opened.submit(wish(updates=LONG), "cpu", ME).id
+    trained_a_bit(opened, id)
+    opened.stop(id, ME)
+    step = state_is(opened, id, "stopped").status.step
+    opened.resume(id, ME)  # its worker and its supervisor are just leaving
+    wait_for(lambda: opened.view(id).status.step > step, "it to go on")
+    opened.stop(id, ME)
+    state_is(opened, id, "stopped")
+
+
 def test_a_removed_job_is_gone_with_its_model(runs, wish):
     opened = studio.Studio(runs)
     id = opened.submit(wish(updates=LONG), "cpu", ME).id

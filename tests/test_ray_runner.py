@@ -520,7 +520,8 @@ def test_the_next_server_finds_a_job_and_sees_it_finish(runner, small, address, 
 def test_a_job_whose_end_nobody_sees_leaves_the_cluster(runner, small, tmp_path):
     folder = tmp_path / "runs" / "one"
     config = small()
-    job.create(job.Job("one", folder, config, "cpu", "me", time.time()))
+    caps = job.Caps(600.0, 10**9)
+    job.create(job.Job("one", folder, config, "cpu", "me", time.time(), caps))
     place = os.open(tmp_path / "place.lock", os.O_RDWR | os.O_CREAT)
     runner.start(folder, "cpu", place)  # and nobody asks how it ended
     wait_for(lambda: job.read_status(folder).state == "finished", "the job")

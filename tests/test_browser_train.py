@@ -17,6 +17,7 @@ pytestmark = pytest.mark.browser
 
 SMALL = "lang=en&source=drawn&size=200&batch_size=16&base_channels=4&hidden_units=16"
 LIVE = ".st-key-live img"
+PLACE = ".st-key-live"  # the picture itself is another one after every poll
 PATIENCE = 60_000  # milliseconds, on a machine that does something else as well
 
 
@@ -120,7 +121,7 @@ def test_a_reload_finds_the_training_and_polling_disturbs_nobody(visit, address)
             "before => document.querySelector('[data-testid=stProgress]').innerText !== before",
             arg=before,
         )
-        places.append((pause.bounding_box()["y"], page.locator(LIVE).bounding_box()["y"]))
+        places.append((pause.bounding_box()["y"], page.locator(PLACE).bounding_box()["y"]))
         assert pause.evaluate("e => e === document.activeElement")
     assert len(set(places)) == 1
     page.keyboard.press("Enter")  # the same visitor, who may steer after the reload

@@ -250,17 +250,19 @@ def test_models_of_stacked_digits_are_not_among_the_amounts_of_data(monkeypatch,
     assert not any("777" in option for option in app.select_slider(key="size").options)
 
 
-def test_a_run_that_changed_its_settings_on_the_way_is_not_a_standard_one(monkeypatch, tmp_path):
+@pytest.mark.parametrize("why", ["rewound", "imported"])
+def test_what_was_rewound_or_measured_elsewhere_is_not_a_standard_run(monkeypatch, tmp_path, why):
     runs = tmp_path / "runs"
     shutil.copytree(gan.judge.PRETRAINED, runs / "mine")
     monkeypatch.setattr(zoo, "RUNS", runs)
     monkeypatch.setattr(zoo.list_models, "__defaults__", (gan.judge.PRETRAINED, runs))
     manifest = json.loads((runs / "mine" / "manifest.json").read_text())
     before = {"config": manifest["models"][0]["config"] | {"lr_g": 0.5}, "step": 100}
+    note = {"continued_from": [before]} if why == "rewound" else {"imported": "2026-11-22"}
     for index, entry in enumerate(manifest["models"]):
         entry["config"] |= {"size": 776 + index % 2}
         if index % 2:
-            entry["provenance"] = entry["provenance"] | {"continued_from": [before]}
+            entry["provenance"] = entry["provenance"] | note
     (runs / "mine" / "manifest.json").write_text(json.dumps(manifest))
     assert {776, 777} < {card.size for card in zoo.list_models()}
     app = open_page()

@@ -131,13 +131,14 @@ def _finished(card: zoo.ModelCard) -> str:
 
 def _comparable(cards: list[zoo.ModelCard]) -> list[zoo.ModelCard]:
     """The digit models that differ in data, budget and recipe only: the same epochs and updates, and
-    the same settings all the way."""
+    the same settings all the way; measured here, not elsewhere."""
     names = ("size", "budget", "seed")
     return [
         c
         for c in cards
         if recipe_config(c.recipe, **{n: getattr(c.config, n) for n in names}) == c.config
         and "continued_from" not in c.provenance
+        and not zoo.is_imported(c)
     ]
 
 

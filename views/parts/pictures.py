@@ -28,7 +28,8 @@ def picture_tag(png: bytes, alt: str, max_width: int | None = None) -> str:
     data = base64.b64encode(png).decode()
     width = f";max-width:{max_width}px" if max_width else ""
     return (
-        f'<img alt="{html.escape(alt, quote=True)}" style="{_STYLE}{width}" '
+        # at once, not a frame later: where a picture takes the place of another, nothing is to flash
+        f'<img alt="{html.escape(alt, quote=True)}" decoding="sync" style="{_STYLE}{width}" '
         f'src="data:image/png;base64,{data}">'
     )
 

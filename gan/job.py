@@ -120,12 +120,10 @@ class Status:
 
 @dataclass(frozen=True)
 class Control:
-    """What a job is told. ``until``: number of updates after which it pauses by itself, 0 for none.
-    ``at``: seconds since 1970."""
+    """What a job is told. ``until``: number of updates after which it pauses by itself, 0 for none."""
 
     want: Want = "run"
     until: int = 0
-    at: float = 0.0
 
 
 def create(job: Job) -> None:
@@ -199,7 +197,7 @@ def read_control(folder: Path, before: Control | None = None) -> Control:
 
 def write_control(folder: Path, control: Control) -> None:
     """CheckpointError where the disk does not take it."""
-    checkpoint.write_json(folder / CONTROL, asdict(replace(control, at=time.time())))
+    checkpoint.write_json(folder / CONTROL, asdict(control))
 
 
 def updates_kept(folder: Path) -> int:

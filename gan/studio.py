@@ -27,6 +27,7 @@ from gan.errors import CheckpointError, ConfigError, GanError
 from gan.job import Caps, Control, Job, Parent, Status
 from gan.keeper import Keeper
 from gan.limits import UPLOADS, Limits, check, check_networks, limits_from
+from gan.ray_runner import RayRunner
 from gan.runners import LocalRunner, Runner
 from gan.supervisor import Supervisor
 
@@ -56,8 +57,6 @@ def open_studio(runs: Path, environment: Mapping[str, str]) -> Studio:
         raise ConfigError(f"GAN_RUNNER={runner!r} must be local or ray")
     limits = limits_from(environment)
     if runner == "ray":
-        from gan.ray_runner import RayRunner
-
         return Studio(runs, limits, RayRunner(environment.get("RAY_ADDRESS") or None, limits.slots))
     return Studio(runs, limits)
 
@@ -93,11 +92,11 @@ class Studio:
         moment, not a fifth of a second ago."""
         rows = self._supervisor.table.rows(fresh)
         found = [View(asked, self._supervisor.status(asked.folder, said)) for asked, said in rows]
-        places: dict[str, int] = {}
-        for device in {v.job.device for v in found}:
-            queue = [v for v in found if v.status.state == "queued" and v.job.device == device]
-            queue.sort(key=lambda v: (v.status.queued, v.job.id))
-            places |= {v.job.id: place for place, v in enumerate(queue)}
+        places = {
+            waiting.id: place
+            for device in {v.job.device for v in found}
+            for place, waiting in enumerate(self._supervisor.table.waiting(device))
+        }
         found = [replace(v, ahead=places.get(v.job.id, 0)) for v in found]
         return sorted(found, key=lambda v: v.job.created, reverse=True)
 
@@ -132,8 +131,7 @@ class Studio:
         """(jobs that come before a new one on ``device``, or before the queued job ``before``; seconds
         until its turn, None where nobody can tell)."""
         views = [v for v in self.views() if v.job.device == device]
-        queued = [v for v in views if v.status.state == "queued"]
-        queued.sort(key=lambda v: (v.status.queued, v.job.id))
+        queued = sorted((v for v in views if v.status.state == "queued"), key=lambda v: v.ahead)
         names = [v.job.id for v in queued]
         if before in names:
             queued = queued[: names.index(before)]

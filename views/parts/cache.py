@@ -26,8 +26,15 @@ def prepare() -> None:
     thread of torch serves a request (two only get in each other's way)."""
     torch.set_flush_denormal(True)
     _settle()
-    with contextlib.suppress(GanError):  # the Train page says it
-        training()  # a server that has just started takes on the jobs of the one before
+    _wake()
+
+
+@st.cache_resource(show_spinner=False)
+def _wake() -> None:
+    """Once for the process: a server that has just started takes on the jobs of the one before. Where it
+    cannot (a cluster that does not answer takes seconds to say so) the Train page says it."""
+    with contextlib.suppress(GanError):
+        training()
 
 
 @st.cache_resource(show_spinner=False)

@@ -21,7 +21,7 @@ RESOLUTIONS = (28, 64)
 @dataclass(frozen=True)
 class Wish:
     """``own``: the folder name of uploaded pictures; the names and ranges of the rest are those of
-    `TrainConfig` and its networks, but that ``size`` 0 means all of one's own pictures."""
+    `TrainConfig` and its networks."""
 
     source: str = "mnist"
     own: str = ""
@@ -76,18 +76,6 @@ def config_of(wish: Wish, uploads: str) -> TrainConfig:
         model={name: getattr(wish, name) for name in _MODEL},
         **changes,
     )
-
-
-def wish_of(config: TrainConfig) -> Wish:
-    """The wish that asks for ``config``."""
-    values: dict[str, Any] = {}
-    for f in fields(Wish):
-        if f.name not in ("source", "own"):
-            values[f.name] = getattr(config.model if f.name in _MODEL else config, f.name)
-    kind, _, where = config.source.partition(":")
-    if kind == "folder":
-        return Wish(source="own", own=where.rpartition("/")[2], **values)
-    return Wish(source=kind, **values)
 
 
 def to_query(wish: Wish) -> dict[str, str]:

@@ -10,7 +10,6 @@ ENGLISH: dict[str, str] = {
     "train_lead": "Choose an amount of data and press Train: the first pictures appear within seconds and "
     "improve while you watch. You may close the page; the training goes on, and this address leads "
     "back to it.",
-    "train_form": "What to train",
     "train_another": "Train another model",
     "source": "Pictures",
     "source_mnist": "MNIST, handwritten",
@@ -40,7 +39,6 @@ ENGLISH: dict[str, str] = {
     "epochs_help": "Passes over the training images; a small set gets few updates.",
     "preset_minute": "About 1 minute",
     "preset_full": "Full ({updates} updates)",
-    "presets": "Presets",
     "train_recipe_help": "Rescue changes several of the settings below at once.",
     "train_seed_help": "Weights, order of the images and latents. The same wish gives the same model.",
     "more": "More settings",
@@ -184,7 +182,6 @@ JAPANESE: dict[str, str] = {
     "train_title": "自分で学習させる",
     "train_lead": "データ量を選んで「学習を始める」を押すと、数秒で最初の絵が現れ、見ているうちに良くなっていきます。"
     "ページを閉じても学習は続き、このアドレスからいつでも戻れます。",
-    "train_form": "何を学習させるか",
     "train_another": "別のモデルを学習させる",
     "source": "画像",
     "source_mnist": "MNIST（手書き数字）",
@@ -212,7 +209,6 @@ JAPANESE: dict[str, str] = {
     "epochs_help": "学習画像を何周するか。枚数が少ないと更新回数も少なくなります。",
     "preset_minute": "約1分",
     "preset_full": "フル（{updates}回更新）",
-    "presets": "プリセット",
     "train_recipe_help": "「救済」は下の設定のいくつかをまとめて変えます。",
     "train_seed_help": "重みの初期値、画像の順番、潜在変数を決めます。同じ設定なら同じモデルになります。",
     "more": "詳しい設定",

@@ -1,0 +1,204 @@
+// Matrix products: a WebAssembly SIMD function that is assembled here, instruction by instruction, and plain
+// JavaScript where a browser or a policy allows no WebAssembly. Both do the same:
+//
+//   y[row][column] = sum over k of weights[k][column] * x[row][k]
+//
+// x lies row by row, y too. The weights lie in panels of PANEL columns, so that what is multiplied next always
+// lies next in memory: weights[k][column] is at panelIndex(k, column, depth). The number of columns is a
+// multiple of PANEL, that of rows a multiple of ROWS; whoever has fewer pads with zeros.
+
+export const PANEL = 8;
+export const ROWS = 4;
+
+/** The smallest multiple of `unit` that is not below `count`. */
+export function padded(count, unit = PANEL) {
+  return Math.ceil(count / unit) * unit;
+}
+
+/** Where the weight from input `k` of `depth` to output `column` lies. */
+export function panelIndex(k, column, depth) {
+  return (column - (column % PANEL)) * depth + k * PANEL + (column % PANEL);
+}
+
+/**
+ * Float arrays of the given sizes, and the product of such arrays: `makeWorkspace({x: 64, y: 32})` ->
+ * `{arrays: {x, y}, multiply(weights, x, y, columns, depth, rows), simd}`. x may be a part of an array. Every array is
+ * zero at first and has a little room behind it, which padding rows may read and write.
+ */
+export function makeWorkspace(sizes, wantSimd = true) {
+  const places = {};
+  let bytes = 0;
+  for (const [name, count] of Object.entries(sizes)) {
+    places[name] = bytes;
+    bytes += padded(count, 4) * 4;
+  }
+  const memory = wantSimd ? sharedMemory(bytes) : null;
+  const buffer = memory ? memory.buffer : new ArrayBuffer(bytes);
+  const arrays = {};
+  for (const [name, count] of Object.entries(sizes)) {
+    arrays[name] = new Float32Array(buffer, places[name], count);
+  }
+  if (!memory) return { arrays, multiply: multiplyPlainly, simd: false };
+  const { multiply } = new WebAssembly.Instance(kernelModule(), { web: { memory } }).exports;
+  return {
+    arrays,
+    multiply: (weights, x, y, columns, depth, rows) =>
+      multiply(weights.byteOffset, x.byteOffset, y.byteOffset, columns, depth, rows),
+    simd: true,
+  };
+}
+
+/** WebAssembly memory, or null where the kernel cannot run: no WebAssembly, no SIMD, or a policy against both. */
+function sharedMemory(bytes) {
+  try {
+    kernelModule();
+    return new WebAssembly.Memory({ initial: Math.ceil(bytes / 65536) + 1 });
+  } catch {
+    return null;
+  }
+}
+
+const compiled = { module: null };
+
+function kernelModule() {
+  compiled.module ??= new WebAssembly.Module(kernelBytes());
+  return compiled.module;
+}
+
+function multiplyPlainly(weights, x, y, columns, depth, rows) {
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column += PANEL) {
+      let [a, b, c, d, e, f, g, h] = [0, 0, 0, 0, 0, 0, 0, 0];
+      let at = column * depth;
+      const end = (row + 1) * depth;
+      for (let k = row * depth; k < end; k++, at += PANEL) {
+        const value = x[k];
+        a += weights[at] * value;
+        b += weights[at + 1] * value;
+        c += weights[at + 2] * value;
+        d += weights[at + 3] * value;
+        e += weights[at + 4] * value;
+        f += weights[at + 5] * value;
+        g += weights[at + 6] * value;
+        h += weights[at + 7] * value;
+      }
+      const out = row * columns + column;
+      y[out] = a;
+      y[out + 1] = b;
+      y[out + 2] = c;
+      y[out + 3] = d;
+      y[out + 4] = e;
+      y[out + 5] = f;
+      y[out + 6] = g;
+      y[out + 7] = h;
+    }
+  }
+}
+
+// --- the kernel as WebAssembly (https://webassembly.github.io/spec/core/binary/) -----------------------------
+
+/** Unsigned LEB128. */
+function leb(value) {
+  const bytes = [];
+  do {
+    const low = value & 127;
+    value >>>= 7;
+    bytes.push(value ? low | 128 : low);
+  } while (value);
+  return bytes;
+}
+
+const list = (...items) => [...leb(items.length), ...items.flat()];
+const section = (id, content) => [id, ...leb(content.length), ...content];
+const name = (text) => [text.length, ...[...text].map((letter) => letter.charCodeAt(0))];
+
+/**
+ * The module: `multiply(weights, x, y, columns, depth, rows)`, the first three as places in bytes in the memory
+ * "web.memory". Four rows of x meet one panel of eight columns at a time: eight sums of four numbers each stay
+ * in registers while k runs.
+ */
+function kernelBytes() {
+  const parameters = ["weights", "x", "y", "columns", "depth", "rows"];
+  const numbers = ["panel", "x0", "x1", "x2", "x3", "column", "row", "end", "out", "depthBytes", "rowBytes"];
+  const vectors = ["sum0", "sum1", "sum2", "sum3", "sum4", "sum5", "sum6", "sum7", "left", "right", "value"];
+  const index = Object.fromEntries([...parameters, ...numbers, ...vectors].map((local, i) => [local, i]));
+  const [i32, v128, none] = [0x7f, 0x7b, 0x40];
+
+  const get = (local) => [0x20, index[local]];
+  const set = (local, ...value) => [...value.flat(), 0x21, index[local]];
+  const constant = (value) => [0x41, value]; // one byte of signed LEB128: 0 to 63
+  const add = (a, b) => [...a, ...b, 0x6a];
+  const times = (a, b) => [...a, ...b, 0x6c];
+  const inBytes = (count) => [...count, ...constant(2), 0x74]; // shifted left by two: four bytes a number
+  const step = (local, by) => set(local, add(get(local), constant(by)));
+  const simd = (code, ...immediate) => [0xfd, ...leb(code), ...immediate];
+  const load = (place, offset) => [...place, ...simd(0, 2, offset)];
+  const loadEverywhere = (place) => [...place, ...simd(9, 2, 0)]; // one number, four times
+  const store = (place, value, offset) => [...place, ...value, ...simd(11, 2, offset)];
+  const zeros = simd(12, ...Array(16).fill(0));
+  const plus = (a, b) => [...a, ...b, ...simd(0xe4)];
+  const product = (a, b) => [...a, ...b, ...simd(0xe6)];
+  const repeatWhileBelow = (local, limit, ...body) => [
+    ...[0x03, none], // loop
+    ...body.flat(),
+    ...get(local),
+    ...get(limit),
+    0x49, // less than, unsigned
+    ...[0x0d, 0], // if so, again
+    0x0b, // end
+  ];
+
+  const four = [0, 1, 2, 3];
+  const multiplyAndAdd = four.map((row) => [
+    ...set("value", loadEverywhere(get(`x${row}`))),
+    ...set(`sum${2 * row}`, plus(get(`sum${2 * row}`), product(get("left"), get("value")))),
+    ...set(`sum${2 * row + 1}`, plus(get(`sum${2 * row + 1}`), product(get("right"), get("value")))),
+  ]);
+  const code = [
+    set("depthBytes", inBytes(get("depth"))),
+    set("rowBytes", inBytes(get("columns"))),
+    repeatWhileBelow(
+      "row",
+      "rows",
+      set("column", constant(0)),
+      set("panel", get("weights")),
+      repeatWhileBelow(
+        "column",
+        "columns",
+        set("x0", add(get("x"), times(get("row"), get("depthBytes")))),
+        ...[1, 2, 3].map((row) => set(`x${row}`, add(get(`x${row - 1}`), get("depthBytes")))),
+        set("end", get("x1")),
+        ...Array.from({ length: 8 }, (_, i) => set(`sum${i}`, zeros)),
+        repeatWhileBelow(
+          "x0",
+          "end",
+          set("left", load(get("panel"), 0)),
+          set("right", load(get("panel"), 16)),
+          ...multiplyAndAdd,
+          step("panel", 32),
+          ...four.map((row) => step(`x${row}`, 4)),
+        ),
+        set("out", add(get("y"), inBytes(add(times(get("row"), get("columns")), get("column"))))),
+        ...four.map((row) => [
+          ...store(get("out"), get(`sum${2 * row}`), 0),
+          ...store(get("out"), get(`sum${2 * row + 1}`), 16),
+          ...set("out", add(get("out"), get("rowBytes"))),
+        ]),
+        step("column", PANEL),
+      ),
+      step("row", ROWS),
+    ),
+    [0x0b],
+  ].flat(1);
+
+  const locals = list([...leb(numbers.length), i32], [...leb(vectors.length), v128]);
+  const body = [...locals, ...code.flat()];
+  return new Uint8Array([
+    ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // "\0asm", version 1
+    ...section(1, list([0x60, ...list(...parameters.map(() => i32)), 0])), // types: one function, no result
+    ...section(2, list([...name("web"), ...name("memory"), 2, 0, 1])), // imports: a memory of a page or more
+    ...section(3, list(0)), // functions: one, of type 0
+    ...section(7, list([...name("multiply"), 0, 0])), // exports: function 0
+    ...section(10, list([...leb(body.length), ...body])),
+  ]);
+}

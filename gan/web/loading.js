@@ -1,5 +1,5 @@
 // Where files come from: two loaders with the same three functions, `bytes`, `json` and `image`, each of a ref
-// `{id, url}`: id is the sha256 of the content.
+// `{id, url, size}`: the sha256 of the content, where it lies, and its bytes.
 
 import { LoadError } from "./weights.js";
 
@@ -34,7 +34,7 @@ async function keptOrFetched(ref) {
   return bytes;
 }
 
-async function fetched({ id, url }) {
+async function fetched({ id, url, size }) {
   let answer;
   let bytes;
   try {
@@ -46,11 +46,12 @@ async function fetched({ id, url }) {
   if (!answer.ok) throw new LoadError("missing", `HTTP ${answer.status}`);
   // with static serving switched off, the server answers any address with its own page
   if (answer.headers.get("content-type")?.startsWith("text/html")) throw new LoadError("page");
+  if (bytes.byteLength < size) throw new LoadError("truncated", `${bytes.byteLength} of ${size} bytes`);
   if (await differs(bytes, id)) throw new LoadError("damaged", `${bytes.byteLength} bytes, of another sha256`);
   return bytes;
 }
 
-/** Whether the content is not what its id says. Without a secure context there is no sha256; the file's reader checks then. */
+/** Whether the content is not what its id says. Outside a secure context browsers have no sha256. */
 async function differs(bytes, id) {
   if (!globalThis.crypto?.subtle) return false;
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));

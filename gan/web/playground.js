@@ -1,0 +1,385 @@
+// The latent pad, the wall and what belongs to them: one pose of the latents, drawn by every model that is shown.
+
+import { element, onFrame } from "./dom.js";
+import { canvasPng, saveFile } from "./download.js";
+import { makeGallery } from "./gallery.js";
+import { encodeGif } from "./gif.js";
+import { makeLatents } from "./latents.js";
+import { readGenerator, readJudge } from "./networks.js";
+import { makePad } from "./pad.js";
+import { grey, sheet } from "./picture.js";
+import { SURE, makeReading } from "./reading.js";
+import { makeRows } from "./rows.js";
+import { makeWall, ROWS_SHOWN } from "./wall.js";
+
+const IDLE_MILLISECONDS = 150; // without a move, until every picture of the wall is read
+const GIF_STEPS = 24; // one way of a walk; it goes back again
+const SCALE = 8; // of saved pictures
+const OPENED = 12; // networks kept in memory; the one used longest ago goes first
+
+/**
+ * `makePlayground(say, {assets, onRelease, onFocus, onFail, simd})` -> `{node, show(exhibit), destroy(), stats}`.
+ *
+ * exhibit: {chosen (name), cells: [{name, title, count, side, channels, digits, weights (ref)}] by amount of data, judge
+ * (ref or null), columns (names shown in the wall at first), start: {id, pose, focus: {name, row} or null}, still (address of
+ * the picture the server drew, or null), neighbours: null | {asked, training, unseen, words}}.
+ *
+ * The visitor's pose is kept when `show` comes again, until it comes with another `start.id`. `onRelease(pose)`: something was
+ * let go; `onFocus({name, row, pose, asked})`: a picture was chosen; `onFail(kind)`: the chosen model cannot be shown, with a
+ * kind of LoadError; null when it can.
+ */
+export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd = true }) {
+  const stats = { draws: 0, milliseconds: 0, simd: null };
+  const models = new Map(); // by the id of the weights: {generator, latents, pixels, z}, or a promise of it
+  let exhibit = null;
+  let pose = null;
+  let focus = null; // {name, row}
+  let shown = []; // names of the wall's columns
+  let asked = 0; // numbers the pictures that were chosen
+  let failed = null;
+  let judge = null;
+  let idle = 0;
+  let gone = false;
+
+  // --- parts
+  const reading = makeReading(say);
+  const pad = makePad(say, {
+    onMove: (moved) => move(moved),
+    onRelease: release,
+  });
+  const wall = makeWall(say, {
+    onFocus: choose,
+    onColumns(names) {
+      shown = names;
+      arrange();
+    },
+  });
+  const rows = makeRows(say, {
+    onMove: (wanted) => move({ rows: wanted }),
+    onRelease: release,
+    draw: (seed) => drawSeeds([seed])?.subarray(0),
+  });
+  const gallery = makeGallery(say, {
+    look(seeds) {
+      const { generator } = opened();
+      const pixels = drawSeeds(seeds);
+      const size = pixels.length / seeds.length;
+      return seeds.map((_, i) => {
+        const part = pixels.slice(i * size, (i + 1) * size);
+        return { pixels: part, reading: readings(part, generator)?.[0] ?? null };
+      });
+    },
+    onPick: (seed) => rows.put(seed),
+    onFour(seeds) {
+      const wanted = { kind: "list", seeds };
+      rows.show(wanted);
+      move({ rows: wanted });
+      release();
+    },
+  });
+  const near = element("div", { class: "near", "aria-live": "polite" });
+  const saves = ["png", "wall", "gif", "json"].map((kind) => {
+    const button = element("button", { type: "button", onclick: () => save(kind) }, say(`save_${kind}`));
+    return { kind, button };
+  });
+  const again = element("button", { type: "button", onclick: () => arrange() }, say("load_again"));
+  const node = element(
+    "div",
+    { class: "gan playground" },
+    element("div", { class: "playground-top" }, element("div", { class: "playground-seen" }, reading.node, near), pad.node),
+    rows.node,
+    wall.node,
+    element("div", { class: "row", role: "group", "aria-label": say("save_title") }, ...saves.map(({ button }) => button)),
+    element("details", { class: "playground-gallery", open: true }, element("summary", {}, say("gallery_title")), element("p", { class: "quiet" }, say("gallery_note")), gallery.node),
+  );
+  const drawing = onFrame(draw);
+
+  // --- what is shown
+  function show(wanted) {
+    const fresh = exhibit?.start.id !== wanted.start.id;
+    exhibit = wanted;
+    if (fresh) {
+      ({ pose, focus } = wanted.start);
+      shown = wanted.columns;
+      rows.show(pose.rows);
+    }
+    arrange();
+    showNear();
+  }
+
+  /** Everything as the exhibit, the pose and the columns say; what has to be loaded comes when it is there. */
+  async function arrange() {
+    const { cells, chosen } = exhibit;
+    const names = cells.map((cell) => cell.name);
+    shown = [...new Set([...shown.filter((name) => names.includes(name)), chosen])];
+    if (!names.includes(focus?.name) || !shown.includes(focus.name)) focus = { name: chosen, row: focus?.row ?? 0 };
+    wall.show({ cells, chosen, shown });
+    wall.focus(focus.name, focus.row);
+    const cell = cellOf(focus.name);
+    reading.prepare({ ...cell, still: exhibit.still });
+    reading.message("");
+    await Promise.all([chosenArrived(cellOf(chosen)), judgeArrived()]);
+    for (const name of names.filter((other) => shown.includes(other))) {
+      if (gone || !exhibit.cells.some((other) => other.name === name)) return;
+      if (name !== chosen) await columnArrived(cellOf(name)); // one after the other: what is drawn first is there first
+    }
+  }
+
+  async function chosenArrived(cell) {
+    try {
+      const { generator } = await arrival(cell);
+      if (gone || cell.name !== exhibit.chosen) return;
+      stats.simd = generator.simd;
+      fail(null);
+      pad.show({ ...pose, strengths: generator.strengths, latentDim: generator.latentDim });
+      rows.redraw(generator.side, generator.channels);
+      gallery.show({ name: cell.name, side: generator.side, channels: generator.channels, digits: cell.digits });
+      reading.live();
+      wall.column(cell.name)?.ready();
+      drawing.ask();
+    } catch (error) {
+      if (gone || cell.name !== exhibit.chosen) return;
+      reading.message(reason(error), again);
+      wall.column(cell.name)?.message(reason(error));
+      fail(error.kind ?? "unknown");
+    }
+  }
+
+  async function columnArrived(cell) {
+    try {
+      await arrival(cell);
+      wall.column(cell.name)?.ready();
+      drawing.ask();
+    } catch (error) {
+      wall.column(cell.name)?.message(reason(error));
+    }
+  }
+
+  async function judgeArrived() {
+    if (judge || !exhibit.judge) return;
+    try {
+      judge = readJudge(await assets.bytes(exhibit.judge), { simd });
+      drawing.ask();
+    } catch (error) {
+      reading.message(`${say("reading_no_judge")} ${reason(error)}`);
+    }
+  }
+
+  function reason(error) {
+    const detail = error.detail ?? error.message;
+    return say(`load_${error.kind ?? "unknown"}`) + (detail ? ` (${detail})` : "");
+  }
+
+  function fail(kind) {
+    if (kind !== failed) onFail(kind);
+    failed = kind;
+  }
+
+  /** The model of a cell, loaded and built once. */
+  async function arrival(cell) {
+    const id = cell.weights.id;
+    if (!models.has(id)) models.set(id, build(cell));
+    const waiting = models.get(id);
+    try {
+      const model = await waiting;
+      models.delete(id); // the last in the order is the one used last
+      models.set(id, model);
+      const spare = [...models.keys()].filter((other) => !exhibit.cells.some((c) => c.weights.id === other));
+      for (const other of spare.slice(0, Math.max(0, models.size - OPENED))) models.delete(other);
+      return model;
+    } catch (error) {
+      if (models.get(id) === waiting) models.delete(id);
+      throw error;
+    }
+  }
+
+  async function build(cell) {
+    const generator = readGenerator(await assets.bytes(cell.weights), { simd });
+    const { latentDim, directions, side, channels } = generator;
+    if (side !== cell.side || channels !== cell.channels) {
+      throw Object.assign(new Error(), { kind: "other", detail: `${side} x ${side} x ${channels}` });
+    }
+    return {
+      generator,
+      latents: makeLatents(latentDim, directions),
+      z: new Float32Array(ROWS_SHOWN * latentDim),
+      pixels: new Float32Array(ROWS_SHOWN * side * side * channels),
+    };
+  }
+
+  function cellOf(name) {
+    return exhibit.cells.find((cell) => cell.name === name);
+  }
+
+  /** The model of that name where it is there by now, else null. */
+  function opened(name = exhibit.chosen) {
+    const model = models.get(cellOf(name)?.weights.id);
+    return model && !(model instanceof Promise) ? model : null;
+  }
+
+  // --- drawing
+  function move(changes) {
+    pose = { ...pose, ...changes };
+    clearNear();
+    drawing.ask();
+  }
+
+  function release() {
+    drawing.now();
+    reading.speak();
+    onRelease(pose);
+  }
+
+  function draw() {
+    const chosen = opened();
+    for (const { kind, button } of saves) button.disabled = !chosen || (kind === "gif" && pose.rows.kind !== "walk");
+    if (!chosen) return;
+    const started = performance.now();
+    // the latents are the chosen model's, moved along its directions; the others draw the very same
+    const z = chosen.latents.rows(fitting(pose, chosen.generator.latentDim), ROWS_SHOWN, chosen.z);
+    for (const [name, column] of wall.columns) {
+      const model = opened(name);
+      if (!model || model.generator.latentDim !== chosen.generator.latentDim) continue;
+      const { generator, pixels } = model;
+      generator.generate(z, ROWS_SHOWN, pixels);
+      const size = pixels.length / ROWS_SHOWN;
+      column.pictures.forEach((picture, row) => picture.paint(pixels, row * size));
+    }
+    drawFocus();
+    stats.draws += 1;
+    stats.milliseconds += performance.now() - started;
+    clearTimeout(idle);
+    idle = setTimeout(readAll, IDLE_MILLISECONDS);
+  }
+
+  function drawFocus() {
+    const model = opened(focus.name);
+    if (!model) return;
+    const cell = cellOf(focus.name);
+    const picture = reading.prepare(cell);
+    const size = picture.values.length;
+    picture.paint(model.pixels, focus.row * size);
+    reading.show(readings(picture.values, model.generator));
+  }
+
+  /** What the judge says of each channel of one picture; null where there is none for such pictures. */
+  function readings(pixels, { side, channels }) {
+    if (!judge || side !== judge.side || !cellOf(focus.name).digits) return null;
+    if (channels === 1) return judge.read(pixels, 1);
+    return Array.from({ length: channels }, (_, c) => judge.read(pixels.filter((_, i) => i % channels === c), 1)[0]);
+  }
+
+  function readAll() {
+    for (const [name, column] of wall.columns) {
+      const model = opened(name);
+      if (!model) continue;
+      const size = model.pixels.length / ROWS_SHOWN;
+      for (let row = 0; row < ROWS_SHOWN; row++) {
+        const found = readings(model.pixels.slice(row * size, (row + 1) * size), model.generator);
+        column.read(row, found ? found.map(words).join(" · ") : "");
+      }
+    }
+  }
+
+  function words({ digit, confidence }) {
+    return confidence >= SURE ? say("gallery_read", { digit }) : say("gallery_unread");
+  }
+
+  /** Pictures of seeds as the pose's truncation has them, not moved: [seeds][side][side][channels], null without a model. */
+  function drawSeeds(seeds) {
+    const model = opened();
+    if (!model) return null;
+    const still = { rows: { kind: "list", seeds }, truncation: pose.truncation, shifts: [], axes: [] };
+    return model.generator.generate(model.latents.rows(still, seeds.length), seeds.length);
+  }
+
+  // --- one picture, large
+  function choose(name, row) {
+    focus = { name, row };
+    wall.focus(name, row);
+    reading.prepare(cellOf(name));
+    reading.live();
+    drawFocus();
+    reading.speak();
+    if (pose.rows.kind === "seeds" || pose.rows.kind === "list") rows.activate(row);
+    asked += 1;
+    clearNear();
+    onFocus({ name, row, pose, asked });
+  }
+
+  function clearNear() {
+    if (near.firstChild) near.replaceChildren();
+  }
+
+  function showNear() {
+    const found = exhibit.neighbours;
+    if (!found || found.asked !== asked) return;
+    const side = (address, key) =>
+      element("figure", {}, element("img", { src: address, alt: say(key) }), element("figcaption", { class: "quiet" }, say(key)));
+    const pictures = found.training ? [side(found.training, "near_training"), side(found.unseen, "near_unseen")] : [];
+    near.replaceChildren(element("div", { class: "row near-pictures" }, ...pictures), element("p", { class: "quiet" }, found.words));
+  }
+
+  // --- files
+  async function save(kind) {
+    const name = `${focus.name}-z`;
+    if (kind === "png") {
+      const picture = reading.prepare(cellOf(focus.name));
+      saveFile(`${name}.png`, "image/png", await canvasPng(sheet([[picture]], SCALE, 0)));
+    } else if (kind === "wall") {
+      const columns = [...exhibit.cells].filter((cell) => opened(cell.name) && wall.columns.has(cell.name));
+      const pictures = Array.from({ length: ROWS_SHOWN }, (_, row) => columns.map((cell) => wall.column(cell.name).pictures[row]));
+      saveFile("same-z.png", "image/png", await canvasPng(sheet(pictures, SCALE / 2)));
+    } else if (kind === "json") {
+      saveFile(`${name}.json`, "application/json", JSON.stringify(described(), null, 1));
+    } else {
+      saveFile(`${name}.gif`, "image/gif", walkGif());
+    }
+  }
+
+  /** The picture in focus: its latent, and what made it. */
+  function described() {
+    const { generator, latents } = opened();
+    const { latentDim } = generator;
+    const z = latents.rows(fitting(pose, latentDim), ROWS_SHOWN);
+    return {
+      model: focus.name,
+      sha256: cellOf(focus.name).weights.id,
+      directions_of: exhibit.chosen,
+      pose,
+      row: focus.row,
+      z: Array.from(z.slice(focus.row * latentDim, (focus.row + 1) * latentDim)),
+    };
+  }
+
+  /** The walk of the row in focus, there and back. */
+  function walkGif() {
+    const { generator } = opened(focus.name);
+    const { latents } = opened();
+    const { side } = generator;
+    const there = Array.from({ length: GIF_STEPS }, (_, i) => i / (GIF_STEPS - 1));
+    const frames = [...there, ...there.slice(1, -1).reverse()].map((t) => {
+      const at = fitting({ ...pose, rows: { ...pose.rows, t } }, generator.latentDim);
+      const z = latents.rows(at, focus.row + 1).subarray(focus.row * generator.latentDim);
+      return Uint8Array.from(generator.generate(z, 1), grey);
+    });
+    return encodeGif({ width: side, height: side, frames, delay: 8, scale: SCALE });
+  }
+
+  return {
+    node,
+    show,
+    stats,
+    destroy() {
+      gone = true;
+      drawing.stop();
+      clearTimeout(idle);
+      for (const part of [pad, rows, gallery]) part.destroy();
+    },
+  };
+}
+
+/** A pose without what a model of few components has not got. */
+function fitting(pose, latentDim) {
+  return { ...pose, shifts: pose.shifts.slice(0, latentDim), axes: pose.axes.filter(([axis]) => axis < latentDim) };
+}

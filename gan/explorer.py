@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan import images, judge, latents
-from gan.errors import ConfigError
+from gan import images, judge, pose
+from gan.pose import Pose, Seeds
 from gan.zoo import Model
 
-MAX_COUNT = 400
-MAX_SHIFT = 4.0  # standard deviations of z
+MAX_COUNT = pose.MAX_COUNT
+MAX_SHIFT = pose.MAX_SHIFT  # standard deviations of z
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,13 @@ class GenerateRequest:
     axes: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
-        last = latents.MAX_SEED - MAX_COUNT
-        for name, value, low, high in (
-            ("seed", self.first_seed, 0, last),
-            ("count", self.count, 1, MAX_COUNT),
-        ):
-            if not isinstance(value, int) or not low <= value <= high:
-                raise ConfigError(f"{name} {value} must be a whole number from {low} to {high:,}")
-        for shift in (*self.shifts, *(v for _, v in self.axes)):
-            if not abs(shift) <= MAX_SHIFT:  # also catches NaN
-                raise ConfigError(f"shift {shift} must be from -{MAX_SHIFT} to {MAX_SHIFT}")
+        pose.check_count(self.count)
+        _ = self.pose  # which checks the rest
+
+    @property
+    def pose(self) -> Pose:
+        """The same as a pose: latents of seeds in a row, moved."""
+        return Pose(Seeds(self.first_seed), shifts=self.shifts, axes=self.axes)
 
 
 @dataclass(frozen=True)
@@ -58,18 +55,7 @@ class GenerateResult:
 
 def request_z(request: GenerateRequest, directions: Tensor) -> Tensor:
     """The latents of a request [N, Z], given the model's directions [Z, Z]."""
-    latent_dim = directions.shape[1]
-    if len(request.shifts) > latent_dim:
-        raise ConfigError(f"{len(request.shifts)} shifts for {latent_dim} directions; give fewer")
-    seeds = range(request.first_seed, request.first_seed + request.count)
-    z = latents.sample_z(seeds, latent_dim)
-    for value, direction in zip(request.shifts, directions, strict=False):
-        z = z + value * direction
-    for axis, value in request.axes:
-        if not 0 <= axis < latent_dim:
-            raise ConfigError(f"axis {axis} must be from 0 to {latent_dim - 1}")
-        z[:, axis] += value
-    return z
+    return pose.pose_z(request.pose, request.count, directions)
 
 
 @torch.no_grad()

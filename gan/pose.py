@@ -21,6 +21,7 @@ from gan.errors import ConfigError
 MAX_COUNT = 400
 MAX_SHIFT = 4.0  # standard deviations of z
 MAX_TRUNCATION = 1.5
+MAX_LISTED = 24
 LAST_SEED = latents.MAX_SEED - MAX_COUNT  # so that the last row of a pose still has a seed
 
 
@@ -37,6 +38,25 @@ class Seeds:
     def base(self, count: int, latent_dim: int) -> Tensor:
         """The rows [count, latent_dim] before anything moves them."""
         return _latents_from(self.first, count, latent_dim)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Row i is the latent of the seed ``seeds`` [i]; after the last comes the first again."""
+
+    kind: ClassVar[str] = "list"
+    seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.seeds) <= MAX_LISTED:
+            raise ConfigError(f"{len(self.seeds)} seeds are listed; give 1 to {MAX_LISTED}")
+        for seed in self.seeds:
+            _check_seeds(listed=seed)
+
+    def base(self, count: int, latent_dim: int) -> Tensor:
+        """The rows [count, latent_dim] before anything moves them."""
+        seeds = [self.seeds[i % len(self.seeds)] for i in range(count)]
+        return latents.sample_z(seeds, latent_dim)
 
 
 @dataclass(frozen=True)
@@ -92,8 +112,8 @@ class Sum:
         return total * (length / total.norm(dim=1).clamp_min(1e-8))[:, None]
 
 
-Rows = Seeds | Walk | Sum
-_KINDS: dict[str, type[Rows]] = {made.kind: made for made in (Seeds, Walk, Sum)}
+Rows = Seeds | Listed | Walk | Sum
+_KINDS: dict[str, type[Rows]] = {made.kind: made for made in (Seeds, Listed, Walk, Sum)}
 
 
 @dataclass(frozen=True)
@@ -201,7 +221,10 @@ def _read_rows(value: object) -> Rows:
         raise ConfigError(f"rows {_short(value)} must have a kind: {', '.join(_KINDS)}")
     names = [field.name for field in dataclasses.fields(made)]
     found = _entries("rows", value, ["kind", *names])
-    return made(**{name: found[name] for name in names})
+    values = {name: found[name] for name in names}
+    if made is Listed:
+        values["seeds"] = tuple(_items("seeds", values["seeds"]))
+    return made(**values)
 
 
 def _read_pair(value: object) -> tuple[int, float]:

@@ -151,11 +151,13 @@ export function poseLatents(pose, count, dim, directions) {
   return makeLatents(dim, directions).rows(pose, count);
 }
 
-// Row `row` of a pose before anything moves it: one of the three kinds of gan/pose.py.
+// Row `row` of a pose before anything moves it: one of the kinds of gan/pose.py.
 function baseLatent(rows, row, seed) {
   switch (rows.kind) {
     case "seeds":
       return seed(rows.first + row);
+    case "list":
+      return seed(rows.seeds[row % rows.seeds.length]);
     case "walk":
       return slerp(seed(rows.start + row), seed(rows.end + row), rows.t);
     case "sum":

@@ -18,7 +18,8 @@ import streamlit as st
 
 from gan.config import BUDGETS
 from gan.data import FULL_SIZE
-from gan.explorer import MAX_SHIFT
+from gan.errors import ConfigError
+from gan.pose import MAX_SHIFT, Pose
 from views.parts.i18n import share_text, text
 from views.parts.state import (
     LANGUAGES,
@@ -43,6 +44,8 @@ _KEYS = (
     "axes",
     "axis",
     "model",
+    "rows",
+    "psi",
 )  # how the widgets' keys begin
 
 
@@ -52,6 +55,8 @@ _STATE_KEYS = (
     "seed",
     "model",
     "axes",
+    "rows",
+    "psi",
     *(f"move{i}" for i in range(NUM_SHIFTS)),
 )
 
@@ -173,6 +178,13 @@ def _fill_widgets(wanted: ExploreState) -> None:
     values = st.session_state
     values["size"], values["budget"], values["model"] = wanted.size, wanted.budget, wanted.model
     values["recipe"], values["moment"], values["seed"] = wanted.recipe, wanted.moment, wanted.seed
+    _put_pose(wanted)
+    restart_pad()
+
+
+def _put_pose(wanted: ExploreState) -> None:
+    values = st.session_state
+    values["rows"], values["psi"] = wanted.rows, wanted.truncation
     for index, value in enumerate(wanted.shifts):
         values[f"move{index}"] = value
     _forget_axes()
@@ -200,6 +212,8 @@ def state() -> ExploreState:
         seed=int(values["seed"]),
         shifts=tuple(float(values[f"move{i}"]) for i in range(NUM_SHIFTS)),
         model=values["model"],
+        rows=values["rows"],
+        truncation=float(values["psi"]),
         axes=tuple(
             (axis, float(values.get(_AXIS_KEY.format(axis), 0.0)))
             for axis in sorted(values["axes"])
@@ -285,8 +299,43 @@ def moment_switch(lang: str, steps: dict[str, int]) -> None:
 
 def seed_input(lang: str) -> None:
     st.number_input(
-        text(lang, "seed"), 0, MAX_SEED, step=64, key="seed", help=text(lang, "seed_help")
+        text(lang, "seed"),
+        0,
+        MAX_SEED,
+        step=64,
+        key="seed",
+        help=text(lang, "seed_help"),
+        on_change=_new_seed,
     )
+
+
+def _new_seed() -> None:
+    """The grid has other latents now, and so has the pad."""
+    st.session_state["rows"] = None
+    restart_pad()
+
+
+# --- the latent pad ------------------------------------------------------------------------
+
+
+def restart_pad() -> None:
+    """The pad is to begin at what the session's state says. It keeps its own pose otherwise, so that what
+    it is given stays the same, and is not sent again, when a visitor lets it go."""
+    st.session_state["pad_start"] = {"id": secrets.token_hex(8), "pose": None}
+
+
+def pad_start() -> dict[str, Any]:
+    """Where the pad begins: {"id", "pose"}, another id for every `restart_pad`."""
+    start: dict[str, Any] = st.session_state["pad_start"]
+    if start["pose"] is None:
+        start["pose"] = state().pose().to_dict()
+    return start
+
+
+def take_pose(sent: object) -> None:
+    """What the pad says when it was let go. It comes from a browser: what is no pose changes nothing."""
+    with contextlib.suppress(ConfigError):
+        _put_pose(state().posed(Pose.from_dict(sent)))
 
 
 def shift_sliders(lang: str, strengths: Sequence[float]) -> None:
@@ -300,6 +349,7 @@ def shift_sliders(lang: str, strengths: Sequence[float]) -> None:
                 MAX_SHIFT,
                 step=0.1,
                 key=f"move{index}",
+                on_change=restart_pad,
                 help=text(lang, "direction_help", strength=strengths[index]),
             )
     st.button(text(lang, "reset"), on_click=_reset_latents, icon=":material/restart_alt:")
@@ -310,6 +360,7 @@ def _reset_latents() -> None:
         st.session_state[f"move{index}"] = 0.0
     st.session_state["axes"] = []
     _forget_axes()
+    restart_pad()
 
 
 def _forget_axes() -> None:
@@ -321,6 +372,11 @@ def _forget_axes() -> None:
             del st.session_state[key]
 
 
+def _choose_axes() -> None:
+    _forget_axes()
+    restart_pad()
+
+
 def axis_sliders(lang: str, latent_dim: int) -> None:
     """Any raw components of z: choose some, get a slider for each."""
     st.caption(text(lang, "raw_note"))
@@ -330,11 +386,18 @@ def axis_sliders(lang: str, latent_dim: int) -> None:
         text(lang, "raw_axes"),
         range(latent_dim),
         key="axes",
-        on_change=_forget_axes,
+        on_change=_choose_axes,
         format_func=lambda axis: text(lang, "raw_axis", axis=axis),
         placeholder=f"z[0] … z[{latent_dim - 1}]",
     )
     for axis in sorted(st.session_state["axes"]):
         key = _AXIS_KEY.format(axis)
         st.session_state.setdefault(key, 0.0)
-        st.slider(text(lang, "raw_axis", axis=axis), -MAX_SHIFT, MAX_SHIFT, step=0.1, key=key)
+        st.slider(
+            text(lang, "raw_axis", axis=axis),
+            -MAX_SHIFT,
+            MAX_SHIFT,
+            step=0.1,
+            key=key,
+            on_change=restart_pad,
+        )

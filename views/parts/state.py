@@ -11,10 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gan.config import BUDGETS, RECIPES, Budget
-from gan.explorer import MAX_SHIFT
+from gan.errors import ConfigError
+from gan.pose import MAX_LISTED, MAX_SHIFT, MAX_TRUNCATION, Listed, Pose, Rows, Seeds, Sum, Walk
 
 LANGUAGES = ("en", "ja")
-NUM_SHIFTS = 6
+NUM_SHIFTS = 8  # as many as gan/web/pad.js has sliders
+_FORMER_SHIFTS = 6  # in links from before
 MAX_SEED = 999_999  # of the page; the library takes more
 DEFAULT_SIZE = 6_000
 _MAX_AXES = 64
@@ -25,7 +27,9 @@ class ExploreState:
     """model: the name of one that was trained here, "" for the comparison by amount of data; size: of
     the training set; recipe: one of `gan.config.RECIPES`; moment: "final" or "best"
     snapshot; seed: first of the 64 latents;
-    shifts: along the first principal directions; axes: (index, value) for raw components of z."""
+    shifts: along the first principal directions; axes: (index, value) for raw components of z; rows: the
+    latents of the pad where they are not those of the grid, from ``seed`` on; truncation: what they are
+    multiplied by."""
 
     size: int = DEFAULT_SIZE
     budget: Budget = "epochs"
@@ -35,6 +39,22 @@ class ExploreState:
     shifts: tuple[float, ...] = (0.0,) * NUM_SHIFTS
     axes: tuple[tuple[int, float], ...] = ()
     model: str = ""
+    rows: Rows | None = None
+    truncation: float = 1.0
+
+    def pose(self) -> Pose:
+        """Which latents the pad shows, and how they are moved."""
+        return Pose(self.rows or Seeds(self.seed), self.truncation, self.shifts, self.axes)
+
+    def posed(self, pose: Pose) -> ExploreState:
+        """This state with the latents of ``pose``."""
+        return replace(
+            self,
+            rows=None if pose.rows == Seeds(self.seed) else pose.rows,
+            truncation=float(pose.truncation),
+            shifts=(*map(float, pose.shifts), *(0.0,) * NUM_SHIFTS)[:NUM_SHIFTS],
+            axes=tuple((axis, float(value)) for axis, value in pose.axes),
+        )
 
 
 @dataclass(frozen=True)
@@ -65,6 +85,10 @@ def to_query(state: ExploreState) -> dict[str, str]:
         query["move"] = ",".join(f"{v:g}" for v in state.shifts)
     if state.axes:
         query["z"] = ",".join(f"{axis}:{value:g}" for axis, value in state.axes)
+    if state.rows is not None:
+        query["rows"] = _rows_text(state.rows)
+    if state.truncation != default.truncation:
+        query["psi"] = f"{state.truncation:g}"
     return query
 
 
@@ -124,8 +148,8 @@ def from_query(
     if "move" in query:
         values = [_shift(part) for part in query["move"].split(",")]
         shifts = tuple(v for v in values if v is not None)
-        if len(shifts) == len(values) == NUM_SHIFTS:
-            state = replace(state, shifts=shifts)
+        if len(shifts) == len(values) and len(shifts) in (_FORMER_SHIFTS, NUM_SHIFTS):
+            state = replace(state, shifts=(*shifts, *(0.0,) * (NUM_SHIFTS - len(shifts))))
         else:
             problem("move")
     if "z" in query:
@@ -134,6 +158,18 @@ def from_query(
             problem("z")
         else:
             state = replace(state, axes=axes)
+    if "rows" in query:
+        rows = _rows(query["rows"])
+        if rows is None:
+            problem("rows")
+        else:
+            state = replace(state, rows=rows)
+    if "psi" in query:
+        truncation = _shift(query["psi"])
+        if truncation is None or not 0 <= truncation <= MAX_TRUNCATION:
+            problem("psi")
+        else:
+            state = replace(state, truncation=truncation)
     return state, problems
 
 
@@ -159,3 +195,39 @@ def _axes(text: str) -> tuple[tuple[int, float], ...] | None:
             return None
         found[axis] = value
     return tuple(sorted(found.items()))
+
+
+def _rows_text(rows: Rows) -> str:
+    """ "walk:0,64,0.5": the kind and its numbers, in their order."""
+    match rows:
+        case Listed(seeds):
+            numbers = ",".join(map(str, seeds))
+        case Walk(start, end, t):
+            numbers = f"{start},{end},{round(t, 4):g}"
+        case Sum(plus, minus, other):
+            numbers = f"{plus},{minus},{other}"
+        case Seeds(first):
+            numbers = str(first)
+    return f"{rows.kind}:{numbers}"
+
+
+def _rows(text: str) -> Rows | None:
+    """What `_rows_text` gave; None where any part does not fit."""
+    kind, _, numbers = text.partition(":")
+    parts = numbers.split(",")[: MAX_LISTED + 1]
+    share = _shift(parts.pop()) if kind == Walk.kind else None
+    seeds = [seed for seed in map(_whole, parts) if seed is not None]
+    try:
+        if len(seeds) == len(parts):
+            match kind, seeds:
+                case Seeds.kind, [first]:
+                    return Seeds(first)
+                case Listed.kind, _:
+                    return Listed(tuple(seeds))
+                case Walk.kind, [start, end] if share is not None:
+                    return Walk(start, end, share)
+                case Sum.kind, [plus, minus, other]:
+                    return Sum(plus, minus, other)
+    except ConfigError:
+        pass
+    return None

@@ -80,14 +80,33 @@ def test_every_grey_pixel_is_kept(page, name):
     assert np.array_equal(found, frames)
 
 
-def test_noise_of_every_length_ends_well(page):
-    # the width of the codes grows somewhere in here just before the end
-    noise = np.random.default_rng(2).integers(0, 256, 2_100, np.uint8)
-    for width in (*range(250, 262), *range(762, 775), *range(1_788, 1_796), 2_099):
-        frames = noise[:width].reshape(1, 1, width)
-        content = encode(page, frames)
-        assert np.array_equal(decode(content, "L"), frames), width
-        assert codes(content)[-1] == 257, width
+# How many codes there are between two clearings of the table: 258 to 4095 for new strings, and one more.
+TABLE = 4_096 - 258 + 1
+
+
+@pytest.mark.parametrize(
+    "length",
+    [
+        # where the codes grow by a bit
+        *(power - 257 + near for power in (512, 1_024, 2_048, 4_096) for near in (-1, 0, 1, 2)),
+        TABLE + 255,
+        5 * TABLE
+        + 255,  # here the last byte has no bits to spare, if the code of the end is too short
+    ],
+)
+def test_codes_grow_and_end_where_readers_expect_it(page, length):
+    frames = never_twice(length).reshape(1, 1, length)
+    content = encode(page, frames)
+    found = codes(content)
+    assert found[0] == 256 and found[-1] == 257
+    assert [code for code in found if code < 256] == frames.flatten().tolist()
+    assert np.array_equal(decode(content, "L"), frames)
+
+
+def never_twice(length):
+    """Pixels of which no two neighbours come back: every pixel has a code of its own."""
+    steps = np.repeat(np.arange(1, 256, 2), 256)  # a pair is known by its difference and its first
+    return np.cumsum(steps[:length]).astype(np.uint8)
 
 
 def codes(content):

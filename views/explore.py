@@ -7,21 +7,23 @@ from typing import Any
 
 import streamlit as st
 
-from gan import data, explorer, images, judge, zoo
+from gan import exhibit, explorer, images, judge, zoo
 from gan.collapse import Verdict
 from gan.config import RECIPES, TrainConfig, recipe_config
 from gan.errors import GanError
+from gan.pose import pose_z
 from views.parts import cache, charts, controls
 from views.parts.articles import CLAIMS
-from views.parts.i18n import share_text, text, verdict_words
+from views.parts.i18n import text, verdict_words
 from views.parts.pictures import image_tag, strip
+from views.parts.playground import playground
 from views.parts.words import chart_alt, model_lead, model_name
 
 Table = dict[tuple[int, str, str], zoo.ModelCard]  # of one recipe, by size, budget and snapshot
 
 GRID_COLUMNS = 8
 GRID_COUNT = 64
-WALL_ROWS = 5
+WALL_ROWS = 4
 FILM_COLUMNS = 8
 _ICONS = {
     "one_picture": ":material/filter_1:",
@@ -258,43 +260,52 @@ def _histogram(lang: str, card: zoo.ModelCard, place) -> None:  # type: ignore[n
 
 @st.fragment
 def _latents(lang: str, model: zoo.Model, table: Table) -> None:
-    """Sliders, and the same latents as every data size draws them. Reruns by itself."""
+    """The pad, and the same latents as every data size draws them. Reruns by itself."""
     note = "own_latents_note" if controls.state().model else "latents_note"
-    st.markdown(text(lang, note, k=len(controls.state().shifts)))
+    st.markdown(text(lang, note))
     if any(v.kind == "one_picture" for v in model.card.metrics.verdicts()):
         st.info(text(lang, "collapsed_note"), icon=":material/info:")
+    cards = [
+        model.card if size == model.card.size else card
+        for (size, budget, snapshot), card in sorted(table.items())
+        if (budget, snapshot) == (controls.state().budget, "final")
+    ]
+    try:
+        live = playground(lang, model, cards)
+    except GanError as error:
+        live = False
+        st.warning(f"{text(lang, 'pad_not_served')} {error}", icon=":material/warning:")
+    if not live:
+        _drawn_by_the_server(lang, model, cards)
+    controls.write_link(lang, model.card.snapshot)
+
+
+def _drawn_by_the_server(lang: str, model: zoo.Model, cards: list[zoo.ModelCard]) -> None:
+    """What the pad shows, where it cannot run in the browser: sliders, and pictures from here."""
+    st.caption(text(lang, "pad_server_note"))
     wall, sliders = st.columns([3, 2], gap="large")
     with sliders:
         controls.shift_sliders(lang, model.strengths.tolist())
         with st.expander(text(lang, "raw")):
             controls.axis_sliders(lang, model.generator.latent_dim)
-    state = controls.state()
-    request = explorer.GenerateRequest(
-        first_seed=state.seed, count=WALL_ROWS, shifts=state.shifts, axes=state.axes
-    )
-    z = explorer.request_z(request, model.directions)
+    pose = controls.fitting(controls.state().pose(), model.generator.latent_dim)
+    z = pose_z(pose, WALL_ROWS, model.directions)
     columns = []
-    for size, card in sorted(
-        (key[0], c) for key, c in table.items() if key[1] == state.budget and key[2] == "final"
-    ):
-        current = size == model.card.size
+    for card in cards:
+        current = card == model.card
         try:
             shown = model if current else cache.model(card)
         except GanError:
             continue  # named above when it is chosen itself
         drawn = explorer.generate_z(shown, z)
-        alt = text(lang, "same_z_alt", n=WALL_ROWS, count=f"{size:,}")
-        heading = f"{size:,}"
-        if card.source == "mnist":
-            share = share_text(size, data.FULL_SIZE)
-            heading = text(lang, "size_short", count=heading, share=share)
-        columns.append((heading, alt, images.grid(drawn.pixels, 1, gap=1, background=40), current))
+        alt = text(lang, "same_z_alt", n=WALL_ROWS, count=f"{card.size:,}")
+        sheet = images.grid(drawn.pixels, 1, gap=1, background=40)
+        columns.append((exhibit.size_title(card), alt, sheet, current))
     first = explorer.generate_z(model, z[:1])
     with wall:
         st.html(strip(columns, text(lang, "latents_title")))
         if model.card.metrics.digits:
             _first_digit(lang, first)
-    controls.write_link(lang, model.card.snapshot)
 
 
 def _first_digit(lang: str, first: explorer.GenerateResult) -> None:

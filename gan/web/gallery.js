@@ -4,9 +4,9 @@ import { element } from "./dom.js";
 import { makePicture } from "./picture.js";
 import { SURE } from "./reading.js";
 
-const WANTED = 24;
-const BATCH = 16; // seeds a frame
-const MOST = 3000; // seeds tried for one search; of a digit that is one in a hundred, 30 are among them
+const MATCHES = 24;
+const SEARCH_BATCH = 16; // seeds a frame
+const MOST_TRIED = 3000; // seeds tried for one search; of a digit that is one in a hundred, 30 are among them
 const LAST_SEED = 2 ** 31 - 1 - 400; // as gan/pose.py allows
 
 /**
@@ -46,16 +46,16 @@ export function makeGallery(say, { look, onPick, onFour }) {
     found.replaceChildren();
     four.disabled = true;
     find.textContent = say("gallery_stop");
-    const first = Math.min(LAST_SEED - MOST, Math.max(0, Math.round(Number(from.value)) || 0));
+    const first = Math.min(LAST_SEED - MOST_TRIED, Math.max(0, Math.round(Number(from.value)) || 0));
     search = { next: first, first, wanted: digit.value === "" ? null : Number(digit.value) };
     search.frame = requestAnimationFrame(step);
   }
 
   function step() {
     const { next, first, wanted } = search;
-    const tried = Array.from({ length: BATCH }, (_, i) => next + i);
+    const tried = Array.from({ length: SEARCH_BATCH }, (_, i) => next + i);
     look(tried).forEach(({ pixels, reading }, i) => {
-      if (seeds.length >= WANTED) return;
+      if (seeds.length >= MATCHES) return;
       search.next = tried[i] + 1;
       const fits = wanted === null || (reading?.digit === wanted && reading.confidence >= SURE);
       if (fits) add(tried[i], pixels, reading);
@@ -63,7 +63,7 @@ export function makeGallery(say, { look, onPick, onFour }) {
     const count = search.next - first;
     four.disabled = seeds.length < 4;
     status.textContent = wanted === null ? "" : say("gallery_count", { found: seeds.length, tried: count, digit: wanted });
-    if (seeds.length >= WANTED || count >= MOST) stop();
+    if (seeds.length >= MATCHES || count >= MOST_TRIED) stop();
     else search.frame = requestAnimationFrame(step);
   }
 

@@ -98,7 +98,7 @@ function multiplyPlainly(weights, x, y, columns, depth, rows) {
 // --- the kernel as WebAssembly (https://webassembly.github.io/spec/core/binary/) -----------------------------
 
 /** Unsigned LEB128. */
-function leb(value) {
+function leb128(value) {
   const bytes = [];
   do {
     const low = value & 127;
@@ -108,9 +108,9 @@ function leb(value) {
   return bytes;
 }
 
-const list = (...items) => [...leb(items.length), ...items.flat()];
-const section = (id, content) => [id, ...leb(content.length), ...content];
-const name = (text) => [text.length, ...[...text].map((letter) => letter.charCodeAt(0))];
+const wasmList = (...items) => [...leb128(items.length), ...items.flat()];
+const wasmSection = (id, content) => [id, ...leb128(content.length), ...content];
+const wasmName = (text) => [text.length, ...[...text].map((letter) => letter.charCodeAt(0))];
 
 /**
  * The module: `multiply(weights, x, y, columns, depth, rows)`, the first three as places in bytes in the memory
@@ -131,7 +131,7 @@ function kernelBytes() {
   const times = (a, b) => [...a, ...b, 0x6c];
   const inBytes = (count) => [...count, ...constant(2), 0x74]; // shifted left by two: four bytes a number
   const step = (local, by) => set(local, add(get(local), constant(by)));
-  const simd = (code, ...immediate) => [0xfd, ...leb(code), ...immediate];
+  const simd = (code, ...immediate) => [0xfd, ...leb128(code), ...immediate];
   const load = (place, offset) => [...place, ...simd(0, 2, offset)];
   const loadEverywhere = (place) => [...place, ...simd(9, 2, 0)]; // one number, four times
   const store = (place, value, offset) => [...place, ...value, ...simd(11, 2, offset)];
@@ -191,14 +191,14 @@ function kernelBytes() {
     [0x0b],
   ].flat(1);
 
-  const locals = list([...leb(numbers.length), i32], [...leb(vectors.length), v128]);
+  const locals = wasmList([...leb128(numbers.length), i32], [...leb128(vectors.length), v128]);
   const body = [...locals, ...code.flat()];
   return new Uint8Array([
     ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // "\0asm", version 1
-    ...section(1, list([0x60, ...list(...parameters.map(() => i32)), 0])), // types: one function, no result
-    ...section(2, list([...name("web"), ...name("memory"), 2, 0, 1])), // imports: a memory of a page or more
-    ...section(3, list(0)), // functions: one, of type 0
-    ...section(7, list([...name("multiply"), 0, 0])), // exports: function 0
-    ...section(10, list([...leb(body.length), ...body])),
+    ...section(1, wasmList([0x60, ...list(...parameters.map(() => i32)), 0])), // types: one function, no result
+    ...section(2, wasmList([...name("web"), ...name("memory"), 2, 0, 1])), // imports: a memory of a page or more
+    ...section(3, wasmList(0)), // functions: one, of type 0
+    ...section(7, wasmList([...name("multiply"), 0, 0])), // exports: function 0
+    ...section(10, wasmList([...leb128(body.length), ...body])),
   ]);
 }

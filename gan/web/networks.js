@@ -6,7 +6,7 @@ import { ROWS, makeWorkspace, padded, panelIndex } from "./matmul.js";
 import { LoadError, readTensors } from "./weights.js";
 
 const EPSILON = 1e-5; // torch's BatchNorm
-const BATCH = 16; // pictures that go through the dense layers together
+const DENSE_BATCH = 16; // pictures that go through the dense layers together
 
 // --- generator -----------------------------------------------------------------------------------------
 
@@ -53,9 +53,9 @@ export function readGenerator(buffer, { simd = true } = {}) {
       expand: hiddenPad * innerPad,
       up: 2 * base * upColumns,
       toImage: basePad * imageColumns,
-      z: BATCH * latentDim,
-      h: BATCH * hiddenPad,
-      x1: BATCH * innerPad + room,
+      z: DENSE_BATCH * latentDim,
+      h: DENSE_BATCH * hiddenPad,
+      x1: DENSE_BATCH * innerPad + room,
       y1: padded(pixels, ROWS) * upColumns,
       x2: padded(pixels2, ROWS) * basePad,
       y2: padded(pixels2, ROWS) * imageColumns,
@@ -72,8 +72,8 @@ export function readGenerator(buffer, { simd = true } = {}) {
   const expandShift = shiftOf(expand, innerPad, lastChannels);
 
   function generate(z, count, out = new Float32Array(count * pixels4 * channels)) {
-    for (let start = 0; start < count; start += BATCH) {
-      const now = Math.min(BATCH, count - start);
+    for (let start = 0; start < count; start += DENSE_BATCH) {
+      const now = Math.min(DENSE_BATCH, count - start);
       for (let i = 0; i < now * latentDim; i++) arrays.z[i] = warp(z[start * latentDim + i]);
       const rows = padded(now, ROWS);
       multiply(arrays.hidden, arrays.z, arrays.h, hiddenPad, latentDim, rows);

@@ -41,7 +41,7 @@ export function makeReading(say) {
   function show(readings) {
     chart.hidden = readings?.length !== 1;
     if (!readings) words.textContent = "";
-    else if (readings.length > 1) words.textContent = say("reading_several", { digits: readings.map(name).join(" · ") });
+    else if (readings.length > 1) words.textContent = say("reading_several", { digits: readings.map(digitName).join(" · ") });
     else {
       const [{ digit, confidence, probabilities }] = readings;
       const sure = confidence >= SURE;
@@ -67,6 +67,6 @@ export function makeReading(say) {
   };
 }
 
-function name({ digit, confidence }) {
+function digitName({ digit, confidence }) {
   return confidence >= SURE ? String(digit) : "?";
 }

@@ -325,11 +325,17 @@ def restart_pad() -> None:
 
 
 def pad_start() -> dict[str, Any]:
-    """Where the pad begins: {"id", "pose"}, another id for every `restart_pad`."""
+    """Where the pad begins: {"id": str, "pose": Pose}, another id for every `restart_pad`."""
     start: dict[str, Any] = st.session_state["pad_start"]
     if start["pose"] is None:
-        start["pose"] = state().pose().to_dict()
+        start["pose"] = state().pose()
     return start
+
+
+def fitting(pose: Pose, latent_dim: int) -> Pose:
+    """``pose`` without what a model of ``latent_dim`` components has not got."""
+    axes = tuple(pair for pair in pose.axes if pair[0] < latent_dim)
+    return replace(pose, shifts=pose.shifts[:latent_dim], axes=axes)
 
 
 def take_pose(sent: object) -> None:
@@ -340,9 +346,9 @@ def take_pose(sent: object) -> None:
 
 def shift_sliders(lang: str, strengths: Sequence[float]) -> None:
     """The principal directions, two in a row, and a button that brings all back to 0."""
-    for first in range(0, NUM_SHIFTS, 2):
+    for first in range(0, min(NUM_SHIFTS, len(strengths)), 2):
         # a row at a time, so that they stay in order where a narrow screen stacks them
-        for index, column in enumerate(st.columns(2), start=first):
+        for index, column in enumerate(st.columns(2)[: len(strengths) - first], start=first):
             column.slider(
                 text(lang, "direction", k=index + 1),
                 -MAX_SHIFT,

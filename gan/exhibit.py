@@ -1,0 +1,54 @@
+"""What the browser's parts are told of the models: plain values that JSON can say.
+
+The app sends them to its components, the page without a server has them in a file; the parts are the
+same, so what they are told has one form, which is made here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gan import data
+from gan.pose import Pose
+from gan.zoo import ModelCard
+
+#: Where a file is: {"id": sha256, "url": ..., "size": bytes}; see gan/web/loading.js.
+Ref = Mapping[str, Any]
+#: The columns that a wall begins with, besides the chosen one: what the articles speak of.
+WALL_SIZES = (200, 600, 6_000, 60_000)
+
+
+def share_text(count: int, full: int) -> str:
+    """A share of ``full`` as people write it: "1 %", "0.33 %", "108 %"."""
+    share = 100 * count / full
+    return f"{share:.0f} %" if share >= 1 else f"{share:.2g} %"
+
+
+def size_title(card: ModelCard) -> str:
+    """An amount of data as a heading of one or two lines: "600" and, of MNIST, its share."""
+    count = f"{card.size:,}"
+    return f"{count}\n{share_text(card.size, data.FULL_SIZE)}" if card.source == "mnist" else count
+
+
+def cell(card: ModelCard, weights: Ref) -> dict[str, Any]:
+    """A model for the pad and the wall."""
+    return {
+        "name": card.name,
+        "title": size_title(card),
+        "count": card.size,
+        "side": card.resolution,
+        "channels": card.config.model.img_channels,
+        "digits": card.metrics.digits,
+        "weights": dict(weights),
+    }
+
+
+def wall_columns(cards: Sequence[ModelCard], chosen: str) -> list[str]:
+    """Names of the models that the wall begins with."""
+    return [card.name for card in cards if card.size in WALL_SIZES or card.name == chosen]
+
+
+def start(identity: str, pose: Pose, chosen: str) -> dict[str, Any]:
+    """Where the pad begins. Another ``identity`` than before sends a visitor back there."""
+    return {"id": identity, "pose": pose.to_dict(), "focus": {"name": chosen, "row": 0}}

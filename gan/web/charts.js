@@ -114,13 +114,15 @@ export function ticks([from, to], count, log = false) {
   return Array.from({ length: last - first + 1 }, (_, index) => Number(((first + index) * step).toPrecision(12)));
 }
 
-/** Powers of ten, and 2 and 5 times those where there would be fewer than three. */
+/** Powers of ten; where there would be fewer than three, also what lies between them. */
 function logarithmicTicks(from, to) {
   const lowest = Math.floor(Math.log10(from));
-  const powers = Array.from({ length: Math.ceil(Math.log10(to)) - lowest + 1 }, (_, index) => 10 ** (lowest + index));
-  const within = (values) => values.filter((value) => value >= from && value <= to);
-  const tens = within(powers);
-  return tens.length >= 3 ? tens : within(powers.flatMap((power) => [power, 2 * power, 5 * power]));
+  const powers = Array.from({ length: Math.ceil(Math.log10(to)) - lowest + 1 }, (_, index) => lowest + index);
+  const within = (factors) =>
+    powers
+      .flatMap((power) => factors.map((factor) => Number(`${factor}e${power}`)))
+      .filter((value) => value >= from && value <= to);
+  return [[1], [1, 3], [1, 2, 5]].map(within).find((values) => values.length >= 3) ?? within([1, 2, 3, 4, 5, 6, 7, 8, 9]);
 }
 
 /** A number on an axis: 0.5, 200, 1k, 2.5k, 20k, 1M. */

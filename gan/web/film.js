@@ -22,7 +22,7 @@ const NEAR = "400px"; // from the visible part of the page: nothing is fetched b
  * `onChoose(name)` is told when the visitor chooses another amount of data.
  */
 export function makeFilm(say, { assets, onChoose = () => {} }) {
-  const strip = element("ol", { class: "film-strip", "aria-label": say("film_strip") });
+  const strip = element("ol", { class: "film-strip", role: "list", "aria-label": say("film_strip") });
   const toggle = () => player.toggle();
   const button = element("button", { type: "button", class: "film-play", onclick: toggle }, say("film_play"));
   const scrubber = element("input", { type: "range", min: 0, max: 1, step: 1, "aria-label": say("film_scrubber") });
@@ -93,9 +93,10 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
   }
 
   scrubber.addEventListener("input", () => {
+    const wanted = Number(scrubber.value); // pausing puts the scrubber back to where the film is
     player.pause();
     const leading = leader();
-    if (leading) player.seek(positionOf(Number(scrubber.value), leading.run.story));
+    if (leading) player.seek(positionOf(wanted, leading.run.story));
     speakSoon();
   });
 
@@ -217,11 +218,11 @@ function checkSheet(say, cell, film, story) {
   if (found !== expected) throw new Error(say("film_mismatch", { found, expected }));
 }
 
-/** Scrolls the strip, and nothing else, until the column can be seen. */
+/** Scrolls the strip, and nothing else, so that a column that is not wholly seen stands in its middle. */
 function intoView(strip, column) {
   const [outer, inner] = [strip.getBoundingClientRect(), column.getBoundingClientRect()];
-  if (inner.left < outer.left) strip.scrollLeft -= outer.left - inner.left;
-  else if (inner.right > outer.right) strip.scrollLeft += inner.right - outer.right;
+  if (inner.left >= outer.left && inner.right <= outer.right) return;
+  strip.scrollLeft += (inner.left + inner.right - outer.left - outer.right) / 2;
 }
 
 /** The moment of a column in a sentence. */

@@ -21,8 +21,8 @@ export function makeFilmDetail(say) {
   const problem = element("p", { class: "message", role: "alert", hidden: true });
   const charts = element("div", { class: "film-charts" });
   const contrast = element("p", { class: "quiet", hidden: true }, say("film_note_contrast"));
-  const moment = element("div", { class: "film-moment" }, tile, element("div", {}, heading, facts, contrast));
-  const node = element("div", { class: "film-detail" }, problem, moment, charts);
+  const moment = element("div", { class: "film-moment" }, tile, element("div", {}, heading, facts));
+  const node = element("div", { class: "film-detail" }, problem, moment, charts, contrast);
   let shown = null; // {cell, run, canvas, charts, index}
 
   function clear() {
@@ -32,6 +32,7 @@ export function makeFilmDetail(say) {
     facts.replaceChildren();
     tile.replaceChildren();
     problem.hidden = true;
+    moment.hidden = false;
     contrast.hidden = true;
   }
 
@@ -66,7 +67,7 @@ export function makeFilmDetail(say) {
     },
     showError(error) {
       clear();
-      heading.textContent = "";
+      moment.hidden = true;
       problem.textContent = say("film_failed", { reason: error.message });
       problem.hidden = false;
     },
@@ -93,7 +94,7 @@ function indicators(say, story, moment) {
 function kindsInWords(say, moment) {
   const kinds = say("film_kinds_value", { kinds: moment.kinds });
   const absent = moment.counts.map((_, digit) => digit).filter((digit) => !moment.present.includes(digit));
-  return absent.length ? `${kinds} · ${say("film_absent", { digits: absent.join(", ") })}` : kinds;
+  return absent.length && moment.kinds ? `${kinds} · ${say("film_absent", { digits: absent.join(", ") })}` : kinds;
 }
 
 /** How often each digit was read. One that is not present is struck through and dashed: more than a colour. */

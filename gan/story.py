@@ -28,8 +28,8 @@ def story(card: zoo.ModelCard, evidence: Mapping[str, Any]) -> dict[str, Any]:
         curves    "step", "g_loss", "d_loss", "prob_real", "prob_fake", "prob_held_out": lists of one length
         moments   one a picture row of the film, the earliest first:
                   step; fd and spread (see `gan.run.Moment`);
-                  verdict: the kinds of `gan.collapse`, the gravest first, without copies, which are looked
-                  for at the end of a run only; empty where what was measured decides nothing;
+                  verdict: the kinds of `gan.collapse`, the gravest first; copies were looked for only at the
+                  moment of ``card`` itself, the end as a rule; empty where the measures decide nothing;
                   of digits also: counts of 0 to 9 among ``samples``, legible (their share), present (the
                   digits that occur) and kinds (how many those are)
         total     updates of the run
@@ -43,29 +43,31 @@ def story(card: zoo.ModelCard, evidence: Mapping[str, Any]) -> dict[str, Any]:
     digits = has_digits(card.source)
     moments = evidence["moments"]
     # pictures that are no digits are told apart without contrast and distance
-    reference = judge.reference("monitor", run.reference_images(card.config)) if digits else None
-    recorded = not any(math.isnan(_number(moment.get("contrast"))) for moment in moments)
-    drawn = None
-    if reference is not None and not recorded:
-        drawn = _film_contrasts(card, len(moments), reference.contrast)
+    drawn = real_fd = None
+    if digits:
+        reference = judge.reference("monitor", run.reference_images(card.config))
+        real_fd = reference.real_score(run.MONITOR_SAMPLES).fd
+        if any(math.isnan(_number(moment.get("contrast"))) for moment in moments):
+            drawn = _film_contrasts(card, len(moments), reference.contrast)
     return {
         "curves": {name: _short(evidence["curves"][name]) for name in zoo.CURVES},
         "moments": [
-            _moment(moment, digits, math.nan if drawn is None else drawn[place])
+            _moment(card, moment, math.nan if drawn is None else drawn[place])
             for place, moment in enumerate(moments)
         ],
         "total": evidence["curves"]["step"][-1],
         "samples": run.MONITOR_SAMPLES,
-        "real_fd": None
-        if reference is None
-        else _short(reference.real_score(run.MONITOR_SAMPLES).fd),
+        "real_fd": _short(real_fd),
         "digits": digits,
         "contrast_from_film": drawn is not None,
     }
 
 
-def _moment(moment: Mapping[str, Any], digits: bool, drawn_contrast: float) -> dict[str, Any]:
+def _moment(
+    card: zoo.ModelCard, moment: Mapping[str, Any], drawn_contrast: float
+) -> dict[str, Any]:
     """``drawn_contrast``: that of the film's pictures, for a moment that has none of its own."""
+    digits = has_digits(card.source)
     counts = tuple(moment["counts"])
     contrast = _number(moment.get("contrast"))
     measures = Measures(
@@ -73,6 +75,7 @@ def _moment(moment: Mapping[str, Any], digits: bool, drawn_contrast: float) -> d
         counts=counts,
         spread=_number(moment["spread"]),
         contrast=drawn_contrast if math.isnan(contrast) else contrast,
+        copies=card.metrics.copies if moment["step"] == card.step else None,
         digits=digits,
     )
     told = {

@@ -19,7 +19,7 @@ FLOORS = (
     "evaluation parallel speed",
     "run",
     "zoo cluster estimate job limits",
-    "bundle worker runners",
+    "bundle worker runners story",
     "keeper supervisor ray_runner",
     "studio",
     "explorer bench bench_watch sweep",

@@ -22,7 +22,7 @@ FLOORS = (
     "bundle worker runners story",
     "keeper supervisor ray_runner",
     "studio",
-    "explorer bench bench_watch sweep",
+    "explorer exhibit bench bench_watch sweep",
     "cli __main__",
 )
 ORDER = " ".join(FLOORS).split()

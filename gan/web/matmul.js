@@ -195,10 +195,10 @@ function kernelBytes() {
   const body = [...locals, ...code.flat()];
   return new Uint8Array([
     ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0], // "\0asm", version 1
-    ...section(1, wasmList([0x60, ...list(...parameters.map(() => i32)), 0])), // types: one function, no result
-    ...section(2, wasmList([...name("web"), ...name("memory"), 2, 0, 1])), // imports: a memory of a page or more
-    ...section(3, wasmList(0)), // functions: one, of type 0
-    ...section(7, wasmList([...name("multiply"), 0, 0])), // exports: function 0
-    ...section(10, wasmList([...leb128(body.length), ...body])),
+    ...wasmSection(1, wasmList([0x60, ...wasmList(...parameters.map(() => i32)), 0])), // types: one function, no result
+    ...wasmSection(2, wasmList([...wasmName("web"), ...wasmName("memory"), 2, 0, 1])), // imports: a memory of a page or more
+    ...wasmSection(3, wasmList(0)), // functions: one, of type 0
+    ...wasmSection(7, wasmList([...wasmName("multiply"), 0, 0])), // exports: function 0
+    ...wasmSection(10, wasmList([...leb128(body.length), ...body])),
   ]);
 }

@@ -87,8 +87,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
     "div",
     { class: "gan playground" },
     element("div", { class: "playground-top" }, element("div", { class: "playground-seen" }, reading.node, near), pad.node),
-    rows.node,
-    wall.node,
+    element("div", { class: "playground-middle" }, rows.node, wall.node),
     element("div", { class: "row", role: "group", "aria-label": say("save_title") }, ...saves.map(({ button }) => button)),
     element("details", { class: "playground-gallery", open: true }, element("summary", {}, say("gallery_title")), element("p", { class: "quiet" }, say("gallery_note")), gallery.node),
   );

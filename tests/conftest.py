@@ -94,6 +94,7 @@ def fake_mnist(
 ) -> dict[bool, data.Labelled]:
     """Drawn digits in the place of MNIST's files."""
     monkeypatch.setattr(data, "_read_mnist", lambda train: drawn_mnist[train])
+    monkeypatch.setattr(data, "require_at_hand", lambda source: None)
     return drawn_mnist
 
 

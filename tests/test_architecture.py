@@ -17,7 +17,7 @@ FLOORS = (
     "judge trainer",
     "stacked",
     "evaluation parallel speed",
-    "run",
+    "run neighbours",
     "zoo cluster estimate job limits",
     "bundle worker runners",
     "keeper supervisor ray_runner",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan import data, evaluation, judge, run
+from gan import data, evaluation, judge, published, run
 from gan.config import ModelConfig, TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +31,7 @@ def sealed(
 ) -> Iterator[None]:
     """Its own folder, and MNIST only for who says so."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(published, "STATIC", tmp_path / "static")
     if request.node.get_closest_marker("mnist"):
         if not (DATA / "MNIST" / "raw").is_dir():
             pytest.skip("the real MNIST is not here; point GAN_DATA at it")

@@ -14,7 +14,7 @@ FLOORS = (
     "data models losses augment latents",
     "uploads",
     "ema metrics collapse checkpoint",
-    "judge trainer",
+    "judge trainer published",
     "stacked",
     "evaluation parallel speed",
     "run neighbours",

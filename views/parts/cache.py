@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import streamlit as st
 import torch
 
-from gan import bundle, job, judge, run, studio, zoo
+from gan import bundle, checkpoint, job, judge, published, run, studio, zoo
 from gan.errors import GanError
 from gan.explorer import GenerateRequest, GenerateResult, generate
 
@@ -145,3 +146,28 @@ def packed(card: zoo.ModelCard) -> bytes:
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _packed(sha256: str, _card: zoo.ModelCard) -> bytes:
     return bundle.pack(_card)
+
+
+def asset(path: Path, sha256: str, suffix: str) -> dict[str, Any]:
+    """A file that browsers may fetch: {"id": its digest, "url": where, "size": bytes}. Not remembered here: the
+    library has read it once, and looks at every run whether it is still there. CheckpointError passes through."""
+    return _ref(published.publish(published.STATIC, path, sha256, suffix))
+
+
+def asset_of_bytes(content: bytes, suffix: str) -> dict[str, Any]:
+    """The same of a content that is made here."""
+    return _ref(published.publish_bytes(published.STATIC, content, suffix))
+
+
+def asset_of_json(value: Any, suffix: str = ".json") -> dict[str, Any]:
+    """The same of what JSON can say; NaN becomes null."""
+    text = json.dumps(
+        checkpoint.without_nan(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    )
+    return asset_of_bytes(text.encode(), suffix)
+
+
+def _ref(name: str) -> dict[str, Any]:
+    # relative: the app may be served below a path
+    size = (published.STATIC / name).stat().st_size
+    return {"id": Path(name).stem, "url": f"app/static/{name}", "size": size}

@@ -13,7 +13,7 @@ FLOORS = (
     "errors config images jobs torchvision_compat",
     "data models losses augment latents",
     "uploads",
-    "ema metrics collapse checkpoint",
+    "ema metrics collapse_words collapse checkpoint",
     "judge trainer published",
     "stacked",
     "evaluation parallel speed",

@@ -10,7 +10,8 @@ and two that are no failure of these kinds: ``rough`` (all digits, many of them 
 Of pictures that are no digits only the first and the last can be told; ``not_digits`` says that
 neither was seen.
 This module decides from measured numbers only; `gan.evaluation` measures. Each verdict carries
-its numbers, and says three things: what is seen, what was measured, what it may mean.
+its numbers, and says three things: what is seen, what was measured, what it may mean. The sentences
+are in `gan.collapse_words`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeGuard
 
+from gan.collapse_words import ENGLISH, LANGUAGES, Words
 from gan.metrics import wilson_interval
 
 Kind = Literal[
@@ -94,27 +96,9 @@ class Verdict:
         return Words(*(text.format(**self.facts) for text in template))
 
 
-class Words(tuple[str, str, str, str]):
-    """title, seen, measured, meaning."""
-
-    def __new__(cls, title: str, seen: str, measured: str, meaning: str) -> Words:
-        return super().__new__(cls, (title, seen, measured, meaning))
-
-    @property
-    def title(self) -> str:
-        return self[0]
-
-    @property
-    def seen(self) -> str:
-        return self[1]
-
-    @property
-    def measured(self) -> str:
-        return self[2]
-
-    @property
-    def meaning(self) -> str:
-        return self[3]
+def verdict_words(language: str, verdict: Verdict) -> Words:
+    """A verdict's title and three sentences in "en" or "ja". KeyError for another language."""
+    return verdict.words(LANGUAGES[language])
 
 
 def effective_kinds(counts: tuple[int, ...]) -> float:
@@ -200,80 +184,3 @@ def _copies(copies: CopyFigures | None) -> TypeGuard[CopyFigures]:
 
 def _copy_facts(copies: CopyFigures) -> dict[str, Any]:
     return {"copied": copies.copied_share, "copies_n": copies.n}
-
-
-ENGLISH: dict[str, Words] = {
-    "one_picture": Words(
-        "One picture (total collapse)",
-        "Whatever the latent vector, nearly the same picture comes out.",
-        "Half of all pairs of samples differ less than {spread:.0%} as much as two real digits do; "
-        "{legible:.0%} of {n:,} samples read as a digit.",
-        "The generator has stopped listening to its input. Moving the sliders changes little, "
-        "and that is the finding.",
-    ),
-    "noise": Words(
-        "Noise (failed training)",
-        "Few of the pictures, or none, are digits.",
-        "{legible:.0%} of {n:,} samples read as a digit with 0.9 confidence; their contrast is "
-        "{contrast:.0%} of that of real digits.",
-        "The training had hardly begun, or it broke down; the curves tell which. More updates help the "
-        "first, not the second.",
-    ),
-    "few_kinds": Words(
-        "Few kinds (mode collapse)",
-        "{present} of 10 digits appear; missing or rare: {missing}.",
-        "{n:,} samples, {legible:.0%} of them legible; as varied as {effective:.1f} equally "
-        "frequent digits (real test digits: 10.0).",
-        "The generator found some digits that pass for real and serves those.",
-    ),
-    "copies": Words(
-        "Copies (memorisation)",
-        "Samples resemble the training images as unseen digits hardly ever do.",
-        "{copied:.0%} of {copies_n:,} samples lie as close to a training image, compared with unseen "
-        "ones, as only 1 % of unseen real digits do.",
-        "Sharp pictures here are no proof of skill: part of the training set was learned by heart.",
-    ),
-    "rough": Words(
-        "Rough (all digits, many unclear)",
-        "All ten digits appear, but many pictures are no clear digit.",
-        "{legible:.0%} of {n:,} samples read as a digit with 0.9 confidence.",
-        "Between success and failure. More updates, more data or another moment of the run may be "
-        "better; the curves say which.",
-    ),
-    "healthy": Words(
-        "No collapse seen",
-        "All ten digits appear and most pictures are clear.",
-        "{legible:.0%} of {n:,} samples read as a digit with 0.9 confidence; as varied as "
-        "{effective:.1f} equally frequent digits.",
-        "{checked} of 4 kinds of failure were looked for at this sample size and not found. That is no "
-        "proof that there are none.",
-    ),
-    "unsure": Words(
-        "Not enough samples to tell",
-        "{read:,} of {n:,} samples could be read.",
-        "A missing digit cannot be told from a rare one below {needed} legible samples.",
-        "Draw more samples before concluding anything.",
-    ),
-    "one_picture/other": Words(
-        "One picture (total collapse)",
-        "Whatever the latent vector, nearly the same picture comes out.",
-        "Half of all pairs of {n:,} samples differ less than {spread:.0%} as much as two training images "
-        "do; their contrast is {contrast:.0%} of that of the training images.",
-        "With little contrast the training had hardly begun, or broke down. With much, the generator has "
-        "stopped listening to its input.",
-    ),
-    "copies/other": Words(
-        "Copies (memorisation)",
-        "Samples resemble the training images as unseen pictures hardly ever do.",
-        "{copied:.0%} of {copies_n:,} samples lie as close to a training image, compared with unseen "
-        "ones, as only 1 % of unseen pictures do.",
-        "Sharp pictures here are no proof of skill: part of the training set was learned by heart.",
-    ),
-    "not_digits": Words(
-        "No total collapse seen (no digits)",
-        "Different latent vectors give different pictures.",
-        "Half of all pairs of {n:,} samples differ at least {spread:.0%} as much as two training images do.",
-        "{checked} of 4 kinds of failure could be looked for: the judge reads handwritten digits only, and "
-        "copies are looked for among 2,000 pictures or more. How good the pictures are, the eye must say.",
-    ),
-}

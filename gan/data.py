@@ -34,12 +34,16 @@ from gan.torchvision_compat import import_datasets
 
 RESOLUTION = 28  # pixels: the side of the squares, of a folder unless another is asked for
 FULL_SIZE = 60_000  # what "100 %" means: MNIST's training set
+MNIST_LENT = 5_000  # test images that sizes past 60,000 may train on
 STACKED_SIZE = 128_000  # training triples of stacked digits in the papers; see gan.stacked
 #: The sizes of the two articles, the percentages of the first counted against 60,000.
 ARTICLE_SIZES = (200, 500, 600, 1_000, 6_000, 10_000, 30_000, 60_000, 65_000)
 
 _MNIST_TEST = 10_000
-_MNIST_LENT = 5_000  # test images that sizes past 60,000 may train on
+_MNIST_FILES = (
+    *("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    *("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+)
 _DRAWN_TOTAL = 10_000_000  # indices from here on are held out
 _DRAWN_HELD_OUT = 10_000
 _STACKED_TOTAL = 10_000_000  # indices from here on are held out
@@ -127,13 +131,25 @@ def load_held_out(
         test = _read_mnist(train=False)
         if size is None or size <= FULL_SIZE:
             return test
-        return _take(test, _test_order()[_MNIST_LENT:])
+        return _take(test, _test_order()[MNIST_LENT:])
     if kind == "drawn":
         return _draw(_DRAWN_TOTAL, _DRAWN_HELD_OUT, seed)
     if kind == "stacked":
         return stack(_read_mnist(train=False), _STACKED_HELD_OUT, seed, start=_STACKED_TOTAL)
     _, held_out = _split_folder(Path(rest), seed)
     return Labelled(_read_pictures(held_out, resolution), None)
+
+
+def require_at_hand(source: str) -> None:
+    """DataError where `load` would have to download first, which is for someone who waits for it: a visitor
+    who looks at a picture does not."""
+    raw = data_folder() / "MNIST" / "raw"
+    if parse_source(source)[0] in ("mnist", "stacked") and not all(
+        (raw / name).is_file() or (raw / f"{name}.gz").is_file() for name in _MNIST_FILES
+    ):
+        raise DataError(
+            f"MNIST is not in {raw}; put its four files there, or point GAN_DATA at a folder that has MNIST/raw"
+        )
 
 
 def folder_size(path: Path) -> int:
@@ -196,7 +212,7 @@ def _take(data: Labelled, index: Tensor) -> Labelled:
 
 
 def _load_mnist(size: int, seed: int) -> Labelled:
-    _require_available(size, FULL_SIZE + _MNIST_LENT, "mnist")
+    _require_available(size, FULL_SIZE + MNIST_LENT, "mnist")
     train = _read_mnist(train=True)
     order = torch.randperm(FULL_SIZE, generator=torch.Generator().manual_seed(seed))
     chosen = _take(train, order[: min(size, FULL_SIZE)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -21,7 +21,9 @@ from gan.stacked import ModeFigures
 FIRST_SEED = 1_000_000  # latents of the evaluation; the app's seeds start at 0
 SAMPLES = 2_000
 DRAWS = 5
+COPY_QUANTILE = 0.01  # of unseen real pictures are taken for copies: what sets the threshold
 _COPY_QUERIES = 1_000
+_COPY_BASELINE = 2_000
 _LEAST = 1e-6  # of what is divided by
 
 
@@ -234,28 +236,45 @@ def _figure(lots: list[float], samples: int) -> Figure:
     return Figure(mean, spread, samples, len(lots))
 
 
+class Halves(NamedTuple):
+    """Which held-out images stand against the training images, and which tell how near unseen real ones lie:
+    indices [m] and [B] that have none in common."""
+
+    unseen: Tensor
+    baseline: Tensor
+
+
+def split_held_out(held_out: int, training: int, rng: torch.Generator) -> Halves | None:
+    """The `Halves` of ``held_out`` images, as many of the first as there are ``training`` images, if there are.
+    None where fewer than 100 baseline images or 20 training images are there: too few to tell."""
+    half = held_out // 2
+    if half < 100 or training < 20:
+        return None
+    order = torch.randperm(held_out, generator=rng)
+    return Halves(order[: min(training, half)], order[half:][:_COPY_BASELINE])
+
+
 def check_copies(
     samples: Tensor, training_images: Tensor, held_out_images: Tensor, seed: int = 0
 ) -> CopyFigures | None:
     """samples float [N, 1, H, W] in [-1, 1]; the others uint8. Pixel distances; see `CopyFigures`.
 
     The held-out images are halved: one half stands against the training images, the other gives the
-    baseline. A fixed distance would prove nothing on MNIST, where every 1 is near some other 1.
-    None where fewer than 100 baseline images or 20 training images are there: too few to tell.
+    baseline (`split_held_out`, None where it is). A fixed distance would prove nothing on MNIST, where every 1
+    is near some other 1.
     """
     rng = torch.Generator().manual_seed(seed)
-    half = len(held_out_images) // 2
-    if half < 100 or len(training_images) < 20:
+    halves = split_held_out(len(held_out_images), len(training_images), rng)
+    if halves is None:
         return None
-    order = torch.randperm(len(held_out_images), generator=rng)
-    m = min(len(training_images), half)
+    m = len(halves.unseen)
     chosen = torch.randperm(len(training_images), generator=rng)[:m]
     train = _pixels(training_images)
-    unseen = _pixels(held_out_images[order[:m]])
-    baseline = _pixels(held_out_images[order[half:]][:2_000])
+    unseen = _pixels(held_out_images[halves.unseen])
+    baseline = _pixels(held_out_images[halves.baseline])
     samples = samples.flatten(1).float()
     # all training images: a copy of one that was left out would go unseen
-    threshold = float(_nearness(baseline, train, unseen).quantile(0.01))
+    threshold = float(_nearness(baseline, train, unseen).quantile(COPY_QUANTILE))
     copied = _nearness(samples, train, unseen) < threshold
     # equal numbers: of more images one is nearer by chance alone
     closer = _nearness(samples, train[chosen], unseen) < 1

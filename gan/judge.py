@@ -118,7 +118,7 @@ def read(judge: Judge, images: Tensor, batch_size: int = 500) -> Reading:
 
 def load(name: str = "judge", root: Path = PRETRAINED) -> Judge:
     """The shipped judge in eval mode. CheckpointError says which file is missing or altered."""
-    path = _file(root, name)
+    path = weights_file(name, root)
     tensors, info = checkpoint.load_tensors(path, _KIND)
     width = info.get("width")
     if not isinstance(width, int) or not 1 <= width <= 256:
@@ -237,7 +237,7 @@ def save(
     A judge that went through `rounded` first comes back from `load` as the very same.
     """
     half = {name: _half(tensor) for name, tensor in judge.state_dict().items()}
-    checkpoint.save_tensors(_file(root, name), _KIND, half, {"width": judge.width, **info})
+    checkpoint.save_tensors(weights_file(name, root), _KIND, half, {"width": judge.width, **info})
     tensors: dict[str, Tensor] = {}
     facts: dict[str, Any] = {}
     for item in references:
@@ -272,18 +272,19 @@ def rounded(judge: Judge) -> Judge:
 
 def provenance(name: str = "judge", root: Path = PRETRAINED) -> dict[str, Any]:
     """What is written beside the weights: accuracy, seed, command, device, seconds."""
-    _, info = checkpoint.load_tensors(_file(root, name), _KIND)
+    _, info = checkpoint.load_tensors(weights_file(name, root), _KIND)
     return info
 
 
-def _file(root: Path, name: str) -> Path:
+def weights_file(name: str, root: Path = PRETRAINED) -> Path:
+    """Where the judge of that name lies. ConfigError where there is none of that name."""
     if name not in JUDGES:
         raise ConfigError(f"judge {name!r} is unknown; choose one of {', '.join(JUDGES)}")
     return root / f"{name}.safetensors"
 
 
 def _statistics_file(root: Path, name: str) -> Path:
-    return _file(root, name).with_suffix(".statistics.safetensors")
+    return weights_file(name, root).with_suffix(".statistics.safetensors")
 
 
 def _remedy(name: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan import data, evaluation, judge, run
+from gan import data, evaluation, judge, published, run
 from gan.config import ModelConfig, TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +31,7 @@ def sealed(
 ) -> Iterator[None]:
     """Its own folder, and MNIST only for who says so."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(published, "STATIC", tmp_path / "static")
     if request.node.get_closest_marker("mnist"):
         if not (DATA / "MNIST" / "raw").is_dir():
             pytest.skip("the real MNIST is not here; point GAN_DATA at it")
@@ -94,6 +95,7 @@ def fake_mnist(
 ) -> dict[bool, data.Labelled]:
     """Drawn digits in the place of MNIST's files."""
     monkeypatch.setattr(data, "_read_mnist", lambda train: drawn_mnist[train])
+    monkeypatch.setattr(data, "require_at_hand", lambda source: None)
     return drawn_mnist
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gan import collapse
+from gan import collapse, collapse_words
 from gan.collapse import CopyFigures, Measures, diagnose
 from gan.metrics import wilson_interval
 
@@ -152,7 +152,7 @@ EVERY_KIND = {
 
 
 def test_there_are_words_for_every_verdict():
-    assert set(collapse.ENGLISH) == set(EVERY_KIND)
+    assert set(collapse_words.ENGLISH) == set(EVERY_KIND)
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND)
@@ -163,7 +163,9 @@ def test_every_template_is_filled_from_the_facts_of_its_verdict(kind):
     assert (words.title, words.seen, words.measured, words.meaning) == tuple(words)
     assert all(words) and not any("{" in text or "}" in text for text in words)
     # another language may use any fact, so a template must not fail for want of one
-    fields = {f for text in collapse.ENGLISH[kind] for _, f, _, _ in string.Formatter().parse(text)}
+    fields = {
+        f for text in collapse_words.ENGLISH[kind] for _, f, _, _ in string.Formatter().parse(text)
+    }
     assert fields - {None} <= set(verdict.facts)
 
 
@@ -175,8 +177,18 @@ def test_the_measured_sentence_carries_the_numbers():
 
 
 def test_words_can_come_from_another_language():
-    german = {"healthy": collapse.Words("Gesund", "{n}", "", "")}
+    german = {"healthy": collapse_words.Words("Gesund", "{n}", "", "")}
     assert diagnose(HEALTHY)[0].words(german).seen == "2000"
+
+
+@pytest.mark.parametrize("kind", EVERY_KIND)
+def test_a_verdict_is_said_in_both_languages_with_its_numbers(kind):
+    (verdict,) = diagnose(EVERY_KIND[kind])
+    english, japanese = (collapse.verdict_words(language, verdict) for language in ("en", "ja"))
+    assert english == verdict.words() != japanese
+    assert all(japanese) and not any("{" in text or "}" in text for text in japanese)
+    with pytest.raises(KeyError, match="de"):
+        collapse.verdict_words("de", verdict)
 
 
 def test_enough_legible_samples_are_those_among_which_no_digit_goes_missing_unseen():
@@ -229,7 +241,7 @@ def test_of_other_pictures_it_is_said_how_little_was_looked_for():
 
 @pytest.mark.parametrize("kind", ["one_picture/other", "copies/other", "not_digits"])
 def test_the_words_for_other_pictures_measure_no_digits(kind):
-    title, seen, measured, _ = collapse.ENGLISH[kind]
+    title, seen, measured, _ = collapse_words.ENGLISH[kind]
     assert "digit" not in seen + measured
-    assert "legible" not in "".join(collapse.ENGLISH[kind])
+    assert "legible" not in "".join(collapse_words.ENGLISH[kind])
     assert title

@@ -443,6 +443,25 @@ def test_without_mnist_and_network_the_message_says_what_to_do(
     assert str(tmp_path / "empty") in message and str(failure) in message
 
 
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_mnist_is_at_hand_when_all_four_files_are(suffix, monkeypatch, tmp_path):
+    raw = tmp_path / "here" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    monkeypatch.setenv("GAN_DATA", str(tmp_path / "here"))
+    for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        for source in ("mnist", "stacked", "stacked:600"):
+            with pytest.raises(DataError, match=r"MNIST is not in .*here.*GAN_DATA"):
+                data.require_at_hand(source)
+        (raw / f"{part}-ubyte{suffix}").touch()
+    data.require_at_hand("mnist")
+    data.require_at_hand("stacked:600")
+
+
+def test_what_is_never_downloaded_is_at_hand(tmp_path):
+    data.require_at_hand("drawn")
+    data.require_at_hand(f"folder:{tmp_path}")
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"<!DOCTYPE html><html></html>", struct.pack(">4i", 0x803, 2, 28, 28) + bytes(2 * 784)],

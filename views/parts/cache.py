@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,12 @@ import numpy as np
 import streamlit as st
 import torch
 
-from gan import bundle, job, judge, run, studio, zoo
-from gan.errors import GanError
+from gan import bundle, checkpoint, job, judge, neighbours, published, run, story, studio, zoo
+from gan.config import TrainConfig
+from gan.errors import CheckpointError, GanError
 from gan.explorer import GenerateRequest, GenerateResult, generate
+
+_PUBLISHED_SECONDS = 24 * 3600.0
 
 
 def prepare() -> None:
@@ -41,6 +45,8 @@ def _wake() -> None:
 def _settle() -> None:
     """Once for the process. What is loaded by now is kept out of the garbage collector's rounds."""
     torch.set_num_threads(1)
+    # what nobody has asked for since; all that is looked at now is published again when its page runs
+    published.tidy(published.STATIC, set(), older_than_seconds=_PUBLISHED_SECONDS)
     gc.collect()
     gc.freeze()
 
@@ -145,3 +151,82 @@ def packed(card: zoo.ModelCard) -> bytes:
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _packed(sha256: str, _card: zoo.ModelCard) -> bytes:
     return bundle.pack(_card)
+
+
+def asset(path: Path, sha256: str, suffix: str) -> dict[str, Any]:
+    """A file that browsers may fetch: {"id": its digest, "url": where, "size": bytes}. Not remembered here: the
+    library has read it once, and looks at every run whether it is still there. CheckpointError passes through."""
+    return _ref(published.publish(published.STATIC, path, sha256, suffix))
+
+
+def asset_of_bytes(content: bytes, suffix: str) -> dict[str, Any]:
+    """The same of a content that is made here."""
+    return _ref(published.publish_bytes(published.STATIC, content, suffix))
+
+
+def asset_of_json(value: Any) -> dict[str, Any]:
+    """The same of what JSON can say; NaN becomes null."""
+    return asset_of_bytes(_json(value), ".json")
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(
+        checkpoint.without_nan(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    ).encode()
+
+
+def _ref(name: str) -> dict[str, Any]:
+    # relative: the app may be served below a path
+    size = (published.STATIC / name).stat().st_size
+    return {"id": Path(name).stem, "url": f"app/static/{name}", "size": size}
+
+
+def weights(card: zoo.ModelCard) -> dict[str, Any]:
+    """The file of a model, for browsers: the very one that the server loads."""
+    return asset(card.path, card.sha256, ".safetensors")
+
+
+def judge_weights() -> dict[str, Any]:
+    """The file of the judge, for browsers."""
+    path = judge.weights_file("judge")
+    return asset(path, _sha256(str(path), _stamp(path)), path.suffix)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4096)
+def _sha256(path: str, stamp: int) -> str:
+    return checkpoint.sha256(Path(path))
+
+
+def film_sheet(card: zoo.ModelCard) -> dict[str, Any]:
+    """The film of the run behind a card, for browsers. CheckpointError where it is not there."""
+    try:
+        digest = _sha256(str(card.film_path), _stamp(card.film_path))
+    except OSError as error:
+        raise CheckpointError(f"{card.film_path} cannot be read ({error}); restore it") from error
+    return asset(card.film_path, digest, card.film_path.suffix)
+
+
+def run_story(card: zoo.ModelCard) -> dict[str, Any]:
+    """What the film tells of the run behind a card, for browsers."""
+    return asset_of_bytes(_story(str(card.evidence_path), _stamp(card.evidence_path), card), ".json")
+
+
+@st.cache_resource(show_spinner=False, max_entries=128)
+def _story(path: str, stamp: int, _card: zoo.ModelCard) -> bytes:
+    return _json(story.story(_card, zoo.load_evidence(_card)))
+
+
+def gallery(config: TrainConfig) -> neighbours.Gallery:
+    """The real pictures a model is compared with; those of all amounts of data are one gallery."""
+    return _gallery(neighbours.pool_of(config))
+
+
+@st.cache_resource(show_spinner=False, max_entries=3)
+def _gallery(pool: neighbours.Pool) -> neighbours.Gallery:
+    return neighbours.open_gallery(pool)
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def yardstick(pool: neighbours.Pool, size: int) -> neighbours.Yardstick | None:
+    """How near unseen real pictures lie to the training images; takes seconds the first time."""
+    return _gallery(pool).yardstick(size)

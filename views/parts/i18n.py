@@ -1,16 +1,13 @@
 """The words of the app in English and Japanese. Keys are the same in both; a test says so.
 
-The sentences of the verdicts live with the verdicts, in `gan.collapse` (English); their Japanese
-form is here, under the same keys and with the same numbers in it.
+The sentences of the verdicts live in the library, which says them without an app too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from gan import collapse
-from gan.collapse import Words
+from gan.collapse import verdict_words as verdict_words
 from views.parts import words_train
 
 _ENGLISH: dict[str, str] = {
@@ -250,77 +247,6 @@ _JAPANESE: dict[str, str] = {
     "method_link": "すべての数値の説明はリポジトリの docs/METHOD.md にあります。",
 }
 
-_JAPANESE_VERDICTS: dict[str, Words] = {
-    "one_picture": Words(
-        "どれも同じ絵（完全な崩壊）",
-        "どの潜在変数からも、ほぼ同じ絵が出ます。",
-        "サンプルの組の半分は、違いが本物同士の{spread:.0%}未満です。{n:,}枚中{legible:.0%}が"
-        "数字として読めました。",
-        "生成器が入力を無視しています。スライダーを動かしてもほとんど変わらないこと自体が結果です。",
-    ),
-    "noise": Words(
-        "ノイズ（学習失敗）",
-        "数字になっている絵は、ほとんどないか、まったくありません。",
-        "{n:,}枚中{legible:.0%}が確信度0.9で数字として読めました。コントラストは本物の{contrast:.0%}。",
-        "学習がまだ始まったばかりか、途中で壊れたかです。どちらかは曲線でわかります。"
-        "更新回数を増やして良くなるのは前者だけです。",
-    ),
-    "few_kinds": Words(
-        "種類が少ない（モード崩壊）",
-        "10種類中{present}種類の数字が現れます。出ない、またはまれな数字: {missing}。",
-        "{n:,}枚中{legible:.0%}が読め、多様さは均等に出る数字{effective:.1f}種類分に相当します"
-        "（本物のテスト画像: 10.0）。",
-        "生成器は本物らしく見える一部の数字を見つけ、それだけを出しています。",
-    ),
-    "copies": Words(
-        "コピー（丸暗記）",
-        "未見の本物の数字ではまれにしか見られないほど、学習画像に似ています。",
-        "{copies_n:,}枚中{copied:.0%}が、未見の本物では1%しか達しない近さで学習画像に近い"
-        "（未見画像との比較で）。",
-        "絵が鮮明でも実力の証拠にはなりません。学習データの一部を丸暗記しています。",
-    ),
-    "rough": Words(
-        "粗い（全種類出るが、不鮮明な絵が多い）",
-        "10種類すべて現れますが、はっきりしない絵が多くあります。",
-        "{n:,}枚中{legible:.0%}が確信度0.9で数字として読めました。",
-        "成功と失敗の中間です。更新回数、データ、あるいは別の時点で良くなるかもしれません。曲線が手がかりです。",
-    ),
-    "healthy": Words(
-        "崩壊は見られない",
-        "10種類すべて現れ、ほとんどの絵が鮮明です。",
-        "{n:,}枚中{legible:.0%}が確信度0.9で読め、多様さは均等に出る数字{effective:.1f}種類分に相当します。",
-        "このサンプル数で、失敗4種類のうち{checked}種類を調べ、見つかりませんでした。"
-        "失敗がないことの証明ではありません。",
-    ),
-    "unsure": Words(
-        "サンプル不足で判定できません",
-        "{n:,}枚中{read:,}枚が読めました。",
-        "読めた枚数が{needed}枚未満では、出ない数字とまれな数字を区別できません。",
-        "結論の前に、もっとサンプルを描いてください。",
-    ),
-    "one_picture/other": Words(
-        "どれも同じ絵（完全な崩壊）",
-        "どの潜在変数からも、ほぼ同じ絵が出ます。",
-        "{n:,}枚のサンプルの組の半分は、違いが学習画像同士の{spread:.0%}未満です。"
-        "コントラストは学習画像の{contrast:.0%}。",
-        "コントラストが低ければ、学習が始まったばかりか途中で壊れています。高ければ、生成器が入力を無視しています。",
-    ),
-    "copies/other": Words(
-        "コピー（丸暗記）",
-        "未見の画像ではまれにしか見られないほど、学習画像に似ています。",
-        "{copies_n:,}枚中{copied:.0%}が、未見の画像では1%しか達しない近さで学習画像に近い"
-        "（未見画像との比較で）。",
-        "絵が鮮明でも実力の証拠にはなりません。学習データの一部を丸暗記しています。",
-    ),
-    "not_digits": Words(
-        "完全な崩壊は見られない（数字以外の絵）",
-        "潜在変数が違えば、違う絵が出ます。",
-        "{n:,}枚のサンプルの組の半分は、違いが学習画像同士の{spread:.0%}以上です。",
-        "失敗4種類のうち調べられたのは{checked}種類です。判定器が読めるのは手書き数字だけで、"
-        "コピーは画像が2,000枚以上のときに調べます。絵の良し悪しは目で判断してください。",
-    ),
-}
-
 _TABLES: dict[str, dict[str, str]] = {
     "en": _ENGLISH | words_train.ENGLISH,
     "ja": _JAPANESE | words_train.JAPANESE,
@@ -331,12 +257,6 @@ def text(language: str, key: str, **facts: Any) -> str:
     """The words under ``key``, with ``facts`` filled in. KeyError for a key that does not exist."""
     words = _TABLES[language][key]
     return words.format(**facts) if facts else words
-
-
-def verdict_words(language: str, verdict: collapse.Verdict) -> Words:
-    """A verdict's title and three sentences."""
-    templates: Mapping[str, Words] = _JAPANESE_VERDICTS if language == "ja" else collapse.ENGLISH
-    return verdict.words(templates)
 
 
 def share_text(count: int, full: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gan import data
+from gan import data, run
 from gan.pose import Pose
 from gan.zoo import ModelCard
 
@@ -41,6 +41,20 @@ def cell(card: ModelCard, weights: Ref) -> dict[str, Any]:
         "channels": card.config.model.img_channels,
         "digits": card.metrics.digits,
         "weights": dict(weights),
+    }
+
+
+def film_cell(card: ModelCard, film: Ref, story: Ref) -> dict[str, Any]:
+    """A training for the film; ``story``: what `gan.story` tells of it."""
+    return {
+        "name": card.name,
+        "size": card.size,
+        "title": size_title(card),
+        "side": card.resolution,
+        "channels": card.config.model.img_channels,
+        "latents": run.FILM_LATENTS,
+        "film": dict(film),
+        "story": dict(story),
     }
 
 

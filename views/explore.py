@@ -12,11 +12,10 @@ from gan.collapse import Verdict
 from gan.config import RECIPES, TrainConfig, recipe_config
 from gan.errors import GanError
 from gan.pose import pose_z
-from views.parts import cache, charts, controls
+from views.parts import cache, charts, controls, live
 from views.parts.articles import CLAIMS
 from views.parts.i18n import text, verdict_words
 from views.parts.pictures import image_tag, strip
-from views.parts.playground import playground
 from views.parts.words import chart_alt, model_lead, model_name
 
 Table = dict[tuple[int, str, str], zoo.ModelCard]  # of one recipe, by size, budget and snapshot
@@ -84,7 +83,7 @@ def page(lang: str) -> None:
     _drawn_and_judged(lang, card, table)
     _amounts(lang, tables, card)
     _articles(lang, tables.get("plain", {}), card.size)
-    _training(lang, card)
+    _training(lang, card, table)
     _details(lang, card)
     controls.write_link(lang, card.snapshot)
 
@@ -120,8 +119,9 @@ def _own_model(lang: str, card: zoo.ModelCard) -> None:
         st.caption(text(lang, "own_rewound", step=f"{continued[-1]['step']:,}"))
     if zoo.is_imported(card):
         st.info(text(lang, "imported_note"), icon=":material/info:")
-    _drawn_and_judged(lang, card, {(card.size, controls.state().budget, "final"): card})
-    _training(lang, card)
+    alone = {(card.size, controls.state().budget, "final"): card}
+    _drawn_and_judged(lang, card, alone)
+    _training(lang, card, alone)
     _details(lang, card)
     controls.write_link(lang, "final")
 
@@ -265,19 +265,25 @@ def _latents(lang: str, model: zoo.Model, table: Table) -> None:
     st.markdown(text(lang, note))
     if any(v.kind == "one_picture" for v in model.card.metrics.verdicts()):
         st.info(text(lang, "collapsed_note"), icon=":material/info:")
-    cards = [
-        model.card if size == model.card.size else card
-        for (size, budget, snapshot), card in sorted(table.items())
-        if (budget, snapshot) == (controls.state().budget, "final")
-    ]
+    cards = _beside(model.card, table)
     try:
-        live = playground(lang, model, cards)
+        live.playground(lang, model, cards)
+        shown = live.works()
     except GanError as error:
-        live = False
+        shown = False
         st.warning(f"{text(lang, 'pad_not_served')} {error}", icon=":material/warning:")
-    if not live:
+    if not shown:
         _drawn_by_the_server(lang, model, cards)
     controls.write_link(lang, model.card.snapshot)
+
+
+def _beside(chosen: zoo.ModelCard, table: Table) -> list[zoo.ModelCard]:
+    """The models of all sizes at the end of the chosen budget, and ``chosen`` at its own size."""
+    return [
+        chosen if size == chosen.size else card
+        for (size, budget, snapshot), card in sorted(table.items(), key=lambda item: item[0])
+        if (budget, snapshot) == (controls.state().budget, "final")
+    ]
 
 
 def _drawn_by_the_server(lang: str, model: zoo.Model, cards: list[zoo.ModelCard]) -> None:
@@ -404,14 +410,25 @@ def _titles(lang: str, verdicts: list[Verdict]) -> str:
     return " · ".join(f"**{verdict_words(lang, v).title}**" for v in verdicts)
 
 
-def _training(lang: str, card: zoo.ModelCard) -> None:
+def _training(lang: str, card: zoo.ModelCard, table: Table) -> None:
     st.header(text(lang, "curves_title"), anchor=False)
     try:
         found = cache.evidence(card)
     except GanError as error:
         st.error(f"{text(lang, 'broken_evidence')} {error}", icon=":material/error:")
         return
-    curves, moments = found["curves"], found["moments"]
+    if live.works():
+        st.caption(f"{text(lang, 'loss_note')} {text(lang, 'prob_note')}")
+        steps = [moment["step"] for moment in found["moments"]]
+        live.film(lang, card, steps, _beside(card, table))
+    else:
+        _curves(lang, card, found["curves"], found["moments"])
+
+
+def _curves(
+    lang: str, card: zoo.ModelCard, curves: dict[str, Any], moments: list[dict[str, Any]]
+) -> None:
+    """What the film tells, where it cannot run in the browser: charts, and pictures from here."""
     marked = card.step if card.snapshot == "best" else None
     step = text(lang, "step_axis")
     # how far pictures that are no digits are from digits tells nothing

@@ -1,5 +1,6 @@
 // What Streamlit mounts: the playground or the film, fed with `data`, answering through states and triggers.
 
+import { element } from "./dom.js";
 import { fetchingAssets } from "./loading.js";
 import { makeFilm } from "./film.js";
 import { makePlayground } from "./playground.js";
@@ -19,11 +20,15 @@ export default function component({ parentElement, data, setStateValue, setTrigg
   Object.assign(mounted, { setStateValue, setTriggerValue }); // always the newest
   try {
     if (mounted.language !== data.language) {
-      mounted.part?.destroy();
-      mounted.part?.node.remove();
-      mounted.part = (data.part === "film" ? film : playground)(speaker(data.words, data.language), mounted);
-      mounted.language = data.language;
-      parentElement.append(mounted.part.node);
+      mounted.unmount?.();
+      const part = (data.part === "film" ? film : playground)(speaker(data.words, data.language), mounted);
+      const frame = element("div", { class: "gan" }, part.node);
+      parentElement.append(frame);
+      mounted.unmount = () => {
+        part.destroy();
+        frame.remove();
+      };
+      Object.assign(mounted, { part, language: data.language });
     }
     mounted.start = data.exhibit.start?.id;
     mounted.part.show(withMemory(data.exhibit));
@@ -32,8 +37,7 @@ export default function component({ parentElement, data, setStateValue, setTrigg
     setStateValue("failed", "unknown");
   }
   return () => {
-    mounted.part?.destroy();
-    mounted.part?.node.remove();
+    mounted.unmount?.();
     delete parentElement.gan;
   };
 }
@@ -56,6 +60,6 @@ function playground(say, mounted) {
   });
 }
 
-function film(say, mounted) {
-  return makeFilm(say, { assets, onChoose: (name) => mounted.setTriggerValue("chosen", name) });
+function film(say) {
+  return makeFilm(say, { assets, onChoose: () => {} }); // the page's own choice stays as it is
 }

@@ -85,7 +85,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
   const again = element("button", { type: "button", onclick: () => arrange() }, say("load_again"));
   const node = element(
     "div",
-    { class: "gan playground" },
+    { class: "playground" },
     element("div", { class: "playground-top" }, element("div", { class: "playground-seen" }, reading.node, near), pad.node),
     element("div", { class: "playground-middle" }, rows.node, wall.node),
     element("div", { class: "row", role: "group", "aria-label": say("save_title") }, ...saves.map(({ button }) => button)),

@@ -208,7 +208,9 @@ def film_sheet(card: zoo.ModelCard) -> dict[str, Any]:
 
 def run_story(card: zoo.ModelCard) -> dict[str, Any]:
     """What the film tells of the run behind a card, for browsers."""
-    return asset_of_bytes(_story(str(card.evidence_path), _stamp(card.evidence_path), card), ".json")
+    return asset_of_bytes(
+        _story(str(card.evidence_path), _stamp(card.evidence_path), card), ".json"
+    )
 
 
 @st.cache_resource(show_spinner=False, max_entries=128)

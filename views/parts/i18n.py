@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gan.collapse import verdict_words as verdict_words
+from gan.exhibit import share_text as share_text
 from views.parts import words_train
 
 _ENGLISH: dict[str, str] = {
@@ -61,8 +62,17 @@ _ENGLISH: dict[str, str] = {
     "none": "none",
     "share_axis": "share of pictures",
     "latents_title": "Move the latent vector",
-    "latents_note": "One latent vector z per row, the same for every data size. The sliders move all "
-    "of them along the {k} directions that change the picture of this model most.",
+    "latents_note": "One latent vector z per row, the same for every data size. The plane and the sliders move all "
+    "of them along the directions that change the picture of this model most, live in your browser. Click a picture to "
+    "see what it is nearest to.",
+    "pad_not_served": "The live pictures cannot be served; the server draws instead.",
+    "pad_server_note": "Drawn by the server, after each move.",
+    "near_none": "Nearest real images cannot be shown. {reason}",
+    "near_words": "Pixel distance {training[distance]} to the nearest of {training[searched]} training images, "
+    "{unseen[distance]} to the nearest of {unseen[searched]} unseen real ones.",
+    "near_usual": "Of {n} other unseen real images {count} lie as near to a training image in comparison. Few of them "
+    "would mean: a copy.",
+    "near_waiting": "Looking up how near unseen real images lie …",
     "direction": "Direction {k}",
     "direction_help": "In standard deviations of z. One unit changes the pixels by {strength:.2f} "
     "(root mean square; black to white is 2).",
@@ -183,8 +193,15 @@ _JAPANESE: dict[str, str] = {
     "none": "読めず",
     "share_axis": "画像の割合",
     "latents_title": "潜在変数を動かす",
-    "latents_note": "各行が一つの潜在変数 z で、どのデータ量でも同じものです。スライダーは、このモデルの絵を"
-    "最も大きく変える{k}方向に、すべての z を動かします。",
+    "latents_note": "各行が一つの潜在変数 z で、どのデータ量でも同じものです。平面とスライダーは、このモデルの絵を"
+    "最も大きく変える方向に、すべての z をブラウザー内で即座に動かします。絵をクリックすると、最も近い本物の画像を表示します。",
+    "pad_not_served": "ライブ表示を配信できないため、サーバーが描いた絵を表示します。",
+    "pad_server_note": "サーバーが、動かすたびに描いています。",
+    "near_none": "最も近い本物の画像は表示できません。{reason}",
+    "near_words": "画素の距離: 学習画像{training[searched]}枚のうち最も近いものまで{training[distance]}、"
+    "未見の本物{unseen[searched]}枚のうち最も近いものまで{unseen[distance]}。",
+    "near_usual": "別の未見の本物{n}枚のうち、同じくらい学習画像に近いものは{count}枚です。これがごく少なければ、コピーと考えられます。",
+    "near_waiting": "未見の本物がどれくらい近いかを調べています…",
     "direction": "方向{k}",
     "direction_help": "単位は z の標準偏差。1動かすと画素値が平均（二乗平均平方根）で{strength:.2f}変わります（黒から白までが2）。",
     "reset": "0に戻す",
@@ -257,9 +274,3 @@ def text(language: str, key: str, **facts: Any) -> str:
     """The words under ``key``, with ``facts`` filled in. KeyError for a key that does not exist."""
     words = _TABLES[language][key]
     return words.format(**facts) if facts else words
-
-
-def share_text(count: int, full: int) -> str:
-    """A share of ``full`` as people write it: "1 %", "0.33 %", "108 %"."""
-    share = 100 * count / full
-    return f"{share:.0f} %" if share >= 1 else f"{share:.2g} %"

@@ -169,8 +169,8 @@ ENGLISH: dict[str, str] = {
     "own_lead": "{count} images of {source} · {recipe} · {updates} updates · seed {seed}",
     "own_rewound": "Continued from update {step} of another run, under other settings.",
     "own_grid_alt": "{n} pictures drawn by the generator trained on {count} images",
-    "own_latents_note": "One latent vector z per row. The sliders move all of them along the {k} directions that "
-    "change the picture of this model most.",
+    "own_latents_note": "One latent vector z per row. The plane and the sliders move all of them along the "
+    "directions that change the picture of this model most, live in your browser.",
     "own_no_digits": "These pictures are no digits, so what the digit judge counts says nothing of them; only "
     "variety and copies are judged.",
 }
@@ -334,7 +334,7 @@ JAPANESE: dict[str, str] = {
     "own_lead": "{source} {count}枚 · {recipe} · {updates}回更新 · シード{seed}",
     "own_rewound": "別の学習の更新{step}回目から、別の設定で続けたものです。",
     "own_grid_alt": "{count}枚で学習した生成器が描いた{n}枚の絵",
-    "own_latents_note": "各行が一つの潜在変数 z です。スライダーは、このモデルの絵を最も大きく変える{k}方向に、"
-    "すべての z を動かします。",
+    "own_latents_note": "各行が一つの潜在変数 z です。平面とスライダーは、このモデルの絵を最も大きく変える方向に、"
+    "すべての z をブラウザー内で即座に動かします。",
     "own_no_digits": "数字の絵ではないため、数字の判定器の値には意味がありません。多様さとコピーだけを判定します。",
 }

@@ -1,3 +1,0 @@
-import { fetchingAssets } from "./loading.js";
-import { makePlayground } from "./playground.js";
-import { speaker } from "./words.js";

@@ -1,0 +1,160 @@
+"""The parts that run in the browser (gan/web) as Streamlit components: what they are given and what they say."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+from torch import Tensor
+
+from gan import exhibit, explorer, images, neighbours, webcode, zoo
+from gan.errors import ConfigError, GanError
+from gan.pose import Pose, pose_z
+from views.parts import cache, controls
+from views.parts.i18n import text
+from views.parts.words import reason
+
+ROWS = 4  # of the wall, as gan/web/wall.js has
+_KEY = "playground"
+
+_component = st.components.v2.component(
+    "gan",
+    js=webcode.script("component"),
+    css=webcode.style("base", "playground", "charts", "film"),
+)
+
+
+def works() -> bool:
+    """Whether this session's browser could show the last pad that it was given."""
+    return not st.session_state.get("pad_failed")
+
+
+def playground(lang: str, model: zoo.Model, cards: Sequence[zoo.ModelCard]) -> None:
+    """The pad and the wall of ``cards``, ascending by size, of which ``model`` is the chosen one. `works` says
+    whether it is seen. CheckpointError where the weights cannot be published."""
+    start = controls.pad_start()
+    chosen = model.card.name
+    _mount(
+        "playground",
+        lang,
+        {
+            "chosen": chosen,
+            "cells": [exhibit.cell(card, cache.weights(card)) for card in cards],
+            "judge": cache.judge_weights() if model.card.metrics.digits else None,
+            "columns": exhibit.wall_columns(cards, chosen),
+            "start": exhibit.start(start["id"], start["pose"], chosen),
+            "still": _still(model, start["pose"]),
+            "neighbours": st.session_state.get("near"),
+        },
+        on_pose_change=_take_pose,
+        on_failed_change=_take_failure,
+        on_focus_change=_looks_up(lang, model, {card.name: card for card in cards}),
+    )
+    if st.session_state.pop("pad_turned", False):
+        st.rerun()  # the film is drawn by the server, too, or no longer
+    _add_yardstick(lang)
+
+
+def film(
+    lang: str, chosen: zoo.ModelCard, steps: Sequence[int], cards: Sequence[zoo.ModelCard]
+) -> None:
+    """The trainings of ``cards``, ascending by size, as a film; ``steps``: the moments of the ``chosen`` one, at one
+    of which it stands. One that cannot be read is left out."""
+    cells = []
+    for card in cards:
+        with contextlib.suppress(GanError):
+            cells.append(exhibit.film_cell(card, cache.film_sheet(card), cache.run_story(card)))
+    start = None  # at the end
+    if chosen.step in steps[:-1]:
+        start = {"position": steps.index(chosen.step) / (len(steps) - 1)}
+    _mount("film", lang, {"chosen": chosen.name, "cells": cells, "start": start})
+
+
+def _mount(part: str, lang: str, shown: dict[str, Any], **listeners: Callable[[], None]) -> None:
+    words = webcode.words()[lang]
+    data = {"part": part, "language": lang, "words": {lang: words}, "exhibit": shown}
+    _component(key=part, data=data, **listeners)
+
+
+def _take_pose() -> None:
+    controls.take_pose(st.session_state[_KEY].pose)
+
+
+def _take_failure() -> None:
+    st.session_state["pad_failed"] = bool(st.session_state[_KEY].failed)
+    st.session_state["pad_turned"] = True
+
+
+def _still(model: zoo.Model, pose: Pose) -> str:
+    """What the pad shows until the weights have arrived: the first latent, as a data link."""
+    drawn = explorer.generate_z(model, _first(model, pose, 1))
+    return data_link(images.to_png(drawn.pixels[0]))
+
+
+def _first(model: zoo.Model, pose: Pose, count: int) -> Tensor:
+    """The latents of a pose, without what a model of few components has not got."""
+    return pose_z(controls.fitting(pose, model.generator.latent_dim), count, model.directions)
+
+
+def data_link(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+# --- the nearest real pictures -------------------------------------------------------------
+
+
+def _looks_up(lang: str, model: zoo.Model, known: dict[str, zoo.ModelCard]) -> Callable[[], None]:
+    """Called when a picture of the wall was chosen: finds what it is nearest to."""
+
+    def look_up() -> None:
+        sent: Any = st.session_state[_KEY].focus
+        try:
+            card, row, asked = known[sent["name"]], sent["row"], int(sent["asked"])
+            if row not in range(ROWS):
+                raise ConfigError(f"row {row!r} is not on the wall")
+            z = _first(model, Pose.from_dict(sent["pose"]), row + 1)[row:]
+        except (KeyError, TypeError, ValueError, ConfigError):
+            return  # not what the pad sends
+        st.session_state["near"] = {"asked": asked, **_nearest(lang, card, z)}
+
+    return look_up
+
+
+def _nearest(lang: str, card: zoo.ModelCard, z: Tensor) -> dict[str, Any]:
+    """The pictures as data links, and what is to be said of them; the latter alone where there is no data set."""
+    try:
+        drawn = explorer.generate_z(cache.model(card), z)
+        found = cache.gallery(card.config).nearest(drawn.images[0], card.size)
+    except GanError as error:
+        words = text(lang, "near_none", reason=reason(lang, error))
+        return {"training": None, "unseen": None, "words": words}
+    st.session_state["near_ratio"] = (card, found.ratio)
+    facts = {
+        side: {"distance": f"{one.distance:.1f}", "searched": f"{one.searched:,}"}
+        for side, one in (("training", found.training), ("unseen", found.unseen))
+    }
+    return {
+        "training": data_link(images.to_png(found.training.pixels)),
+        "unseen": data_link(images.to_png(found.unseen.pixels)),
+        "words": text(lang, "near_words", **facts),
+    }
+
+
+def _add_yardstick(lang: str) -> None:
+    """How usual it is to be so near: said a moment later, for the first time it takes seconds to find out."""
+    card, ratio = st.session_state.pop("near_ratio", (None, 0.0))
+    if card is None:
+        return
+    with st.spinner(text(lang, "near_waiting")):
+        try:
+            usual = cache.yardstick(neighbours.pool_of(card.config), card.size)
+        except GanError:
+            return  # said above
+    if usual is not None:
+        words = text(lang, "near_usual", count=f"{usual.as_near(ratio):,}", n=f"{usual.n:,}")
+        near = st.session_state["near"]
+        st.session_state["near"] = {**near, "words": f"{near['words']} {words}"}
+        st.rerun(scope="fragment")

@@ -150,7 +150,7 @@ def _but(**changes):
         ([], r"pose \[\]"),
         ({}, "rows, truncation, shifts, axes"),
         (_but(more=1), "just these entries"),
-        (_but(rows=None), "rows None must have a kind: seeds, walk, sum"),
+        (_but(rows=None), "rows None must have a kind: seeds, list, walk, sum"),
         (_but(rows={"kind": "dance"}), "dance"),
         (_but(rows={"kind": ["seeds"], "first": 0}), "must have a kind"),
         (_but(rows={"kind": "seeds"}), "just these entries: kind, first"),

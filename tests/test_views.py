@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 import gan.judge
 import gan.zoo
-from gan import zoo
+from gan import published, zoo
 from views.parts import cache
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,8 +34,9 @@ def own_zoo(tmp_path, monkeypatch):
     return copy
 
 
-def open_page(**query):
+def open_page(browser_fails=False, **query):
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
+    app.session_state["pad_failed"] = browser_fails
     for name, value in {"lang": "en", **query}.items():
         app.query_params[name] = value
     return app.run()
@@ -99,20 +100,86 @@ def test_another_size_draws_other_digits_and_changes_the_link():
 
 
 def test_the_same_link_draws_the_same_digits():
-    link = {"size": "60000", "budget": "updates", "seed": "7", "move": "1,0,0,-2,0,0", "z": "3:1.5"}
+    link = {"size": "60000", "budget": "updates", "seed": "7", "move": "1,0,0,-2", "z": "3:1.5"}
     first, second = open_page(**link), open_page(**link)
     assert grid(first) == grid(second)
     assert dict(first.query_params) == {"lang": "en", **link}
 
 
 def test_moving_a_latent_moves_the_digit_and_reset_brings_it_back():
-    app = open_page(size="60000", budget="updates")
+    app = open_page(browser_fails=True, size="60000", budget="updates")
     wall = [h.proto.body for h in app.get("html")][1]
     app.slider(key="move0").set_value(3.0).run()
     moved = [h.proto.body for h in app.get("html")][1]
     assert moved != wall
     next(b for b in app.button if b.label == "Back to the middle").click().run()
     assert [h.proto.body for h in app.get("html")][1] == wall
+
+
+def given(app, part):
+    """What a part that runs in the browser was given, "playground" or "film"."""
+    found = [e.proto for e in app.get("bidi_component") if e.proto.id.endswith(f"-{part}")]
+    return json.loads(found[0].json)["exhibit"] if found else None
+
+
+def test_the_pad_is_given_the_model_its_files_and_the_pose_of_the_link():
+    app = open_page(size="600", budget="updates", recipe="rescue", seed="7", move="1,-2", psi="0.5")
+    shown = given(app, "playground")
+    card = next(c for c in zoo.list_models(runs=None) if c.name == "mnist-600-updates-rescue")
+    assert shown["chosen"] == card.name
+    assert [c["count"] for c in shown["cells"]] == sorted(zoo.ZOO_SIZES)
+    weights = next(c["weights"] for c in shown["cells"] if c["name"] == card.name)
+    assert weights["id"] == card.sha256
+    assert (published.STATIC / Path(weights["url"]).name).read_bytes() == card.path.read_bytes()
+    assert shown["start"]["pose"] == {
+        "rows": {"kind": "seeds", "first": 7},
+        "truncation": 0.5,
+        "shifts": [1.0, -2.0, 0, 0, 0, 0, 0, 0],
+        "axes": [],
+    }
+    assert dict(app.query_params)["psi"] == "0.5"
+
+
+def test_the_pad_is_given_the_same_again_unless_it_is_sent_elsewhere():
+    app = open_page(size="600")
+    before = given(app, "playground")
+    assert given(app.run(), "playground") == before
+    app.number_input(key="seed").set_value(64).run()
+    after = given(app, "playground")
+    assert after["start"]["id"] != before["start"]["id"]
+    assert after["start"]["pose"]["rows"] == {"kind": "seeds", "first": 64}
+
+
+def test_the_film_is_given_every_amount_of_data_and_stands_at_the_moment_shown():
+    card = best_models()[0]
+    app = open_page(size=str(card.size), budget=card.budget, recipe=card.recipe, moment="best")
+    shown = given(app, "film")
+    assert [c["size"] for c in shown["cells"]] == sorted(zoo.ZOO_SIZES)
+    steps = [m["step"] for m in zoo.load_evidence(card)["moments"]]
+    assert shown["start"]["position"] == steps.index(card.step) / (len(steps) - 1)
+    file = published.STATIC / Path(shown["cells"][0]["story"]["url"]).name
+    assert {"curves", "moments", "total"} <= set(json.loads(file.read_text()))
+
+
+def test_where_the_browser_fails_the_server_draws_the_wall_the_curves_and_the_film():
+    app = open_page(browser_fails=True)
+    assert not app.exception and given(app, "film") is None
+    assert given(app, "playground") is not None  # which says what is wrong
+    assert len([s for s in app.slider if s.label.startswith("Direction")]) == 8
+    wall = [h.proto.body for h in app.get("html")][1]
+    assert wall.count("<figure") == len(zoo.ZOO_SIZES)
+    assert len(app.get("vega_lite_chart")) == 5
+    assert any("16 latents after" in h.proto.body for h in app.get("html"))
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_the_server_draws(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setattr(published, "STATIC", tmp_path / "file")
+    app = open_page()
+    assert not app.exception and not app.error
+    assert str(tmp_path / "file") in app.warning[0].value
+    assert [s for s in app.slider if s.label == "Direction 8"]
+    assert any("16 latents after" in h.proto.body for h in app.get("html"))
 
 
 def test_a_hostile_link_opens_the_default_with_a_notice():
@@ -166,7 +233,7 @@ def test_figures_on_the_page_are_those_of_the_manifest():
 
 def test_a_broken_model_in_between_costs_nothing(own_zoo):
     (own_zoo / "mnist-10000-epochs-plain.safetensors").write_bytes(b"damaged")
-    app = open_page(seed="64", z="3:1.5", move="0,2,0,0,0,0")
+    app = open_page(seed="64", z="3:1.5", move="0,2")
     before = grid(app)
     app.select_slider(key="size").set_value(10_000).run()
     assert not app.exception and "mnist-10000-epochs" in app.error[0].value
@@ -176,7 +243,7 @@ def test_a_broken_model_in_between_costs_nothing(own_zoo):
         "lang": "en",
         "seed": "64",
         "z": "3:1.5",
-        "move": "0,2,0,0,0,0",
+        "move": "0,2",
     }
 
 
@@ -214,7 +281,7 @@ def test_going_back_in_the_browser_goes_back_on_the_page():
 
 
 def test_a_component_chosen_again_starts_at_zero():
-    app = open_page(z="3:1.5")
+    app = open_page(browser_fails=True, z="3:1.5")
     next(b for b in app.button if b.label == "Back to the middle").click().run()
     assert "z" not in app.query_params
     app.multiselect(key="axes").set_value([3]).run()

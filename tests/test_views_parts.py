@@ -11,9 +11,9 @@ from PIL import Image
 
 from gan import data
 from gan.config import RECIPES
-from gan.explorer import MAX_SHIFT
+from gan.pose import LAST_SEED, MAX_LISTED, MAX_SHIFT, Listed, Pose, Seeds, Sum, Walk
 from views.parts import articles, charts, i18n, pictures
-from views.parts.state import ExploreState, from_query, to_query
+from views.parts.state import NUM_SHIFTS, ExploreState, from_query, to_query
 
 SIZES = (200, 600, 6_000, 60_000)
 
@@ -24,11 +24,32 @@ SIZES = (200, 600, 6_000, 60_000)
         ExploreState(),
         ExploreState(size=600, budget="updates", moment="best", seed=128),
         ExploreState(size=600, recipe="rescue"),
-        ExploreState(shifts=(0.0, -1.5, 0.0, 0.1, 0.0, 4.0), axes=((3, 1.5), (10, -2.0))),
+        ExploreState(shifts=(0.0, -1.5, 0.0, 0.1, 0.0, 4.0, 0.0, 0.0)),
+        ExploreState(shifts=(0.0,) * 7 + (-4.0,), axes=((3, 1.5), (10, -2.0))),
+        ExploreState(rows=Seeds(7), truncation=0.7),
+        ExploreState(rows=Listed((5, 0, LAST_SEED))),
+        ExploreState(rows=Walk(3, 64, 0.5), truncation=1.5),
+        ExploreState(rows=Sum(1, 2, 3), truncation=0.0),
     ],
 )
 def test_a_link_gives_back_the_state_it_was_made_from(state):
     assert from_query(to_query(state), SIZES, {(600, "updates", "plain")}) == (state, [])
+
+
+def test_links_of_the_six_sliders_of_before_still_hold():
+    state, problems = from_query({"move": "1,0,0,-2,0,0.5"}, SIZES)
+    assert (state.shifts, problems) == ((1.0, 0.0, 0.0, -2.0, 0.0, 0.5, 0.0, 0.0), [])
+
+
+def test_a_pose_of_the_pad_is_the_state_it_came_from():
+    state = ExploreState(
+        seed=9, rows=Walk(3, 64, 0.5), truncation=0.5, shifts=(1.0,) * 8, axes=((3, 1.5),)
+    )
+    assert ExploreState(seed=9).posed(state.pose()) == state
+    # the seeds of the grid need no mention, and a pose of fewer shifts has zeros for the rest
+    assert ExploreState(seed=9).posed(Pose(Seeds(9), shifts=(1.0,))) == ExploreState(
+        seed=9, shifts=(1.0, *(0.0,) * 7)
+    )
 
 
 def test_the_default_state_needs_no_link():
@@ -48,7 +69,9 @@ def test_the_default_state_needs_no_link():
         ("seed", "-1"),
         ("seed", "1e3"),
         ("seed", "1000000"),
-        ("move", "1,2"),
+        ("move", ",".join("1" * (NUM_SHIFTS + 1))),
+        ("move", "1,,2"),
+        ("move", ""),
         ("move", "1_0,0,0,0,0,0"),
         ("move", "\uff11,0,0,0,0,0"),
         ("move", "nan,0,0,0,0,0"),
@@ -57,6 +80,21 @@ def test_the_default_state_needs_no_link():
         ("z", "3:inf"),
         ("z", "3:1,3:2"),
         ("z", "<script>"),
+        ("psi", "1.6"),
+        ("psi", "-0.1"),
+        ("psi", "nan"),
+        ("rows", ""),
+        ("rows", "walk"),
+        ("rows", "walk:1,2"),
+        ("rows", "walk:1,2,1.1"),
+        ("rows", "walk:1,2,-0.5"),
+        ("rows", "sum:1,2"),
+        ("rows", "sum:1,2,3,4"),
+        ("rows", "seeds:-1"),
+        ("rows", "seeds:1.5"),
+        ("rows", "list:"),
+        ("rows", "list:" + ",".join("1" * (MAX_LISTED + 1))),
+        ("rows", "dance:1"),
     ],
 )
 def test_what_does_not_fit_falls_back_and_is_named(name, value):

@@ -268,7 +268,7 @@ def _latents(lang: str, model: zoo.Model, table: Table) -> None:
     cards = _beside(model.card, table)
     try:
         live.playground(lang, model, cards)
-        shown = live.works()
+        shown = live.pad_works()
     except GanError as error:
         shown = False
         st.warning(f"{text(lang, 'pad_not_served')} {error}", icon=":material/warning:")
@@ -417,10 +417,10 @@ def _training(lang: str, card: zoo.ModelCard, table: Table) -> None:
     except GanError as error:
         st.error(f"{text(lang, 'broken_evidence')} {error}", icon=":material/error:")
         return
-    if live.works():
-        st.caption(f"{text(lang, 'loss_note')} {text(lang, 'prob_note')}")
-        steps = [moment["step"] for moment in found["moments"]]
-        live.film(lang, card, steps, _beside(card, table))
+    note = st.empty()
+    steps = [moment["step"] for moment in found["moments"]]
+    if live.film(lang, card, steps, _beside(card, table)):
+        note.caption(f"{text(lang, 'loss_note')} {text(lang, 'prob_note')}")
     else:
         _curves(lang, card, found["curves"], found["moments"])
 

@@ -20,35 +20,38 @@ from views.parts.words import reason
 ROWS = 4  # of the wall, as gan/web/wall.js has
 _KEY = "playground"
 
-_component = st.components.v2.component(
-    "gan",
-    js=webcode.script("component"),
-    css=webcode.style("base", "playground", "charts", "film"),
+_pad = st.components.v2.component(
+    "gan_pad", js=webcode.script("pad_component"), css=webcode.style("base", "playground")
+)
+_film = st.components.v2.component(
+    "gan_film", js=webcode.script("film_component"), css=webcode.style("base", "charts", "film")
 )
 
 
-def works() -> bool:
+def pad_works() -> bool:
     """Whether this session's browser could show the last pad that it was given."""
     return not st.session_state.get("pad_failed")
 
 
 def playground(lang: str, model: zoo.Model, cards: Sequence[zoo.ModelCard]) -> None:
-    """The pad and the wall of ``cards``, ascending by size, of which ``model`` is the chosen one. `works` says
-    whether it is seen. CheckpointError where the weights cannot be published."""
+    """The pad and the wall of ``cards``, ascending by size, of which ``model`` is the chosen one. `pad_works`
+    says whether it is seen. CheckpointError where the weights cannot be published."""
     start = controls.pad_start()
     chosen = model.card.name
-    _mount(
-        "playground",
-        lang,
-        {
-            "chosen": chosen,
-            "cells": [exhibit.cell(card, cache.weights(card)) for card in cards],
-            "judge": cache.judge_weights() if model.card.metrics.digits else None,
-            "columns": exhibit.wall_columns(cards, chosen),
-            "start": exhibit.start(start["id"], start["pose"], chosen),
-            "still": _still(model, start["pose"]),
-            "neighbours": st.session_state.get("near"),
-        },
+    _pad(
+        key=_KEY,
+        data=_told(
+            lang,
+            {
+                "chosen": chosen,
+                "cells": [exhibit.cell(card, cache.weights(card)) for card in cards],
+                "judge": cache.judge_weights() if model.card.metrics.digits else None,
+                "columns": exhibit.wall_columns(cards, chosen),
+                "start": exhibit.start(start["id"], start["pose"], chosen),
+                "still": _still(model, start["pose"]),
+                "neighbours": st.session_state.get("near"),
+            },
+        ),
         on_pose_change=_take_pose,
         on_failed_change=_take_failure,
         on_focus_change=_looks_up(lang, model, {card.name: card for card in cards}),
@@ -60,23 +63,28 @@ def playground(lang: str, model: zoo.Model, cards: Sequence[zoo.ModelCard]) -> N
 
 def film(
     lang: str, chosen: zoo.ModelCard, steps: Sequence[int], cards: Sequence[zoo.ModelCard]
-) -> None:
+) -> bool:
     """The trainings of ``cards``, ascending by size, as a film; ``steps``: the moments of the ``chosen`` one, at one
-    of which it stands. One that cannot be read is left out."""
+    of which it stands. One that cannot be read or published is left out; False where that is the chosen one or the
+    browser cannot show films: then the server has to draw."""
+    if not pad_works() or st.session_state.get("film_failed"):  # it takes files from the same place
+        return False
     cells = []
     for card in cards:
         with contextlib.suppress(GanError):
             cells.append(exhibit.film_cell(card, cache.film_sheet(card), cache.run_story(card)))
+    if chosen.name not in [cell["name"] for cell in cells]:
+        return False
     start = None  # at the end
     if chosen.step in steps[:-1]:
         start = {"position": steps.index(chosen.step) / (len(steps) - 1)}
-    _mount("film", lang, {"chosen": chosen.name, "cells": cells, "start": start})
+    shown = {"chosen": chosen.name, "cells": cells, "start": start}
+    _film(key="film", data=_told(lang, shown), on_failed_change=_take_film_failure)
+    return True
 
 
-def _mount(part: str, lang: str, shown: dict[str, Any], **listeners: Callable[[], None]) -> None:
-    words = webcode.words()[lang]
-    data = {"part": part, "language": lang, "words": {lang: words}, "exhibit": shown}
-    _component(key=part, data=data, **listeners)
+def _told(lang: str, shown: dict[str, Any]) -> dict[str, Any]:
+    return {"language": lang, "words": {lang: webcode.words()[lang]}, "exhibit": shown}
 
 
 def _take_pose() -> None:
@@ -86,6 +94,10 @@ def _take_pose() -> None:
 def _take_failure() -> None:
     st.session_state["pad_failed"] = bool(st.session_state[_KEY].failed)
     st.session_state["pad_turned"] = True
+
+
+def _take_film_failure() -> None:
+    st.session_state["film_failed"] = True
 
 
 def _still(model: zoo.Model, pose: Pose) -> str:

@@ -16,7 +16,6 @@ from gan.pose import MAX_LISTED, MAX_SHIFT, MAX_TRUNCATION, Listed, Pose, Rows, 
 
 LANGUAGES = ("en", "ja")
 NUM_SHIFTS = 8  # as many as gan/web/pad.js has sliders
-_FORMER_SHIFTS = 6  # in links from before
 MAX_SEED = 999_999  # of the page; the library takes more
 DEFAULT_SIZE = 6_000
 _MAX_AXES = 64
@@ -82,7 +81,8 @@ def to_query(state: ExploreState) -> dict[str, str]:
     if state.seed != default.seed:
         query["seed"] = str(state.seed)
     if any(state.shifts):
-        query["move"] = ",".join(f"{v:g}" for v in state.shifts)
+        last = max(i for i, v in enumerate(state.shifts) if v)
+        query["move"] = ",".join(f"{v:g}" for v in state.shifts[: last + 1])
     if state.axes:
         query["z"] = ",".join(f"{axis}:{value:g}" for axis, value in state.axes)
     if state.rows is not None:
@@ -148,7 +148,7 @@ def from_query(
     if "move" in query:
         values = [_shift(part) for part in query["move"].split(",")]
         shifts = tuple(v for v in values if v is not None)
-        if len(shifts) == len(values) and len(shifts) in (_FORMER_SHIFTS, NUM_SHIFTS):
+        if len(shifts) == len(values) <= NUM_SHIFTS:
             state = replace(state, shifts=(*shifts, *(0.0,) * (NUM_SHIFTS - len(shifts))))
         else:
             problem("move")
@@ -175,7 +175,7 @@ def from_query(
 
 def _whole(text: str) -> int | None:
     """A short run of ASCII digits as a number; None for anything else."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None
 
 
 def _shift(text: str) -> float | None:

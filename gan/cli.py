@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from gan import (
     bench,
+    bench_pad,
     bench_watch,
     bundle,
     checkpoint,
@@ -223,13 +224,15 @@ def _parser() -> argparse.ArgumentParser:
     timing = command(
         "bench",
         _bench,
-        "Measure how fast the app answers and how a training is watched in a real browser, training against "
-        "the textbook loop, or one update.",
+        "Measure how fast the app answers, how fast its latent pad draws and how a training is watched in a real "
+        "browser, training against the textbook loop, or one update.",
     )
-    timing.add_argument("what", choices=("app", "watch", "train", "update"))
+    timing.add_argument("what", choices=("app", "pad", "watch", "train", "update"))
     timing.add_argument("--rounds", type=_count, default=5, help="what the medians are taken over")
     timing.add_argument(
-        "--seconds", type=float, default=30.0, help="watch: how long each state is watched"
+        "--seconds",
+        type=float,
+        help="watch: how long each state is watched (default 30); pad: a drag (3)",
     )
     timing.add_argument("--updates", type=_count, default=100, help="train: updates a round")
     timing.add_argument("--no-example", action="store_true", help="train: not the 64 x 64 example")
@@ -808,8 +811,12 @@ def _bench(options: argparse.Namespace) -> tuple[Any, str]:
     if options.what == "update":
         return _bench_update(options)
     if options.what == "watch":
-        watched = bench_watch.watch(options.seconds, options.source or "drawn", options.rounds)
+        seconds = 30.0 if options.seconds is None else options.seconds
+        watched = bench_watch.watch(seconds, options.source or "drawn", options.rounds)
         return watched, bench_watch.describe(watched)
+    if options.what == "pad":
+        dragged = bench_pad.pad(options.rounds, 3.0 if options.seconds is None else options.seconds)
+        return dragged, bench_pad.describe(dragged)
     result = bench.app(options.rounds)
     return result, bench.describe(result)
 

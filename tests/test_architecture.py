@@ -22,7 +22,7 @@ FLOORS = (
     "bundle worker runners story",
     "keeper supervisor ray_runner",
     "studio",
-    "explorer exhibit bench bench_watch sweep",
+    "explorer exhibit bench bench_watch bench_pad sweep",
     "cli __main__",
 )
 ORDER = " ".join(FLOORS).split()

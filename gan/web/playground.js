@@ -18,7 +18,8 @@ const SCALE = 8; // of saved pictures
 const OPENED = 12; // networks kept in memory; the one used longest ago goes first
 
 /**
- * `makePlayground(say, {assets, onRelease, onFocus, onFail, simd})` -> `{node, show(exhibit), destroy(), stats}`.
+ * `makePlayground(say, {assets, onRelease, onFocus, onFail, simd})` -> `{node, show(exhibit), destroy()}`; `node.stats`: how often everything
+ * was drawn, the milliseconds that took together, and whether with SIMD.
  *
  * exhibit: {chosen (name), cells: [{name, title, count, side, channels, digits, weights (ref)}] by amount of data, judge
  * (ref or null), columns (names shown in the wall at first), start: {id, pose, focus: {name, row} or null}, still (address of
@@ -91,6 +92,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
     element("div", { class: "row", role: "group", "aria-label": say("save_title") }, ...saves.map(({ button }) => button)),
     element("details", { class: "playground-gallery", open: true }, element("summary", {}, say("gallery_title")), element("p", { class: "quiet" }, say("gallery_note")), gallery.node),
   );
+  node.stats = stats; // for whoever measures the page
   const drawing = onFrame(draw);
 
   // --- what is shown
@@ -368,7 +370,6 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
   return {
     node,
     show,
-    stats,
     destroy() {
       gone = true;
       drawing.stop();

@@ -53,7 +53,7 @@ def _round(chromium: Any, address: str, seconds: float) -> dict[str, float]:
         weights: list[str] = []
         page.on("request", lambda r: weights.append(r.url) if "/app/static/" in r.url else None)
         messages: list[float] = []
-        page.on("websocket", lambda socket: _count_messages(socket, messages))
+        page.on("websocket", lambda socket: count_messages(socket, messages))
         taken = {"live_seconds": open_pad(page, f"{address}/{LINK}")}
         taken["files_first"] = float(len(weights))
         show_columns(page, ("6,000",))
@@ -68,27 +68,26 @@ def _round(chromium: Any, address: str, seconds: float) -> dict[str, float]:
         context.close()
 
 
-def _count_messages(socket: Any, times: list[float]) -> None:
+def count_messages(socket: Any, times: list[float]) -> None:
+    """Adds the time of every message of a websocket, either way, to ``times``."""
     for event in ("framesent", "framereceived"):
         socket.on(event, lambda _: times.append(time.monotonic()))
 
 
 def open_pad(page: Any, address: str) -> float:
-    """Opens the page; seconds until the pad has drawn its first picture. Returns when all of it stands."""
+    """Opens the page; seconds until the pad has drawn its first picture. Returns when the page's
+    script has run."""
     started = time.monotonic()
     page.goto(address)
     page.wait_for_selector(PLANE, timeout=_PATIENCE)
-    page.wait_for_function(
-        f"() => {{ {_FIND} return find()?.stats.draws > 0; }}", timeout=_PATIENCE
-    )
+    page.wait_for_function(f"() => {{ {FIND} return find()?.stats.draws > 0; }}", timeout=_PATIENCE)
     seconds = time.monotonic() - started
     page.wait_for_selector("[data-test-script-state=notRunning]", timeout=_PATIENCE)
-    page.wait_for_load_state("networkidle")
     return seconds
 
 
 #: The pad lies below a shadow root, where a selector of the document does not reach.
-_FIND = """const find = () => {
+FIND = """const find = () => {
     for (const host of document.querySelectorAll(".st-key-playground *"))
         if (host.shadowRoot?.querySelector(".playground")) return host.shadowRoot.querySelector(".playground");
 };"""
@@ -100,21 +99,28 @@ def show_columns(page: Any, wanted: tuple[str, ...]) -> None:
         pressed = chip.get_attribute("aria-pressed") == "true"
         if pressed != (chip.inner_text() in wanted) and chip.is_enabled():
             chip.click()
-    page.locator(f"{PAD} .wall-waiting").first.wait_for(state="detached", timeout=_PATIENCE)
+    wait_for_wall(page)
 
 
-def drag(page: Any, seconds: float, messages: list[float]) -> dict[str, float]:
-    """Drags over the pad: frames a second, milliseconds of one, websocket messages either way, and the
+def wait_for_wall(page: Any) -> None:
+    """Returns when every column of the wall is drawn, or says why not."""
+    page.wait_for_function(
+        f"() => {{ {FIND} return !find().textContent.includes('loading'); }}", timeout=_PATIENCE
+    )
+
+
+def drag(page: Any, seconds: float, messages: list[float], settle: float = 1.5) -> dict[str, float]:
+    """After ``settle`` seconds, drags over the pad: frames a second, milliseconds of one, websocket messages either way, and the
     milliseconds from letting go until the address bar says so."""
     plane = page.locator(PLANE)
     plane.scroll_into_view_if_needed()
-    page.wait_for_timeout(1500)  # what was asked for before has come
+    page.wait_for_timeout(settle * 1000)  # what was asked for before has come
     box = plane.bounding_box()
     left, top, side = box["x"], box["y"], box["width"]
     page.mouse.move(left + side / 2, top + side / 2)
     page.mouse.down()
     page.mouse.move(left + side / 3, top + side / 3)
-    before, begun = _stats(page), len(messages)
+    before, begun = stats(page), len(messages)
     until = time.monotonic() + seconds
     step = 0
     while time.monotonic() < until:
@@ -122,7 +128,7 @@ def drag(page: Any, seconds: float, messages: list[float]) -> dict[str, float]:
         # a path that does not come back to where it was soon
         across, down = step * 3 % (side - 20), step * 2 % (side - 20)
         page.mouse.move(left + 10 + across, top + 10 + down)
-    after, sent = _stats(page), len(messages) - begun
+    after, sent = stats(page), len(messages) - begun
     address = page.url
     released = time.monotonic()
     page.mouse.up()
@@ -137,9 +143,10 @@ def drag(page: Any, seconds: float, messages: list[float]) -> dict[str, float]:
     }
 
 
-def _stats(page: Any) -> dict[str, float]:
+def stats(page: Any) -> dict[str, float]:
+    """What the pad counts: draws, the milliseconds they took, simd; and the browser's clock now."""
     found: dict[str, float] = page.evaluate(
-        f"() => {{ {_FIND} return {{...find().stats, now: performance.now()}}; }}"
+        f"() => {{ {FIND} return {{...find().stats, now: performance.now()}}; }}"
     )
     return found
 

@@ -9,7 +9,8 @@ const STEP = 0.1;
 const MAX_TRUNCATION = 1.5;
 
 /**
- * `makePad(say, {onMove, onRelease})` -> `{node, show({shifts, truncation, axes, strengths, latentDim}), destroy()}`.
+ * `makePad(say, {onMove, onRelease})` -> `{node, side, show({shifts, truncation, axes, strengths, latentDim}), destroy()}`; `side`
+ * is the column of the sliders.
  *
  * `onMove({shifts, truncation, axes})` comes at most once a frame while something is dragged, `onRelease()` when it is
  * let go: shifts [SHIFTS] and the values of axes [[index, value], ...] within 4, truncation 0..1.5.
@@ -165,18 +166,14 @@ export function makePad(say, { onMove, onRelease }) {
   }
 
   // --- together
-  const node = element(
+  const side = element(
     "div",
-    { class: "pad" },
-    plane,
-    element(
-      "div",
-      { class: "pad-side" },
-      element("div", { class: "pad-sliders" }, ...directions.map((made) => made.node), truncation.node),
-      element("div", { class: "row" }, reset),
-      raw,
-    ),
+    { class: "pad-side" },
+    element("div", { class: "pad-sliders" }, ...directions.map((made) => made.node), truncation.node),
+    element("div", { class: "row" }, reset),
+    raw,
   );
+  const node = element("div", { class: "pad" }, plane, side);
 
   function render() {
     const [x, y] = state.shifts;
@@ -201,7 +198,7 @@ export function makePad(say, { onMove, onRelease }) {
     render();
   }
 
-  return { node, show, destroy: moving.stop };
+  return { node, side, show, destroy: moving.stop };
 }
 
 function clamped(value) {

@@ -87,12 +87,13 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
   const node = element(
     "div",
     { class: "playground" },
-    element("div", { class: "playground-top" }, element("div", { class: "playground-seen" }, reading.node, near), pad.node),
+    element("div", { class: "playground-top" }, reading.node, pad.node),
     element("div", { class: "playground-middle" }, rows.node, wall.node),
     element("div", { class: "row", role: "group", "aria-label": say("save_title") }, ...saves.map(({ button }) => button)),
     element("details", { class: "playground-gallery", open: true }, element("summary", {}, say("gallery_title")), element("p", { class: "quiet" }, say("gallery_note")), gallery.node),
   );
   node.stats = stats; // for whoever measures the page
+  pad.side.append(near); // where there is room for it
   const drawing = onFrame(draw);
 
   // --- what is shown
@@ -318,7 +319,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
     const side = (address, key) =>
       element("figure", {}, element("img", { src: address, alt: say(key) }), element("figcaption", { class: "quiet" }, say(key)));
     const pictures = found.training ? [side(found.training, "near_training"), side(found.unseen, "near_unseen")] : [];
-    near.replaceChildren(element("div", { class: "row near-pictures" }, ...pictures), element("p", { class: "quiet" }, found.words));
+    near.replaceChildren(...pictures, element("p", { class: "quiet" }, found.words));
   }
 
   // --- files

@@ -105,7 +105,7 @@ def show_columns(page: Any, wanted: tuple[str, ...]) -> None:
 def wait_for_wall(page: Any) -> None:
     """Returns when every column of the wall is drawn, or says why not."""
     page.wait_for_function(
-        f"() => {{ {FIND} return !find().textContent.includes('loading'); }}", timeout=_PATIENCE
+        f"() => {{ {FIND} return !find().querySelector('[aria-busy]'); }}", timeout=_PATIENCE
     )
 
 

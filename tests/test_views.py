@@ -172,6 +172,17 @@ def test_where_the_browser_fails_the_server_draws_the_wall_the_curves_and_the_fi
     assert any("16 latents after" in h.proto.body for h in app.get("html"))
 
 
+def test_whoever_wants_gets_the_pictures_from_the_server_and_keeps_the_film():
+    app = open_page(size="60000", budget="updates", move="1")
+    assert not [s for s in app.slider if s.label.startswith("Direction")]
+    app.toggle(key="server_draws").set_value(True).run()
+    assert given(app, "playground") is None and given(app, "film") is not None
+    assert app.slider(key="move0").value == 1.0
+    app.slider(key="move0").set_value(2.0).run()
+    app.toggle(key="server_draws").set_value(False).run()
+    assert given(app, "playground")["start"]["pose"]["shifts"][0] == 2.0
+
+
 def test_a_folder_that_cannot_be_written_is_named_and_the_server_draws(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setattr(published, "STATIC", tmp_path / "file")

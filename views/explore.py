@@ -266,14 +266,9 @@ def _latents(lang: str, model: zoo.Model, table: Table) -> None:
     if any(v.kind == "one_picture" for v in model.card.metrics.verdicts()):
         st.info(text(lang, "collapsed_note"), icon=":material/info:")
     cards = _beside(model.card, table)
-    try:
-        live.playground(lang, model, cards)
-        shown = live.pad_works()
-    except GanError as error:
-        shown = False
-        st.warning(f"{text(lang, 'pad_not_served')} {error}", icon=":material/warning:")
-    if not shown:
+    if controls.server_draws() or not _shown_live(lang, model, cards):
         _drawn_by_the_server(lang, model, cards)
+    controls.server_switch(lang)
     controls.write_link(lang, model.card.snapshot)
 
 
@@ -284,6 +279,16 @@ def _beside(chosen: zoo.ModelCard, table: Table) -> list[zoo.ModelCard]:
         for (size, budget, snapshot), card in sorted(table.items(), key=lambda item: item[0])
         if (budget, snapshot) == (controls.state().budget, "final")
     ]
+
+
+def _shown_live(lang: str, model: zoo.Model, cards: list[zoo.ModelCard]) -> bool:
+    """Whether the pad runs in the visitor's browser, as far as is known by now."""
+    try:
+        live.playground(lang, model, cards)
+    except GanError as error:
+        st.warning(f"{text(lang, 'pad_not_served')} {error}", icon=":material/warning:")
+        return False
+    return live.pad_works()
 
 
 def _drawn_by_the_server(lang: str, model: zoo.Model, cards: list[zoo.ModelCard]) -> None:

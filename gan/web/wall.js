@@ -54,7 +54,7 @@ export function makeWall(say, { onFocus, onColumns }) {
     });
     const column = element(
       "figure",
-      { class: "wall-column wall-waiting" },
+      { class: "wall-column wall-waiting", "aria-busy": "true" },
       element("figcaption", {}, title),
       ...made.map(({ button }) => button),
       problem,
@@ -65,9 +65,13 @@ export function makeWall(say, { onFocus, onColumns }) {
       buttons: made.map(({ button }) => button),
       ready() {
         column.classList.remove("wall-waiting");
+        column.removeAttribute("aria-busy");
         problem.remove();
       },
-      message: (text) => (problem.textContent = text),
+      message(text) {
+        problem.textContent = text;
+        column.removeAttribute("aria-busy");
+      },
       read(row, words) {
         made[row].button.setAttribute("aria-label", words ? `${made[row].label}: ${words}` : made[row].label);
         made[row].button.title = words;

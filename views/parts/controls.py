@@ -46,6 +46,7 @@ _KEYS = (
     "model",
     "rows",
     "psi",
+    "server_draws",
 )  # how the widgets' keys begin
 
 
@@ -336,6 +337,21 @@ def fitting(pose: Pose, latent_dim: int) -> Pose:
     """``pose`` without what a model of ``latent_dim`` components has not got."""
     axes = tuple(pair for pair in pose.axes if pair[0] < latent_dim)
     return replace(pose, shifts=pose.shifts[:latent_dim], axes=axes)
+
+
+def server_draws() -> bool:
+    """Whether this visitor wants the pad's pictures from the server."""
+    return bool(st.session_state.get("server_draws"))
+
+
+def server_switch(lang: str) -> None:
+    """For browsers that run no such parts, and for connections that are dear."""
+    st.toggle(
+        text(lang, "server_switch"),
+        key="server_draws",
+        help=text(lang, "server_switch_help"),
+        on_change=restart_pad,
+    )
 
 
 def take_pose(sent: object) -> None:

@@ -67,6 +67,9 @@ _ENGLISH: dict[str, str] = {
     "see what it is nearest to.",
     "pad_not_served": "The live pictures cannot be served; the server draws instead.",
     "pad_server_note": "Drawn by the server, after each move.",
+    "server_switch": "Draw on the server instead",
+    "server_switch_help": "Where the pad stays empty, or to save the download of 2 MB a model. The pictures then follow when a "
+    "slider is let go.",
     "near_none": "Nearest real images cannot be shown. {reason}",
     "near_words": "Pixel distance {training[distance]} to the nearest of {training[searched]} training images, "
     "{unseen[distance]} to the nearest of {unseen[searched]} unseen real ones.",
@@ -197,6 +200,8 @@ _JAPANESE: dict[str, str] = {
     "最も大きく変える方向に、すべての z をブラウザー内で即座に動かします。絵をクリックすると、最も近い本物の画像を表示します。",
     "pad_not_served": "ライブ表示を配信できないため、サーバーが描いた絵を表示します。",
     "pad_server_note": "サーバーが、動かすたびに描いています。",
+    "server_switch": "サーバーで描く",
+    "server_switch_help": "ライブ表示が空のままのとき、またはモデル1個あたり2MBのダウンロードを避けたいときに使います。スライダーを離すと絵が変わります。",
     "near_none": "最も近い本物の画像は表示できません。{reason}",
     "near_words": "画素の距離: 学習画像{training[searched]}枚のうち最も近いものまで{training[distance]}、"
     "未見の本物{unseen[searched]}枚のうち最も近いものまで{unseen[distance]}。",

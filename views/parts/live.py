@@ -15,7 +15,6 @@ from gan.errors import ConfigError, GanError
 from gan.pose import Pose, pose_z
 from views.parts import cache, controls
 from views.parts.i18n import text
-from views.parts.words import reason
 
 ROWS = 4  # of the wall, as gan/web/wall.js has
 _KEY = "playground"
@@ -141,7 +140,7 @@ def _nearest(lang: str, card: zoo.ModelCard, z: Tensor) -> dict[str, Any]:
         drawn = explorer.generate_z(cache.model(card), z)
         found = cache.gallery(card.config).nearest(drawn.images[0], card.size)
     except GanError as error:
-        words = text(lang, "near_none", reason=reason(lang, error))
+        words = text(lang, "near_none", reason=str(error))
         return {"training": None, "unseen": None, "words": words}
     st.session_state["near_ratio"] = (card, found.ratio)
     facts = {

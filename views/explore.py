@@ -315,7 +315,7 @@ def _drawn_by_the_server(lang: str, model: zoo.Model, cards: list[zoo.ModelCard]
     first = explorer.generate_z(model, z[:1])
     with wall:
         st.html(strip(columns, text(lang, "latents_title")))
-        if model.card.metrics.digits:
+        if model.card.metrics.digits and first.images.shape[1] == 1:
             _first_digit(lang, first)
 
 

@@ -259,6 +259,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
     if (!model) return;
     const cell = cellOf(focus.name);
     const picture = reading.prepare(cell);
+    reading.name(say("wall_cell", { count: cell.count, row: focus.row + 1 }));
     const size = picture.values.length;
     picture.paint(model.pixels, focus.row * size);
     reading.show(readings(picture.values, model.generator));

@@ -6,13 +6,15 @@ import { makePicture } from "./picture.js";
 export const SURE = 0.9; // from this confidence on a picture counts as read, as in gan/judge.py
 
 /**
- * `makeReading(say)` -> `{node, picture, prepare({side, channels, still}), live(), show(readings), speak(), message(text)}`.
+ * `makeReading(say)` -> `{node, picture, prepare({side, channels, still}), live(), name(text), show(readings), speak(),
+ * message(text)}`.
  *
  * `still` is the address of a picture that the server drew, shown until `live()`. `readings`: what the judge says of
  * each channel, null where there is no judge for such pictures.
  */
 export function makeReading(say) {
   const frame = element("div", { class: "reading-frame" });
+  const caption = element("p", { class: "quiet" });
   const words = element("p", { class: "reading-words" });
   const spoken = element("p", { class: "unseen", "aria-live": "polite" });
   const bars = Array.from({ length: 10 }, () => element("div", { class: "reading-bar" }));
@@ -22,7 +24,7 @@ export function makeReading(say) {
     ...bars.map((bar, digit) => element("div", { class: "reading-column" }, bar, element("span", {}, String(digit)))),
   );
   const problem = element("div", { class: "message", role: "alert", hidden: true });
-  const node = element("div", { class: "reading" }, frame, words, chart, problem, spoken);
+  const node = element("div", { class: "reading" }, frame, caption, words, chart, problem, spoken);
   let picture = null;
 
   function prepare({ side, channels, still }) {
@@ -51,7 +53,7 @@ export function makeReading(say) {
         bar.classList.toggle("reading-first", i === digit && sure);
       });
     }
-    picture?.canvas.setAttribute("aria-label", `${say("reading_picture")} ${words.textContent}`);
+    picture?.canvas.setAttribute("aria-label", `${say("reading_picture")} ${caption.textContent}. ${words.textContent}`);
   }
 
   return {
@@ -59,6 +61,8 @@ export function makeReading(say) {
     prepare,
     live,
     show,
+    /** Whose picture it is. */
+    name: (text) => (caption.textContent = text),
     speak: () => (spoken.textContent = words.textContent),
     message(text, ...children) {
       problem.hidden = !text;

@@ -36,6 +36,8 @@ INDEX, READ_ME, FILES = "index.html", "README.txt", "files"
 _MARK = "GAN: how much data does a GAN need? (exported page)"
 _LICENSE = webcode.WEB.parent.parent / "LICENSE"
 _NAME = re.compile(r"[0-9a-f]{64}\.(js|png)")
+# what `gan.checkpoint` writes in, before it renames
+_HALF = re.compile(rf"\.{_NAME.pattern}\..*\.tmp")
 _STYLES = ("base", "playground", "charts", "film", "site")
 _NUM_SHIFTS = 8  # as many as gan/web/pad.js has sliders
 
@@ -94,22 +96,16 @@ def export(
         raise ConfigError("an export without models to compare shows nothing; name some")
     _refuse_strangers(folder)
     shelf = _Shelf(folder)
-    try:
-        shelf.put(READ_ME, _read_me().encode())
-        models: list[dict[str, Any]] = []
-        for card in (*cards, *own):
-            models.append(_model(shelf, card, alone=len(models) >= len(cards)))
-            if on_progress is not None:
-                on_progress(len(models), len(cards) + len(own))
-        digits = any(model["digits"] for model in models)
-        weights = _weights(shelf, judge.weights_file("judge"), None) if digits else None
-        shelf.put(INDEX, _page(models, weights).encode())
-        shelf.tidy()
-    except OSError as error:
-        raise CheckpointError(
-            f"{folder} cannot be written ({error}); free some space or name another folder, and run the same "
-            "command again: it goes on where it was"
-        ) from error
+    shelf.put(READ_ME, _read_me().encode())
+    models: list[dict[str, Any]] = []
+    for card in (*cards, *own):
+        models.append(_model(shelf, card, alone=len(models) >= len(cards)))
+        if on_progress is not None:
+            on_progress(len(models), len(cards) + len(own))
+    digits = any(model["digits"] for model in models)
+    weights = _weights(shelf, judge.weights_file("judge"), None) if digits else None
+    shelf.put(INDEX, _page(models, weights).encode())
+    shelf.tidy()
     return Exported(len(shelf.sizes), sum(shelf.sizes.values()), shelf.written, len(models))
 
 
@@ -149,12 +145,19 @@ class _Shelf:
     written: int = 0
 
     def put(self, name: str, content: bytes) -> None:
-        """``content`` under ``name``, unless it is there. CheckpointError names the file that cannot be written."""
+        """``content`` under ``name``, unless it is there. CheckpointError where it cannot be written."""
         path = self.folder / name
         self.sizes[name] = len(content)
-        if not _holds(path, content):
+        if _holds(path, content):
+            return
+        try:
             checkpoint.write_atomically(path, content)
-            self.written += 1
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"the export into {self.folder} is not complete: {error}, and run the same command again: it goes "
+                "on where it was"
+            ) from error
+        self.written += 1
 
     def put_script(self, digest: str, value: Any) -> dict[str, Any]:
         """What JSON can say, as the script that hands it to the page -> its ref."""
@@ -172,12 +175,11 @@ class _Shelf:
         return {"id": digest, "url": name, "size": len(content)}
 
     def tidy(self) -> None:
-        """Removes files of earlier exports, also half-written ones, that are not of this one."""
+        """Removes what earlier exports left: files that this one does not need, and half-written ones."""
         for path in sorted((self.folder / FILES).iterdir()):
-            half = path.name.startswith(".") and path.name.endswith(".tmp")
-            ours = _NAME.match(path.name.removeprefix(".")) if half else _NAME.fullmatch(path.name)
-            if ours and f"{FILES}/{path.name}" not in self.sizes:
-                with contextlib.suppress(FileNotFoundError):
+            needed = f"{FILES}/{path.name}" in self.sizes
+            if not needed and (_NAME.fullmatch(path.name) or _HALF.fullmatch(path.name)):
+                with contextlib.suppress(OSError):  # it is in nobody's way
                     path.unlink()
 
 

@@ -38,7 +38,8 @@ function figureTile(say, { name, value, spread, real }, { tests }) {
     { title: say(`site_${name}_help`, { tests }) },
     element("dt", {}, say(`site_${name}`)),
     element("dd", { class: "site-value" }, value),
-    element("dd", { class: "quiet" }, say("site_beside", { spread, real })),
+    element("dd", { class: "quiet" }, `± ${spread}`),
+    element("dd", { class: "quiet" }, say("site_real_is", { real })),
   );
 }
 

@@ -116,21 +116,23 @@ function makePage(say, data, { assets, offered, onChange, onPose }) {
     amounts.node,
   );
   const header = element("header", { class: "site-head" }, element("h1", {}, say("site_title")), languages.node);
+  const lead = element("p", {}, say("site_lead"));
   const footer = element("footer", { class: "quiet" }, element("p", {}, say("site_footer")));
-  const node = element("div", { class: "site" }, header, element("main", {}, element("p", {}, say("site_lead")), controls.node, about, absent, trained), footer);
+  const node = element("div", { class: "site" }, header, element("main", {}, lead, controls.node, about, absent, trained), footer);
 
   function show(state, starts) {
     languages.show(LANGUAGES, state.lang);
     const moments = data.models.filter((model) => matches(model, state));
     const chosen = chosenOf(data.models, state, moments);
     controls.show({ ...state, moment: chosen?.snapshot }, moments.map((model) => momentOption(say, model)));
+    lead.hidden = Boolean(chosen?.alone); // it speaks of the comparison
     absent.hidden = Boolean(chosen);
     trained.hidden = !chosen;
     about.replaceChildren(...(chosen ? aboutLines(say, chosen) : []));
     if (!chosen) return;
     const others = chosen.alone ? [] : data.models.filter((model) => sameTable(model, chosen) && model.snapshot === "final" && model.size !== chosen.size);
     const beside = [...others, chosen].sort((one, other) => one.size - other.size);
-    note.textContent = say(chosen.verdicts.some(({ kind }) => kind === "one_picture") ? "site_collapsed_note" : "site_latents_note");
+    note.textContent = latentsNote(say, chosen);
     findings.show(chosen);
     playground.show({
       chosen: chosen.name,
@@ -188,6 +190,11 @@ function aboutLines(say, model) {
   if (model.alone && model.continued !== null) words.push(say("site_continued", { step: model.continued }));
   if (model.imported) words.push(say("site_imported"));
   return words.map((line) => element("p", {}, line));
+}
+
+function latentsNote(say, { alone, verdicts }) {
+  const note = say(alone ? "site_own_latents_note" : "site_latents_note");
+  return verdicts.some(({ kind }) => kind === "one_picture") ? `${note} ${say("site_collapsed_note")}` : note;
 }
 
 function matches(model, { size, budget, recipe }) {

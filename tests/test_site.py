@@ -350,6 +350,22 @@ def test_another_size_or_recipe_is_another_model_with_other_words(visit, exporte
 
 
 @pytest.mark.browser
+def test_what_is_seen_can_be_saved(visit, exported, cards):
+    page = visit().open(_at(exported, "rows=walk:3,9,0.5&lang=en"))
+    with page.expect_download() as saved:
+        page.click("text=z (JSON)")
+    told = json.loads(Path(saved.value.path()).read_text())
+    assert (told["model"], told["sha256"]) == (LARGE, cards[1].sha256)
+    assert np.allclose(
+        told["z"], pose_z(Pose(Walk(3, 9, 0.5)), 1, zoo.open_model(cards[1]).directions), atol=1e-5
+    )
+    for button, start in (("Wall (PNG)", b"\x89PNG"), ("Walk (GIF)", b"GIF89a")):
+        with page.expect_download() as saved:
+            page.click(f"text={button}")
+        assert Path(saved.value.path()).read_bytes().startswith(start)
+
+
+@pytest.mark.browser
 def test_the_amounts_stand_beside_each_other_in_a_chart_and_a_table(visit, exported, cards):
     page = visit().open(_at(exported))
     page.click("text=The figures as a table")
@@ -427,13 +443,20 @@ def test_a_model_of_ones_own_is_a_choice_by_itself(visit, exported, own):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("keep", "said"), [(100_000, "damaged"), (None, "not there")])
-def test_a_model_that_cannot_be_read_is_said_and_the_rest_works(visit, copy, cards, keep, said):
+@pytest.mark.parametrize(
+    ("harm", "said"), [("cut", "damaged"), ("altered", "sha256"), ("gone", "not there")]
+)
+def test_a_model_that_cannot_be_read_is_said_and_the_rest_works(visit, copy, cards, harm, said):
     weights = copy / "files" / f"{cards[1].sha256}.js"
-    if keep is None:
+    content = weights.read_bytes()
+    middle = len(content) // 2
+    if harm == "gone":
         weights.unlink()
+    elif harm == "cut":
+        weights.write_bytes(content[:middle])
     else:
-        weights.write_bytes(weights.read_bytes()[:keep])
+        other = b"A" if content[middle : middle + 1] != b"A" else b"B"
+        weights.write_bytes(content[:middle] + other + content[middle + 1 :])
     visited = visit()
     page = visited.page
     page.goto(_at(copy))

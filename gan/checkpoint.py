@@ -38,7 +38,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        with contextlib.suppress(PermissionError):  # a USB stick's disk keeps no modes of its own
+            os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
         raise CheckpointError(

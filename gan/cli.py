@@ -1,4 +1,4 @@
-"""The command line: ``python -m gan train | evaluate | judge | zoo | sweep | jobs | bench``.
+"""The command line: ``python -m gan train | evaluate | judge | zoo | export | sweep | jobs | bench``.
 
 Results go to standard output (as one JSON value with ``--json``), progress and errors to standard
 error. Exit code 0: done; 1: a `GanError`, told in one line; 130: interrupted, nothing lost.
@@ -37,6 +37,7 @@ from gan import (
     judge,
     models,
     run,
+    site,
     speed,
     stacked,
     studio,
@@ -201,6 +202,27 @@ def _parser() -> argparse.ArgumentParser:
     zoo_parser.add_argument("--workers", type=_count, default=1, help="runs side by side")
     _device_options(zoo_parser)
 
+    plain = command(
+        "export",
+        _export,
+        "Write the page that needs no server: pad, wall, film and figures in a folder of plain files, for a web "
+        "host or a USB stick.",
+    )
+    plain.add_argument("what", choices=("site",))
+    plain.add_argument("folder", type=Path, metavar="DIR", help="new, or of an earlier export")
+    plain.add_argument(
+        "--sizes", type=_sizes, help="amounts of data to compare: 200,600,6000 (default all)"
+    )
+    plain.add_argument("--recipes", type=_listed, help="plain,rescue (default all)")
+    plain.add_argument("--budgets", type=_listed, help="epochs,updates (default all)")
+    plain.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="also a model of one's own, from `zoo list`, as a choice by itself; may be repeated",
+    )
+
     many = command("sweep", _sweep, "Train every combination of settings in a file, and tabulate.")
     many.add_argument("file", type=Path, metavar="FILE", help="like docs/sweeps/example.toml")
     many.add_argument("--work", type=Path, help="folder (default runs/sweeps/<name>)")
@@ -263,6 +285,15 @@ def _size(text: str) -> int:
         return data.parse_size(text)
     except GanError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _listed(text: str) -> list[str]:
+    """ "plain,rescue" -> ["plain", "rescue"]."""
+    return [part.strip() for part in text.split(",")]
+
+
+def _sizes(text: str) -> list[int]:
+    return [_size(part) for part in _listed(text)]
 
 
 def _count(text: str) -> int:
@@ -713,6 +744,27 @@ def _range(values: Sequence[float], form: str) -> str:
     low, high = form.format(min(values)), form.format(max(values))
     shown = low if low == high else f"{low} to {high}"
     return shown if len(values) == 1 else f"{shown} (n = {len(values)})"
+
+
+# --- export --------------------------------------------------------------------------------
+
+
+def _export(options: argparse.Namespace) -> tuple[Any, str]:
+    cards = site.select(zoo.list_models(runs=None), options.sizes, options.recipes, options.budgets)
+    everything = zoo.list_models() if options.model else []
+    own = [zoo.find(name, everything) for name in dict.fromkeys(options.model)]
+    with tqdm(total=len(cards) + len(own), unit="model", disable=None) as bar:
+        done = site.export(
+            options.folder, cards, own, on_progress=lambda models, _: bar.update(models - bar.n)
+        )
+    index = (options.folder / site.INDEX).resolve()
+    result = {"folder": str(options.folder), "index": str(index), **asdict(done)}
+    text = (
+        f"{options.folder}: {done.models} models, {done.files} files, {done.bytes / 1e6:.1f} MB "
+        f"({done.written} written now)\n"
+        f"open {index} in a browser, or put the whole folder on a web host or a stick"
+    )
+    return result, text
 
 
 # --- sweep ---------------------------------------------------------------------------------

@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gan import data, run
+from gan.collapse import verdict_words
+from gan.collapse_words import LANGUAGES
+from gan.judge import Reference
 from gan.pose import Pose
 from gan.zoo import ModelCard
 
@@ -66,3 +69,56 @@ def wall_columns(cards: Sequence[ModelCard], chosen: str) -> list[str]:
 def start(identity: str, pose: Pose, chosen: str) -> dict[str, Any]:
     """Where the pad begins. Another ``identity`` than before sends a visitor back there."""
     return {"id": identity, "pose": pose.to_dict(), "focus": {"name": chosen, "row": 0}}
+
+
+def verdicts(card: ModelCard) -> list[dict[str, Any]]:
+    """What the figures of a model amount to, the gravest first, in every language: {"kind", "en": {"title", "seen",
+    "measured", "meaning"}, "ja": the same}."""
+    told = []
+    for verdict in card.metrics.verdicts():
+        said: dict[str, Any] = {"kind": verdict.kind}
+        for language in LANGUAGES:
+            words = verdict_words(language, verdict)
+            names = ("title", "seen", "measured", "meaning")
+            said[language] = {name: getattr(words, name) for name in names}
+        told.append(said)
+    return told
+
+
+def figures(card: ModelCard, reference: Reference) -> list[dict[str, Any]]:
+    """The three numbers of a model of digits, each beside what real digits get under the same protocol: {"name",
+    "number", "real_number"} and, as people read them, {"value", "spread", "real"}. ``reference``: the judge's, of as
+    many test images as the model was judged against."""
+    found = card.metrics.figures
+    real = reference.real_score(found["fd"].n)
+    rows = (
+        ("legible", "{:.1%}", sum(reference.counts) / reference.n),
+        ("fd", "{:.2f}" if found["fd"].value < 10 else "{:.1f}", real.fd),
+        ("coverage", "{:.2f}", real.coverage),
+    )
+    return [
+        {
+            "name": name,
+            "number": found[name].value,
+            "real_number": ideal,
+            "value": form.format(found[name].value),
+            "spread": form.format(found[name].spread),
+            "real": form.replace(".1f", ".2f").format(ideal),
+        }
+        for name, form, ideal in rows
+    ]
+
+
+def protocol(card: ModelCard, reference: Reference) -> dict[str, Any]:
+    """How the figures came about: "draws" of "n" samples each against "tests" real digits, "seeds" training runs whose
+    distances reach from "low" to "high"."""
+    figure = card.metrics.figures["legible"]
+    distances = [row["fd"] for row in card.seed_rows]
+    return {
+        "draws": figure.draws,
+        "n": figure.n,
+        "tests": reference.n,
+        "seeds": card.seeds,
+        "low": f"{min(distances):.1f}",
+        "high": f"{max(distances):.1f}",
+    }

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from gan import checkpoint, data, jobs, judge, run
-from gan.config import BUDGETS, Budget, TrainConfig, recipe_config
+from gan.config import BUDGETS, RECIPES, Budget, TrainConfig, recipe_config
 from gan.errors import CheckpointError, ConfigError
 from gan.evaluation import Evaluation
 from gan.judge import PRETRAINED
@@ -197,6 +197,37 @@ def load_film(card: ModelCard, moments: int) -> np.ndarray:
             "restore it from the repository"
         ) from error
     return rows.transpose(0, 2, 1, 3, 4)
+
+
+# --- comparing -----------------------------------------------------------------------------
+
+#: The models of one recipe, by size, budget and snapshot.
+Table = dict[tuple[int, str, str], ModelCard]
+
+
+def comparable(cards: Sequence[ModelCard]) -> list[ModelCard]:
+    """The digit models that differ in data, budget and recipe only: the same epochs and updates, and
+    the same settings all the way; measured here, not elsewhere."""
+    names = ("size", "budget", "seed")
+    return [
+        c
+        for c in cards
+        if recipe_config(c.recipe, **{n: getattr(c.config, n) for n in names}) == c.config
+        and "continued_from" not in c.provenance
+        and not is_imported(c)
+    ]
+
+
+def tables(cards: Sequence[ModelCard]) -> dict[str, Table]:
+    """A table for each recipe, in the recipes' own order. One run a place: the first, which is the
+    pretrained one where there is one, with its moments."""
+    run_of: dict[tuple[str, int, str], Path] = {}
+    found: dict[str, Table] = {r: {} for r in RECIPES if any(c.recipe == r for c in cards)}
+    for card in cards:
+        place = (card.recipe, card.size, card.budget)
+        if run_of.setdefault(place, card.evidence_path) == card.evidence_path:
+            found[card.recipe][card.size, card.budget, card.snapshot] = card
+    return found
 
 
 # --- building ------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ FLOORS = (
     "keeper supervisor ray_runner",
     "studio",
     "explorer exhibit bench bench_watch bench_pad sweep",
+    "site",
     "cli __main__",
 )
 ORDER = " ".join(FLOORS).split()

@@ -20,6 +20,7 @@ from gan import (
     jobs,
     judge,
     run,
+    site,
     stacked,
     trainer,
     worker,
@@ -470,6 +471,51 @@ def test_zoo_score_says_how_many_runs_it_scored(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(zoo, "score", score)
     assert cli.main(["zoo", "score", "--out", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"scored": 2}
+
+
+# --- export --------------------------------------------------------------------------------
+
+FEW = ("--sizes", "200,1%", "--recipes", "plain", "--budgets", "epochs")
+
+
+def test_export_writes_the_page_and_says_what_and_where(capsys, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "runs" / "mine")
+    name = zoo.read_manifest(tmp_path / "runs" / "mine")[0].name
+    page = ("export", "site", "page", *FEW)
+    answer = _answer(capsys, *page, "--model", name, "--model", name)
+    found = [path for path in Path("page").rglob("*") if path.is_file()]
+    assert answer == {
+        "folder": "page",
+        "index": str(tmp_path / "page" / "index.html"),
+        "files": len(found),
+        "bytes": sum(path.stat().st_size for path in found),
+        "written": len(found),
+        "models": 3,
+    }
+    assert cli.main([*page]) == 0
+    out, _ = capsys.readouterr()
+    assert out.startswith("page: 2 models, 9 files, ") and "(1 written now)" in out
+    assert f"open {tmp_path / 'page' / 'index.html'} in a browser" in out
+
+
+def test_an_export_that_cannot_work_is_one_line(capsys, tmp_path, monkeypatch):
+    assert "size 7; there are: 50, 100" in _error(capsys, "export", "site", "page", "--sizes", "7")
+    assert "recipe no" in _error(capsys, "export", "site", "page", "--recipes", "no,plain")
+    assert "'nobody' is not in the zoo" in _error(
+        capsys, "export", "site", "page", *FEW, "--model", "nobody"
+    )
+    (tmp_path / "thesis.doc").touch()
+    assert "thesis.doc" in _error(capsys, "export", "site", ".", *FEW)
+    assert not Path("page").exists()
+    with pytest.raises(SystemExit):
+        cli.main(["export", "site", "page", "--sizes", "0"])
+    assert "not an amount of data" in capsys.readouterr().err
+
+    def interrupted(*_args, **_more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(site, "export", interrupted)
+    assert cli.main(["export", "site", "page", *FEW]) == 130
 
 
 # --- own pictures --------------------------------------------------------------------------

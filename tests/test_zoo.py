@@ -372,6 +372,25 @@ def test_the_shipped_zoo_takes_comparable_runs_only(tmp_path):
         next(zoo.build([odd], tmp_path))
 
 
+def test_only_what_differs_in_data_budget_and_recipe_is_compared():
+    card = zoo.list_models(runs=None)[0]
+    others = [
+        replace(card, config=replace(card.config, lr_g=0.5)),
+        replace(card, provenance={"continued_from": [{"step": 1}]}),
+        replace(card, provenance={"imported": "2026-11-22"}),
+    ]
+    assert zoo.comparable([*others, card]) == [card]
+
+
+def test_a_table_has_one_run_a_place_the_first_with_its_moments(tmp_path):
+    card = zoo.list_models(runs=None)[0]
+    best = replace(card, snapshot="best")
+    later = replace(card, evidence_path=tmp_path / "another run")
+    place = (card.size, card.budget)
+    wanted = {card.recipe: {(*place, "final"): card, (*place, "best"): best}}
+    assert zoo.tables([card, later, best]) == wanted
+
+
 @pytest.mark.parametrize("content", ['{"curves": {}, "moments": []}', '{"moments": []}', "[]"])
 def test_evidence_without_curves_is_refused_by_name(two, content):
     card = zoo.read_manifest(two)[0]

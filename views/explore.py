@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from gan import exhibit, explorer, images, judge, zoo
 from gan.collapse import Verdict
-from gan.config import RECIPES, TrainConfig, recipe_config
+from gan.config import TrainConfig
 from gan.errors import GanError
 from gan.pose import pose_z
 from views.parts import cache, charts, controls, live
@@ -17,8 +16,6 @@ from views.parts.articles import CLAIMS
 from views.parts.i18n import text, verdict_words
 from views.parts.pictures import image_tag, strip
 from views.parts.words import chart_alt, model_lead, model_name
-
-Table = dict[tuple[int, str, str], zoo.ModelCard]  # of one recipe, by size, budget and snapshot
 
 GRID_COLUMNS = 8
 GRID_COUNT = 64
@@ -44,13 +41,13 @@ def page(lang: str) -> None:
     except GanError as error:
         st.error(f"{text(lang, 'no_zoo')} {error}", icon=":material/error:")
         return
-    cards = _comparable(everything)
+    cards = zoo.comparable(everything)
     own = {c.name: c for c in everything if c.path.parent != judge.PRETRAINED}
     sizes = sorted({c.size for c in cards})
     if not sizes:
         st.error(text(lang, "no_zoo"), icon=":material/error:")
         return
-    tables = _tables(cards)
+    tables = zoo.tables(cards)
     best = {
         (size, budget, recipe)
         for recipe, table in tables.items()
@@ -88,7 +85,7 @@ def page(lang: str) -> None:
     controls.write_link(lang, card.snapshot)
 
 
-def _drawn_and_judged(lang: str, card: zoo.ModelCard, table: Table) -> None:
+def _drawn_and_judged(lang: str, card: zoo.ModelCard, table: zoo.Table) -> None:
     try:
         model = cache.model(card)
     except GanError as error:
@@ -131,32 +128,7 @@ def _finished(card: zoo.ModelCard) -> str:
     return str(card.provenance.get("imported") or card.provenance.get("finished", ""))
 
 
-def _comparable(cards: list[zoo.ModelCard]) -> list[zoo.ModelCard]:
-    """The digit models that differ in data, budget and recipe only: the same epochs and updates, and
-    the same settings all the way; measured here, not elsewhere."""
-    names = ("size", "budget", "seed")
-    return [
-        c
-        for c in cards
-        if recipe_config(c.recipe, **{n: getattr(c.config, n) for n in names}) == c.config
-        and "continued_from" not in c.provenance
-        and not zoo.is_imported(c)
-    ]
-
-
-def _tables(cards: list[zoo.ModelCard]) -> dict[str, Table]:
-    """A table for each recipe, in the recipes' own order. One run a place: the first, which is the
-    pretrained one where there is one, with its moments."""
-    run_of: dict[tuple[str, int, str], Path] = {}
-    tables: dict[str, Table] = {r: {} for r in RECIPES if any(c.recipe == r for c in cards)}
-    for card in cards:
-        place = (card.recipe, card.size, card.budget)
-        if run_of.setdefault(place, card.evidence_path) == card.evidence_path:
-            tables[card.recipe][card.size, card.budget, card.snapshot] = card
-    return tables
-
-
-def _chosen(table: Table, lang: str) -> zoo.ModelCard | None:
+def _chosen(table: zoo.Table, lang: str) -> zoo.ModelCard | None:
     """The card of the chosen size, budget and moment; the end where a run has no better moment."""
     state = controls.state()
     final = table.get((state.size, state.budget, "final"))
@@ -259,7 +231,7 @@ def _histogram(lang: str, card: zoo.ModelCard, place) -> None:  # type: ignore[n
 
 
 @st.fragment
-def _latents(lang: str, model: zoo.Model, table: Table) -> None:
+def _latents(lang: str, model: zoo.Model, table: zoo.Table) -> None:
     """The pad, and the same latents as every data size draws them. Reruns by itself."""
     note = "own_latents_note" if controls.state().model else "latents_note"
     st.markdown(text(lang, note))
@@ -272,7 +244,7 @@ def _latents(lang: str, model: zoo.Model, table: Table) -> None:
     controls.write_link(lang, model.card.snapshot)
 
 
-def _beside(chosen: zoo.ModelCard, table: Table) -> list[zoo.ModelCard]:
+def _beside(chosen: zoo.ModelCard, table: zoo.Table) -> list[zoo.ModelCard]:
     """The models of all sizes at the end of the chosen budget, and ``chosen`` at its own size."""
     return [
         chosen if size == chosen.size else card
@@ -333,7 +305,7 @@ def _first_digit(lang: str, first: explorer.GenerateResult) -> None:
     words.caption(text(lang, "first_digit", digit=digit, confidence=confidence))
 
 
-def _amounts(lang: str, tables: dict[str, Table], card: zoo.ModelCard) -> None:
+def _amounts(lang: str, tables: dict[str, zoo.Table], card: zoo.ModelCard) -> None:
     """The final distance of every amount of data under this budget, a line for each recipe."""
     st.header(text(lang, "amounts_title"), anchor=False)
     names = {recipe: text(lang, f"recipe_{recipe}") for recipe in tables}
@@ -380,7 +352,7 @@ def _amounts(lang: str, tables: dict[str, Table], card: zoo.ModelCard) -> None:
     st.caption(text(lang, "amounts_note", budget=budget))
 
 
-def _articles(lang: str, table: Table, size: int) -> None:
+def _articles(lang: str, table: zoo.Table, size: int) -> None:
     """``table``: of the plain recipe, which is what the articles trained."""
     st.header(text(lang, "articles_title"), anchor=False)
     claims = CLAIMS.get(size, ())
@@ -415,7 +387,7 @@ def _titles(lang: str, verdicts: list[Verdict]) -> str:
     return " · ".join(f"**{verdict_words(lang, v).title}**" for v in verdicts)
 
 
-def _training(lang: str, card: zoo.ModelCard, table: Table) -> None:
+def _training(lang: str, card: zoo.ModelCard, table: zoo.Table) -> None:
     st.header(text(lang, "curves_title"), anchor=False)
     try:
         found = cache.evidence(card)

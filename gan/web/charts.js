@@ -16,11 +16,12 @@ const LINE_HEIGHT = 13; // pixels, of the values beside the mark
  *
  * `series`: [{label, colour, x: [ascending numbers], y: [numbers, null breaks the line]}]. `range`: [lowest, highest] of
  * the y axis, else what the lines span (from 0 unless `log`). `log`: logarithmic y axis; values that are not positive
- * break the line. `rule`: {value, label}, a dashed line across.
+ * break the line. `rule`: {value, label}, a dashed line across. `logX`: logarithmic x axis, from the first x on instead of
+ * from 0. `dots`: a dot on every point, for lines of few.
  *
  * Returned: `node`; `mark(x)`: a line at x with the values there, null takes it away; `destroy()`.
  */
-export function lineChart(say, { title, series, xLabel, yLabel, log = false, range = null, rule = null }) {
+export function lineChart(say, { title, series, xLabel, yLabel, log = false, logX = false, dots = false, range = null, rule = null }) {
   const picture = svgElement("svg", { class: "chart-drawing", role: "img", height: HEIGHT });
   const legend = element("div", { class: "chart-legend", "aria-hidden": "true" });
   const node = element("figure", { class: "chart" }, element("figcaption", {}, title), legend, picture);
@@ -29,21 +30,22 @@ export function lineChart(say, { title, series, xLabel, yLabel, log = false, ran
 
   const lines = series.map((line) => ({ ...line, y: line.y.map((value) => usable(value, log)) }));
   const xs = lines.flatMap((line) => line.x);
-  const xRange = [0, Math.max(1, ...xs)];
+  const xRange = logX ? span(xs, true) : [0, Math.max(1, ...xs)];
   const yRange = range ?? span([...lines.flatMap((line) => line.y), rule?.value ?? null], log);
   let marked = null;
   let width = FIRST_WIDTH;
   let layers = null;
 
   function draw() {
-    const x = scale(xRange, [MARGIN.left, width - MARGIN.right], false);
+    const x = scale(xRange, [MARGIN.left, width - MARGIN.right], logX);
     const y = scale(yRange, [HEIGHT - MARGIN.bottom, MARGIN.top], log);
     layers = { x, y, mark: svgElement("g", { class: "chart-mark" }) };
     picture.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     picture.replaceChildren(
-      axes(x, y, xRange, yRange, { xLabel, yLabel, log, width }),
+      axes(x, y, xRange, yRange, { xLabel, yLabel, log, logX, width }),
       ...(rule ? [ruleLine(y(rule.value), width)] : []),
       ...lines.map((line, index) => curve(line, x, y, DASHES[index % DASHES.length])),
+      ...(dots ? lines.flatMap((line) => pointDots(line, x, y)) : []),
       layers.mark,
     );
     drawMark();
@@ -142,7 +144,7 @@ function readable(say, value) {
   return new Intl.NumberFormat(say.language, { maximumSignificantDigits: 3 }).format(value);
 }
 
-function axes(x, y, xRange, yRange, { xLabel, yLabel, log, width }) {
+function axes(x, y, xRange, yRange, { xLabel, yLabel, log, logX, width }) {
   const group = svgElement("g", { class: "chart-axes" });
   const bottom = HEIGHT - MARGIN.bottom;
   for (const value of ticks(yRange, 4, log)) {
@@ -151,7 +153,7 @@ function axes(x, y, xRange, yRange, { xLabel, yLabel, log, width }) {
       svgElement("text", { x: MARGIN.left - 6, y: y(value) + 4, "text-anchor": "end" }, shortNumber(value)),
     );
   }
-  for (const value of ticks(xRange, Math.max(2, Math.floor(width / 90)))) {
+  for (const value of ticks(xRange, Math.max(2, Math.floor(width / 90)), logX)) {
     group.append(
       svgElement("line", { x1: x(value), x2: x(value), y1: bottom, y2: bottom + 4, class: "chart-axis" }),
       svgElement("text", { x: x(value), y: bottom + 16, "text-anchor": "middle" }, shortNumber(value)),
@@ -179,6 +181,11 @@ function curve(line, x, y, dashes) {
     pen = value === null ? "M" : "L";
   });
   return svgElement("path", { d: path, class: "chart-line", stroke: line.colour, "stroke-dasharray": dashes });
+}
+
+function pointDots(line, x, y) {
+  const known = line.x.flatMap((at, index) => (line.y[index] === null ? [] : [[at, line.y[index]]]));
+  return known.map(([at, value]) => svgElement("circle", { cx: x(at), cy: y(value), r: 2.5, fill: line.colour }));
 }
 
 /** The mark, a dot on every line, and the values beside it: on the side with more room, pushed apart. */

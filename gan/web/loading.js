@@ -46,6 +46,11 @@ async function fetched({ id, url, size }) {
   if (!answer.ok) throw new LoadError("missing", `HTTP ${answer.status}`);
   // with static serving switched off, the server answers any address with its own page
   if (answer.headers.get("content-type")?.startsWith("text/html")) throw new LoadError("page");
+  return verified(bytes, { id, size });
+}
+
+/** The content, if it is what its ref says. */
+async function verified(bytes, { id, size }) {
   if (bytes.byteLength < size) throw new LoadError("truncated", `${bytes.byteLength} of ${size} bytes`);
   if (await differs(bytes, id)) throw new LoadError("damaged", `${bytes.byteLength} bytes, of another sha256`);
   return bytes;
@@ -138,16 +143,16 @@ export function scriptAssets() {
   const known = new Map();
   const waiting = new Map();
   globalThis.ganFile = (id, value) => waiting.get(id)?.(value);
-  const load = (ref) => {
+  const once = (ref, load) => {
     if (!known.has(ref.id)) {
-      known.set(ref.id, scripted(ref, waiting));
+      known.set(ref.id, load(ref));
       known.get(ref.id).catch(() => known.delete(ref.id));
     }
     return known.get(ref.id);
   };
   return {
-    bytes: async (ref) => fromBase64(await load(ref)),
-    json: load,
+    bytes: (ref) => once(ref, async (wanted) => verified(fromBase64(await scripted(wanted, waiting)), wanted)),
+    json: (ref) => once(ref, (wanted) => scripted(wanted, waiting)),
     image: (ref) => decodedImage(ref.url).catch(() => Promise.reject(new LoadError("missing", ref.url))),
   };
 }

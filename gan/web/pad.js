@@ -4,9 +4,9 @@
 import { element, onFrame } from "./dom.js";
 
 export const SHIFTS = 8; // sliders along principal directions
-const MAX_SHIFT = 4; // standard deviations of z, as gan/pose.py allows
+export const MAX_SHIFT = 4; // standard deviations of z, as gan/pose.py allows
 const STEP = 0.1;
-const MAX_TRUNCATION = 1.5;
+export const MAX_TRUNCATION = 1.5;
 
 /**
  * `makePad(say, {onMove, onRelease})` -> `{node, side, show({shifts, truncation, axes, strengths, latentDim}), destroy()}`; `side`

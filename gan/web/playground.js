@@ -99,6 +99,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
   // --- what is shown
   function show(wanted) {
     const fresh = exhibit?.start.id !== wanted.start.id;
+    if (exhibit && exhibit.chosen !== wanted.chosen) focus = { name: wanted.chosen, row: focus.row }; // what is chosen is seen large
     exhibit = wanted;
     if (fresh) {
       ({ pose, focus } = wanted.start);

@@ -4,7 +4,7 @@ The scripts are ES modules. Neither a Streamlit component (one text) nor a page 
 ``import`` between files) can have them as such, so they are joined into one here: in the order of their imports, without
 the import lines and the word ``export``. That asks three things of them, which `script` checks: imports
 are one line each and by the exported name, exports stand before a declaration, and no two modules
-declare the same name.
+declare the same name. Comments on lines of their own stay behind: the text travels with every page.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ _EXPORT = re.compile(r"^export (?=(?:async )?function\b|class\b|const\b|let\b)",
 _DECLARED = re.compile(
     r"^(?:export )?(?:async )?(?:function\*?|class|const|let) (\w+)", re.MULTILINE
 )
+#: Comments on lines of their own, as ``aside``; and what may only look as if it began or held one.
+_ASIDE = re.compile(
+    r"""(?P<aside>^[ ]*(?://[^\n]*|/\*.*?\*/[ ]*)\n)"""
+    r"""|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|//[^\n]*|/\*.*?\*/""",
+    re.MULTILINE | re.DOTALL,
+)
 _LEFT_OVER = re.compile(r"^(?:import\b|export (?!default function\b))", re.MULTILINE)
 
 
@@ -33,7 +39,7 @@ def script(entry: str) -> str:
     owner: dict[str, str] = {}
     parts = []
     for name in order:
-        text = _read(f"{name}.js")
+        text = _without_asides(_read(f"{name}.js"))
         for declared in _DECLARED.findall(text):
             if owner.setdefault(declared, name) != name:
                 raise ValueError(f"{declared} is declared in {owner[declared]}.js and in {name}.js")
@@ -43,6 +49,10 @@ def script(entry: str) -> str:
             raise ValueError(f"{name}.js has an import or export that cannot be joined")
         parts.append(joined.strip())
     return "\n\n".join(parts) + "\n"
+
+
+def _without_asides(text: str) -> str:
+    return _ASIDE.sub(lambda found: "" if found["aside"] else found[0], text)
 
 
 def _collect(name: str, order: list[str], above: tuple[str, ...]) -> None:

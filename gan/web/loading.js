@@ -4,41 +4,60 @@
 import { LoadError } from "./weights.js";
 
 const STORE = "files";
-const KEPT_FILES = 64; // in the browser's own storage; the oldest goes first
+const KEPT_FILES = 160; // in the browser's own storage, more than are shipped; the oldest goes first
+const REMEMBERED = 32; // in memory; the one asked for longest ago goes first
+const STORE_PATIENCE = 2000; // milliseconds: some browsers leave their storage's requests unanswered
 
 /**
  * Of the app: by URL, verified, and kept in the browser (IndexedDB) under their id, so that a file travels once. Every
  * step of the keeping may fail (a private window, a full disk): the file is fetched then.
  */
 export function fetchingAssets() {
-  const known = new Map(); // id -> promise; a reload of the component needs no second copy
-  const once = (ref, load) => {
-    if (!known.has(ref.id)) {
-      known.set(ref.id, load(ref));
-      known.get(ref.id).catch(() => known.delete(ref.id)); // the next one who asks tries anew
+  const store = makeStore();
+  const once = makeMemory();
+  const failed = new Set(); // ids
+
+  async function keptOrFetched(ref) {
+    const kept = await store.get(ref.id);
+    if (kept) return kept;
+    try {
+      // what failed may be a wrong answer in the browser's cache, which is passed by then
+      const bytes = await fetched(ref, failed.has(ref.id) ? "reload" : "default");
+      store.put(ref.id, bytes);
+      return bytes;
+    } catch (error) {
+      failed.add(ref.id);
+      throw error;
     }
-    return known.get(ref.id);
-  };
+  }
+
   return {
-    bytes: (ref) => once(ref, keptOrFetched),
-    json: (ref) => once(ref, async (wanted) => parsed(await keptOrFetched(wanted))),
-    image: (ref) => once(ref, async (wanted) => imageOf(await keptOrFetched(wanted))),
+    bytes: (ref) => once("bytes", ref, () => keptOrFetched(ref)),
+    json: (ref) => once("json", ref, async () => parsed(await keptOrFetched(ref))),
+    image: (ref) => once("image", ref, async () => imageOf(await keptOrFetched(ref))),
   };
 }
 
-async function keptOrFetched(ref) {
-  const kept = await fromStore(ref.id);
-  if (kept) return kept;
-  const bytes = await fetched(ref);
-  keep(ref.id, bytes);
-  return bytes;
+/** `once(kind, ref, load)`: the promise of `load()`, the same for who asks again soon, unless it failed. */
+function makeMemory() {
+  const recent = new Map(); // kind and id -> promise; the last asked for is the last
+  return (kind, ref, load) => {
+    const key = `${kind} ${ref.id}`;
+    const known = recent.get(key);
+    const asked = known ?? load();
+    recent.delete(key);
+    recent.set(key, asked);
+    for (const old of [...recent.keys()].slice(0, -REMEMBERED)) recent.delete(old);
+    if (!known) asked.catch(() => recent.get(key) === asked && recent.delete(key));
+    return asked;
+  };
 }
 
-async function fetched({ id, url, size }) {
+async function fetched({ id, url, size }, cache) {
   let answer;
   let bytes;
   try {
-    answer = await fetch(new URL(url, document.baseURI));
+    answer = await fetch(new URL(url, document.baseURI), { cache });
     bytes = await answer.arrayBuffer();
   } catch (error) {
     throw new LoadError("network", error.message);
@@ -49,10 +68,12 @@ async function fetched({ id, url, size }) {
   return verified(bytes, { id, size });
 }
 
-/** The content, if it is what its ref says. */
+/** The content, if it is what its ref says; `size` may be unknown. */
 async function verified(bytes, { id, size }) {
-  if (bytes.byteLength < size) throw new LoadError("truncated", `${bytes.byteLength} of ${size} bytes`);
-  if (await differs(bytes, id)) throw new LoadError("damaged", `${bytes.byteLength} bytes, of another sha256`);
+  const { byteLength } = bytes;
+  if (byteLength < size) throw new LoadError("truncated", `${byteLength} of ${size} bytes`);
+  if (byteLength > size) throw new LoadError("damaged", `${byteLength} bytes instead of ${size}`);
+  if (await differs(bytes, id)) throw new LoadError("damaged", `${byteLength} bytes, of another sha256`);
   return bytes;
 }
 
@@ -93,6 +114,51 @@ async function decodedImage(url) {
 
 // --- the browser's storage -----------------------------------------------------------------------------
 
+/** `get(id)` -> bytes or null, and `put(id, bytes)`: neither fails, and neither keeps anyone waiting for long. */
+function makeStore() {
+  let answers = true;
+
+  async function get(id) {
+    if (!answers) return null;
+    let timer;
+    const silence = new Promise((resolve) => {
+      timer = setTimeout(() => {
+        answers = false; // it is not asked again
+        resolve(null);
+      }, STORE_PATIENCE);
+    });
+    const found = inStore("readonly", (files) => finished(files.get(id))).catch(() => null);
+    const file = await Promise.race([found, silence]);
+    clearTimeout(timer);
+    return file?.bytes ?? null;
+  }
+
+  async function put(id, bytes) {
+    if (!answers) return;
+    try {
+      await inStore("readwrite", async (files) => {
+        files.put({ id, bytes, used: Date.now() });
+        const surplus = (await finished(files.count())) - KEPT_FILES;
+        if (surplus <= 0) return;
+        for (const old of await finished(files.index("used").getAllKeys(null, surplus))) files.delete(old);
+      });
+    } catch {
+      // it is fetched again next time
+    }
+  }
+
+  return { get, put };
+}
+
+async function inStore(mode, use) {
+  const base = await opened();
+  try {
+    return await use(base.transaction(STORE, mode).objectStore(STORE));
+  } finally {
+    base.close();
+  }
+}
+
 function opened() {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open("gan", 1);
@@ -109,30 +175,6 @@ function finished(request) {
   });
 }
 
-async function fromStore(id) {
-  try {
-    const base = await opened();
-    const found = await finished(base.transaction(STORE).objectStore(STORE).get(id));
-    base.close();
-    return found?.bytes ?? null;
-  } catch {
-    return null;
-  }
-}
-
-async function keep(id, bytes) {
-  try {
-    const base = await opened();
-    const store = base.transaction(STORE, "readwrite").objectStore(STORE);
-    store.put({ id, bytes, used: Date.now() });
-    const surplus = (await finished(store.count())) - KEPT_FILES;
-    if (surplus > 0) for (const old of await finished(store.index("used").getAllKeys(null, surplus))) store.delete(old);
-    base.close();
-  } catch {
-    // it is fetched again next time
-  }
-}
-
 // --- from files beside the page --------------------------------------------------------------------------
 
 /**
@@ -140,38 +182,28 @@ async function keep(id, bytes) {
  * pictures is a script that calls `ganFile(id, value)`, bytes as base64.
  */
 export function scriptAssets() {
-  const known = new Map();
-  const waiting = new Map();
+  const once = makeMemory();
+  const waiting = new Map(); // id -> who takes the value
   globalThis.ganFile = (id, value) => waiting.get(id)?.(value);
-  const once = (ref, load) => {
-    if (!known.has(ref.id)) {
-      known.set(ref.id, load(ref));
-      known.get(ref.id).catch(() => known.delete(ref.id));
-    }
-    return known.get(ref.id);
-  };
   return {
-    bytes: (ref) => once(ref, async (wanted) => verified(fromBase64(await scripted(wanted, waiting)), wanted)),
-    json: (ref) => once(ref, (wanted) => scripted(wanted, waiting)),
+    bytes: (ref) => once("bytes", ref, async () => verified(fromBase64(await scripted(ref, waiting)), ref)),
+    json: (ref) => once("json", ref, () => scripted(ref, waiting)),
     image: (ref) => decodedImage(ref.url).catch(() => Promise.reject(new LoadError("missing", ref.url))),
   };
 }
 
 function scripted({ id, url }, waiting) {
-  return new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    const done = (settle, value) => {
-      waiting.delete(id);
-      script.remove();
-      settle(value);
-    };
-    waiting.set(id, (value) => done(resolve, value));
-    script.onerror = () => done(reject, new LoadError("missing", url));
-    script.onload = () => {
-      if (waiting.has(id)) done(reject, new LoadError("damaged", url));
-    };
+  const script = document.createElement("script");
+  const value = new Promise((resolve, reject) => {
+    waiting.set(id, resolve);
+    script.onerror = () => reject(new LoadError("missing", url));
+    script.onload = () => reject(new LoadError("damaged", url)); // without effect where it has called ganFile
     script.src = url;
     document.head.append(script);
+  });
+  return value.finally(() => {
+    waiting.delete(id);
+    script.remove();
   });
 }
 

@@ -7,6 +7,8 @@ import { LoadError, readTensors } from "./weights.js";
 
 const EPSILON = 1e-5; // torch's BatchNorm
 const DENSE_BATCH = 16; // pictures that go through the dense layers together
+const LARGEST = 4096; // of any width, as gan/config.py allows
+const LARGEST_SIDE = 256; // pixels: more would be too slow to look at and too much to keep
 
 // --- generator -----------------------------------------------------------------------------------------
 
@@ -18,16 +20,17 @@ const DENSE_BATCH = 16; // pictures that go through the dense layers together
  * LoadError where the file is not a model of this kind.
  */
 export function readGenerator(buffer, { simd = true } = {}) {
-  const { info, tensor } = readTensors(buffer);
+  const { info, tensor, unread } = readTensors(buffer);
   const config = info.config?.model;
   if (info.kind !== "generator" || !config) throw new LoadError("other", `a file of kind ${info.kind}`);
   const { latent_dim: latentDim, hidden_units: hiddenUnits, base_channels: base, img_channels: channels } = config;
   const side = config.img_size;
   const quarter = side / 4;
   const inner = 2 * base * quarter * quarter;
-  const warp = { normal: (z) => z, uniform: (z) => erf(z / Math.SQRT2) }[config.latent ?? "normal"];
-  const squash = { symmetric: Math.tanh, unit: (x) => 2 / (1 + Math.exp(-x)) - 1 }[config.pixels ?? "symmetric"];
-  if (![latentDim, hiddenUnits, base, channels, quarter].every((n) => Number.isInteger(n) && n > 0 && n <= 4096)) {
+  const warp = WARPS.get(config.latent ?? "normal");
+  const squash = SQUASHES.get(config.pixels ?? "symmetric");
+  const widths = [latentDim, hiddenUnits, base, channels, quarter];
+  if (!widths.every((n) => Number.isInteger(n) && n > 0 && n <= LARGEST) || side > LARGEST_SIDE) {
     throw new LoadError("other", "a network of sizes this page does not know");
   }
   if (!warp || !squash) throw new LoadError("other", `a network with ${config.latent}, ${config.pixels}`);
@@ -42,6 +45,7 @@ export function readGenerator(buffer, { simd = true } = {}) {
   };
   const directions = tensor("directions", [latentDim, latentDim]);
   const strengths = tensor("strengths", [latentDim]);
+  requireAllRead(unread());
 
   const [hiddenPad, innerPad, basePad] = [padded(hiddenUnits), padded(inner), padded(base)];
   const [upColumns, imageColumns] = [padded(16 * base), padded(16 * channels)];
@@ -98,6 +102,15 @@ export function readGenerator(buffer, { simd = true } = {}) {
   return { latentDim, side, channels, directions, strengths, info, simd: fast, generate };
 }
 
+const WARPS = new Map([
+  ["normal", (z) => z],
+  ["uniform", (z) => erf(z / Math.SQRT2)],
+]);
+const SQUASHES = new Map([
+  ["symmetric", Math.tanh],
+  ["unit", (x) => 2 / (1 + Math.exp(-x)) - 1],
+]);
+
 /** Weights [depth in, columns out] of a transposed convolution (kernel 4) into panels; column = tap * out + c. */
 function placeTransposed(panels, { weight, scale }, depth, inputs, outputs) {
   for (let i = 0; i < inputs; i++) {
@@ -141,7 +154,7 @@ function addPatches(patches, side, channels, columns, shift, out, offset, stride
  * [-1, 1] -> [{digit, confidence, probabilities: Float32Array [10]}] for each.
  */
 export function readJudge(buffer, { simd = true } = {}) {
-  const { info, tensor } = readTensors(buffer);
+  const { info, tensor, unread } = readTensors(buffer);
   const width = info.width;
   if (info.kind !== "judge" || !Number.isInteger(width) || width < 1 || width > 256) {
     throw new LoadError("other", `a file of kind ${info.kind}`);
@@ -154,7 +167,7 @@ export function readJudge(buffer, { simd = true } = {}) {
   ];
   const sizes = {};
   for (const layer of layers) {
-    layer.inputsPad = layer.inputs === 1 ? 1 : padded(layer.inputs);
+    layer.inputsPad = layer.name === 1 ? 1 : padded(layer.inputs); // as the layer before leaves them
     layer.outputsPad = padded(layer.outputs);
     layer.depth = 9 * layer.inputsPad;
     layer.out = Math.ceil(layer.side / layer.stride);
@@ -193,6 +206,7 @@ export function readJudge(buffer, { simd = true } = {}) {
   };
   placeLinear(arrays.logits, toLogits, featuresPad, 10, features);
   const denseShift = shiftOf(dense, featuresPad);
+  requireAllRead(unread());
 
   function read(pictures, count) {
     const readings = [];
@@ -274,11 +288,18 @@ function maxPool(x, side, channels, pooled) {
 
 // --- both ----------------------------------------------------------------------------------------------
 
+/** A network with layers more than this one is another. BatchNorm's count of batches has no part in the pictures. */
+function requireAllRead(names) {
+  const strange = names.find((name) => !name.endsWith(".num_batches_tracked"));
+  if (strange !== undefined) throw new LoadError("other", `${strange} has no place in this network`);
+}
+
 /** BatchNorm of `count` channels as y = scale * x + shift. */
 function readNorm(tensor, name, count) {
   const [weight, bias] = [tensor(`${name}.weight`, [count]), tensor(`${name}.bias`, [count])];
   const [mean, variance] = [tensor(`${name}.running_mean`, [count]), tensor(`${name}.running_var`, [count])];
   const scale = weight.map((w, i) => w / Math.sqrt(variance[i] + EPSILON));
+  if (!scale.every(Number.isFinite)) throw new LoadError("damaged", `${name} has a negative variance`);
   return { scale, shift: bias.map((b, i) => b - mean[i] * scale[i]) };
 }
 

@@ -26,9 +26,10 @@ export function makePicture(side, channels, label) {
   return { canvas, values, paint };
 }
 
-/** A value in [-1, 1] as one of 0 to 255, rounded as gan/images.py rounds. */
+/** A value in [-1, 1] as one of 0 to 255, as gan/images.py: in single precision, halves to the even neighbour. */
 export function grey(value) {
-  return Math.round((Math.min(1, Math.max(-1, value)) + 1) * 127.5);
+  const scaled = Math.fround(Math.fround(Math.min(1, Math.max(-1, value)) + 1) * 127.5);
+  return scaled + 2 ** 52 - 2 ** 52; // so large a double has no fraction: IEEE 754 rounds it away, halves to even
 }
 
 /** Pictures [rows][columns] of `makePicture`, side by side on one canvas with gaps, each pixel `scale` wide. */

@@ -13,50 +13,72 @@ export class LoadError extends Error {
   }
 }
 
+const WIDTHS = new Map([["F32", 4], ["F16", 2]]); // bytes of a number
+const LONGEST_HEADER = 100_000_000; // bytes, as in the format's own library
+
 /**
- * A safetensors file -> `{info, tensor(name, shape)}`: `info` is what the library wrote into it (kind and
- * configuration), `tensor` a Float32Array, with the LoadError "other" unless it has that shape. Half precision
- * is widened; every value must be finite.
+ * A safetensors file -> `{info, tensor(name, shape), unread()}`: `info` is what the library wrote into it (kind and
+ * configuration), `tensor` a Float32Array, with the LoadError "other" unless it has that shape, `unread` the names nobody
+ * asked for so far. Half precision is widened; every value must be finite.
  */
 export function readTensors(buffer) {
   if (looksLikePage(buffer)) throw new LoadError("page");
   if (buffer.byteLength < 8) throw new LoadError("truncated", `${buffer.byteLength} bytes`);
-  const view = new DataView(buffer);
-  const length = view.getUint32(0, true);
-  if (view.getUint32(4, true) !== 0 || length < 2) throw new LoadError("damaged", "no header");
+  const length = Number(new DataView(buffer).getBigUint64(0, true));
+  if (length < 2 || length > LONGEST_HEADER) throw new LoadError("damaged", "no header");
   if (8 + length > buffer.byteLength) throw new LoadError("truncated", `${buffer.byteLength} bytes`);
-  let header;
-  let info;
-  try {
-    header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
-    info = JSON.parse(header.__metadata__?.gan ?? "{}");
-  } catch {
-    throw new LoadError("damaged", "unreadable header");
-  }
+  const { entries, info } = readHeader(new Uint8Array(buffer, 8, length));
   const data = buffer.slice(8 + length);
-  const needed = Math.max(...Object.values(header).map((entry) => entry.data_offsets?.[1] ?? 0));
-  if (data.byteLength < needed) throw new LoadError("truncated", `${data.byteLength} of ${needed} bytes`);
+  checkPlaces([...entries.values()], data.byteLength);
+  const unread = new Set(entries.keys());
 
   function tensor(name, shape) {
-    const entry = header[name];
+    unread.delete(name);
+    const entry = entries.get(name);
     if (!entry || String(entry.shape) !== String(shape)) {
       throw new LoadError("other", `${name} is ${entry ? entry.shape : "missing"}, expected ${shape}`);
     }
     const count = shape.reduce((product, side) => product * side, 1);
     const [from, to] = entry.data_offsets;
-    const bytes = { F32: 4, F16: 2 }[entry.dtype];
-    if (!bytes || to - from !== count * bytes) throw new LoadError("damaged", `${name} is ${entry.dtype}`);
+    const bytes = WIDTHS.get(entry.dtype);
+    if (!bytes) throw new LoadError("other", `${name} is ${entry.dtype}`);
+    if (to - from !== count * bytes) throw new LoadError("damaged", `${name} has ${to - from} bytes`);
     const part = data.slice(from, to);
     const values = bytes === 4 ? new Float32Array(part) : widened(new Uint16Array(part));
     if (!values.every(Number.isFinite)) throw new LoadError("damaged", `${name} is not finite`);
     return values;
   }
-  return { info, tensor };
+  return { info, tensor, unread: () => [...unread] };
 }
 
 function looksLikePage(buffer) {
   const start = new TextDecoder("latin1").decode(new Uint8Array(buffer, 0, Math.min(64, buffer.byteLength)));
-  return /^\s*<(!doctype|html|\?xml)/i.test(start);
+  return /^(ï»¿)?\s*<(!doctype|!--|html|head|\?xml)/i.test(start); // the letters are UTF-8's byte order mark
+}
+
+/** The header's JSON -> the description of each tensor by name, and what the library wrote beside them. */
+function readHeader(bytes) {
+  try {
+    const header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    const entries = new Map(Object.entries(header));
+    entries.delete("__metadata__");
+    const info = JSON.parse(header.__metadata__?.gan ?? "{}");
+    return { entries, info: info !== null && typeof info === "object" ? info : {} };
+  } catch {
+    throw new LoadError("damaged", "unreadable header");
+  }
+}
+
+/** Tensors lie one behind the other and fill the file: the format asks for it, so that what is cut or altered is seen. */
+function checkPlaces(entries, length) {
+  const places = entries.map((entry) => (Array.isArray(entry?.data_offsets) ? entry.data_offsets : []));
+  let end = 0;
+  for (const [from, to] of places.sort((a, b) => a[0] - b[0] || a[1] - b[1])) {
+    if (from !== end || !Number.isInteger(to) || to < from) throw new LoadError("damaged", "tensors out of place");
+    end = to;
+  }
+  if (length < end) throw new LoadError("truncated", `${length} of ${end} bytes`);
+  if (length > end) throw new LoadError("damaged", `${length} bytes instead of ${end}`);
 }
 
 const halves = { table: null };

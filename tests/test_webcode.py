@@ -8,7 +8,7 @@ import pytest
 from gan import webcode
 
 MODULES = sorted(path.stem for path in webcode.WEB.glob("*.js"))
-ENTRIES = [name for name in ("component", "site") if name in MODULES]
+ENTRIES = ("pad_component", "film_component", "site")
 PARTS = sorted(path.stem for path in (webcode.WEB / "words").glob("*.json"))
 
 
@@ -173,7 +173,6 @@ def test_every_module_is_reached_from_an_entry():
     reached = []
     for entry in ENTRIES:
         webcode._collect(entry, reached, ())
-    assert "component" in ENTRIES
     assert set(MODULES) - set(reached) == set()
 
 

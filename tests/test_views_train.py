@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from gan import bundle, images, job, jobs, zoo
+from gan import bundle, images, job, jobs, published, zoo
 from gan.config import TrainConfig, recipe_config
 from gan.errors import ConfigError
 from gan.estimate import Estimate
@@ -670,7 +670,14 @@ def test_pictures_that_are_no_digits_are_shown_without_the_judge_of_digits(studi
     assert not app.exception and not app.error
     assert not app.metric and "judge reads" not in said(app)
     assert "64 pictures drawn" in html(app)
-    assert len(app.get("vega_lite_chart")) == 2  # no histogram, no distance to digits
+    assert not app.get("vega_lite_chart")  # no histogram
+    shown = {
+        e.proto.id.rpartition("-")[2]: json.loads(e.proto.json) for e in app.get("bidi_component")
+    }
+    assert shown["playground"]["exhibit"]["judge"] is None
+    (cell,) = shown["film"]["exhibit"]["cells"]
+    told = json.loads((published.STATIC / Path(cell["story"]["url"]).name).read_text())
+    assert told["digits"] is False and "legible" not in told["moments"][0]
 
 
 def test_a_model_that_was_removed_falls_back_to_the_comparison(studio, finished):

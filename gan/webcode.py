@@ -4,7 +4,7 @@ The scripts are ES modules. Neither a Streamlit component (one text) nor a page 
 ``import`` between files) can have them as such, so they are joined into one here: in the order of their imports, without
 the import lines and the word ``export``. That asks three things of them, which `script` checks: imports
 are one line each and by the exported name, exports stand before a declaration, and no two modules
-declare the same name. Comments on lines of their own stay behind: the text travels with every page.
+declare the same name. Comments on lines of their own and indentation stay behind: the text travels with every page.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _EXPORT = re.compile(r"^export (?=(?:async )?function\b|class\b|const\b|let\b)",
 _DECLARED = re.compile(
     r"^(?:export )?(?:async )?(?:function\*?|class|const|let) (\w+)", re.MULTILINE
 )
-#: Comments on lines of their own, as ``aside``; and what may only look as if it began or held one.
-_ASIDE = re.compile(
-    r"""(?P<aside>^[ ]*(?://[^\n]*|/\*.*?\*/[ ]*)\n)"""
-    r"""|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|//[^\n]*|/\*.*?\*/""",
-    re.MULTILINE | re.DOTALL,
+#: What may only look as if it began or held a comment, or a line of code.
+_LITERAL = r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|//[^\n]*|/\*.*?\*/"""
+_COMMENT = re.compile(
+    r"(?P<gone>^[ ]*(?://[^\n]*|/\*.*?\*/[ ]*)\n)|" + _LITERAL, re.MULTILINE | re.DOTALL
 )
+_INDENTATION = re.compile(r"(?P<gone>^[ ]+)|" + _LITERAL, re.MULTILINE | re.DOTALL)
 _LEFT_OVER = re.compile(r"^(?:import\b|export (?!default function\b))", re.MULTILINE)
 
 
@@ -39,7 +39,7 @@ def script(entry: str) -> str:
     owner: dict[str, str] = {}
     parts = []
     for name in order:
-        text = _without_asides(_read(f"{name}.js"))
+        text = _without(_COMMENT, _read(f"{name}.js"))
         for declared in _DECLARED.findall(text):
             if owner.setdefault(declared, name) != name:
                 raise ValueError(f"{declared} is declared in {owner[declared]}.js and in {name}.js")
@@ -47,12 +47,12 @@ def script(entry: str) -> str:
         rest = _LEFT_OVER.search(joined)
         if rest or ("export default" in joined and name != entry):
             raise ValueError(f"{name}.js has an import or export that cannot be joined")
-        parts.append(joined.strip())
+        parts.append(_without(_INDENTATION, joined).strip())
     return "\n\n".join(parts) + "\n"
 
 
-def _without_asides(text: str) -> str:
-    return _ASIDE.sub(lambda found: "" if found["aside"] else found[0], text)
+def _without(pattern: re.Pattern[str], text: str) -> str:
+    return pattern.sub(lambda found: "" if found["gone"] else found[0], text)
 
 
 def _collect(name: str, order: list[str], above: tuple[str, ...]) -> None:

@@ -44,7 +44,7 @@ def test_modules_are_joined_in_the_order_of_their_imports_each_once(web):
     )
     assert webcode.script("top") == (
         "async function low() {}\nlet high = 2;\n\n"
-        "function left(x) {\n  return low(x);\n}\n\n"
+        "function left(x) {\nreturn low(x);\n}\n\n"
         "const right = 1;\nclass bottom {}\n\n"
         "left(right);\n"
     )
@@ -123,7 +123,7 @@ def test_comments_on_lines_of_their_own_stay_behind_and_nothing_else(web):
         "const lines = `",
         "// in a template",
         "  /* in a template */",
-        "${url /* inside */}`;",
+        "    ${url /* inside */}`;",
         r'const quote = "\"// still a string";',
         "const sum = 1 /* one",
         "*/ + 2;",
@@ -142,9 +142,14 @@ def test_comments_on_lines_of_their_own_stay_behind_and_nothing_else(web):
     assert webcode.script("a") == "\n".join(kept) + "\n"
 
 
+def test_indentation_stays_behind_but_not_that_of_a_template(web):
+    web(a="function f() {\n  const a = `\n    deep\n  `;\n    return a;\n}\n")
+    assert webcode.script("a") == "function f() {\nconst a = `\n    deep\n  `;\nreturn a;\n}\n"
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_without_its_comments_says_the_same(name):
-    alone = webcode._without_asides(source(name))
+    alone = webcode._without(webcode._COMMENT, source(name))
     assert not re.search(r"^\s*(//|/\*|\*)", alone, re.MULTILINE)
     # what is left is the lines there were, in their order, and what is gone is comment
     lines = iter(source(name).splitlines())
@@ -185,7 +190,7 @@ def test_the_network_belongs_to_the_loader():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_nothing_comes_from_elsewhere(name):
-    code = re.sub(r"\s//.*", "", webcode._without_asides(source(name)))
+    code = re.sub(r"\s//.*", "", webcode._without(webcode._COMMENT, source(name)))
     addresses = re.findall(r"(?:https?:)?//[\w.]+[^\"'`\s]*", code)
     assert set(addresses) <= {"http://www.w3.org/2000/svg"}  # the name of SVG's elements
 
@@ -244,7 +249,7 @@ def test_every_language_has_the_same_keys_and_places(part):
 
 def _used():
     """(keys that the scripts name, beginnings of those they put together)."""
-    code = "\n".join(webcode._without_asides(source(name)) for name in MODULES)
+    code = "\n".join(webcode._without(webcode._COMMENT, source(name)) for name in MODULES)
     names = set(re.findall(r"[\"'`]([a-z]\w*)[\"'`]", code))
     starts = set(re.findall(r"`([a-z]\w*_)\$\{", code))
     said = set(re.findall(r"\bsay\(\s*[\"']([^\"']+)[\"']", code))

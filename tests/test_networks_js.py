@@ -1,6 +1,7 @@
 """The networks in the browser against those of torch, for every model that is shipped and every architecture."""
 
 import base64
+import copy
 import functools
 import os
 
@@ -13,10 +14,12 @@ from gan.errors import ConfigError
 
 pytestmark = pytest.mark.browser
 
-#: What issue 5 promises: half precision changes a picture by 1.8e-3.
+#: What issue 5 promises of the pictures: half precision changes one by 1.8e-3.
 PROMISED = 2e-3
-#: What is asked here. The browser reads the very file that torch reads, so the half-precision weights are the
-#: same numbers on both sides and only the order of the sums differs: 4e-6 was measured.
+#: What is asked here. The browser reads the very file that torch reads, so the weights are the same numbers on
+#: both sides and only the sums are rounded otherwise. Against torch in double precision 5.1e-6 was measured for
+#: all that is shipped, latents far out included; torch's own single precision is 8.7e-6 away from that, and
+#: another amount on another processor.
 EXACT = 2e-5
 CERTAIN = 1e-5  # of the judge's probabilities
 CARDS = zoo.list_models(runs=None)
@@ -119,12 +122,14 @@ def _compared(page, file, generator):
     z = _latents(generator.latent_dim)
     found = page.evaluate("drawn", {"file": file, "z": z.tolist(), "batches": [[0, len(z)]]})
     with torch.no_grad():
-        expected = generator(z)
-    assert expected.std() > 0.05  # pictures that say something
+        usual = generator(z)
+        exact = copy.deepcopy(generator).double()(z.double())
+    assert usual.std() > 0.05  # pictures that say something
     # else an error in the assembler would hide behind plain JavaScript
     assert [one["simd"] for one in found] == [True, False]
-    pictures = [_pictures(one["pictures"][0], expected) for one in found]
-    return [float((picture - expected).abs().max()) for picture in pictures], found[0]
+    pictures = [_pictures(one["pictures"][0], usual) for one in found]
+    assert all((picture - usual).abs().max() < PROMISED for picture in pictures)
+    return [float((picture - exact).abs().max()) for picture in pictures], found[0]
 
 
 # --- the generator ---------------------------------------------------------------------------

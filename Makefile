@@ -4,6 +4,7 @@
 # make app TORCH_INDEX=https://download.pytorch.org/whl/cpu   with a CPU-only torch
 PYTHON ?= python3
 VENV ?= .venv
+CORES ?= 2
 BIN := $(VENV)/bin
 
 .PHONY: app test check format clean
@@ -11,8 +12,10 @@ BIN := $(VENV)/bin
 app: $(VENV)/.app
 	$(BIN)/python -m streamlit run streamlit_app.py
 
+# first what can run side by side, a file a core, then what measures time or fills the cores itself
 test: $(VENV)/.dev check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not alone" --numprocesses $(CORES) --dist loadfile
+	$(BIN)/python -m pytest -m alone
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ from gan.errors import ConfigError
 from gan.pose import Pose, Seeds, pose_z
 from views.parts.state import from_query
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.alone]
 
 PAD = bench_pad.PAD
 CARDS = {card.name: card for card in zoo.list_models(runs=None)}

@@ -13,7 +13,7 @@ from PIL import Image
 from gan import bench
 from gan.errors import ConfigError
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.alone]
 
 SMALL = "lang=en&source=drawn&size=200&batch_size=16&base_channels=4&hidden_units=16"
 LIVE = ".st-key-live img"

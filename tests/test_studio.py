@@ -20,6 +20,7 @@ from gan.errors import ConfigError
 from gan.limits import Limits
 from gan.runners import LocalRunner
 
+pytestmark = pytest.mark.alone
 HERE = Path(__file__).resolve().parent
 ME, OTHER = "visitor one", "visitor two"
 

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 import gan.judge
 import gan.zoo
 from gan import published, zoo
-from views.parts import cache
+from views.parts import cache, controls
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -289,6 +289,18 @@ def test_going_back_in_the_browser_goes_back_on_the_page():
     app.query_params["size"] = "600"
     app.run()
     assert grid(app) == before and app.select_slider(key="size").value == 600
+
+
+def test_a_step_back_that_is_cut_short_does_not_undo_the_step_forward(monkeypatch):
+    app = open_page(size="600")
+    app.select_slider(key="size").set_value(1_000).run()
+    with monkeypatch.context() as patch:
+        patch.setattr(controls, "put_link", lambda *_: None)  # the run does not come to its end
+        app.query_params["size"] = "600"
+        app.run()
+    app.query_params["size"] = "1000"
+    app.run()
+    assert app.select_slider(key="size").value == 1_000 and app.query_params["size"] == "1000"
 
 
 def test_a_component_chosen_again_starts_at_zero():

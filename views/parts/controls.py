@@ -166,6 +166,9 @@ def begin(
         asked = to_query(left[0])
     wanted, problems = from_query(asked, sizes, best, recipes, models)
     _fill_widgets(wanted)
+    # at once: if the next step through the history cuts this run short, nothing else would tell that one
+    # from an address which is merely late
+    values["written"] = (to_query(wanted) | {"lang": lang}, (state(), lang))
     named = [f"{p.name}={p.value}" for p in problems]
     if asked.get("lang", lang) not in LANGUAGES:
         named.append(f"lang={asked['lang'][:40]}")

@@ -303,3 +303,27 @@ def test_weights_that_are_none_are_named_and_the_server_draws(page, address, ans
     page.wait_for_function(f"() => {{ {bench_pad.FIND} return find()?.stats.draws > 0; }}")
     page.locator(".st-key-move7").wait_for(state="detached")
     assert close(pixels(page, ".reading-frame")[0], drawn(CHOSEN, Pose(Seeds(0)))[0])
+
+
+def _ask_near(page, cell):
+    """Clicks a picture of the wall; returns when something is said of its neighbours."""
+    page.locator(f"{PAD} .wall-strip .wall-cell").nth(cell).click()
+    page.locator(f"{PAD} .near p").wait_for()
+
+
+def test_what_was_found_near_one_picture_is_not_said_of_another(page, address):
+    open_pad(page, address)
+    near = page.locator(f"{PAD} .near")
+    _ask_near(page, 13)
+    page.wait_for_selector("[data-test-script-state=notRunning]")
+    page.focus(bench.SLIDER)
+    page.keyboard.press("ArrowRight")
+    page.locator(f"{PAD} .reading").get_by_text("10,000 images").wait_for()
+    assert near.inner_text() == ""
+    # moved on before the answer comes
+    page.locator(f"{PAD} .wall-strip .wall-cell").nth(1).click()
+    page.locator(bench_pad.PLANE).press("ArrowRight")
+    page.wait_for_url("**move=0.1*")
+    page.wait_for_selector("[data-test-script-state=notRunning]")
+    page.wait_for_timeout(500)
+    assert near.inner_text() == ""

@@ -36,7 +36,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
   let pose = null;
   let focus = null; // {name, row}
   let shown = []; // names of the wall's columns
-  let asked = 0; // numbers the pictures that were chosen
+  let asked = Date.now(); // numbers the pictures that were chosen; none of an earlier mount has the same
   let failed = null;
   let judge = null;
   let idle = 0;
@@ -99,7 +99,9 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
   // --- what is shown
   function show(wanted) {
     const fresh = exhibit?.start.id !== wanted.start.id;
-    if (exhibit && exhibit.chosen !== wanted.chosen) focus = { name: wanted.chosen, row: focus.row }; // what is chosen is seen large
+    const another = exhibit && exhibit.chosen !== wanted.chosen;
+    if (another) focus = { name: wanted.chosen, row: focus.row }; // what is chosen is seen large
+    if (another || fresh) clearNear();
     exhibit = wanted;
     if (fresh) {
       ({ pose, focus } = wanted.start);
@@ -306,12 +308,13 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
     drawFocus();
     reading.speak();
     if (pose.rows.kind === "seeds" || pose.rows.kind === "list") rows.activate(row);
-    asked += 1;
     clearNear();
     onFocus({ name, row, pose, asked });
   }
 
+  /** The large picture is another one: what is known of the last goes, and an answer under way will be ignored. */
   function clearNear() {
+    asked += 1;
     if (near.firstChild) near.replaceChildren();
   }
 

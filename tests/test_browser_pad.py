@@ -327,3 +327,49 @@ def test_what_was_found_near_one_picture_is_not_said_of_another(page, address):
     page.wait_for_selector("[data-test-script-state=notRunning]")
     page.wait_for_timeout(500)
     assert near.inner_text() == ""
+
+
+def _amounts_in_the_wall(page):
+    titles = page.locator(f"{PAD} .wall-column figcaption").all_inner_texts()
+    return [title.partition("\n")[0] for title in titles]
+
+
+def test_the_wall_keeps_its_amounts_when_the_models_are_others(page, address):
+    open_pad(page, address)
+    assert _amounts_in_the_wall(page) == ["200", "600", "6,000", "60,000"]
+    for key in ("ArrowRight", "ArrowRight"):  # what was passed through does not stay
+        page.focus(bench.SLIDER)
+        page.keyboard.press(key)
+        page.wait_for_timeout(300)
+        page.wait_for_selector("[data-test-script-state=notRunning]")
+    page.locator(f"{PAD} .reading").get_by_text("30,000 images").wait_for()
+    assert _amounts_in_the_wall(page) == ["200", "600", "6,000", "30,000", "60,000"]
+    page.locator(f"{PAD} .chip").get_by_text("200", exact=True).click()
+    page.get_by_role("radio", name="20 epochs").or_(page.get_by_text("20 epochs")).first.click()
+    page.wait_for_url("**size=30000&lang=en")
+    page.wait_for_selector("[data-test-script-state=notRunning]")
+    bench_pad.wait_for_wall(page)
+    assert _amounts_in_the_wall(page) == ["600", "6,000", "30,000", "60,000"]
+
+
+def _focused(page):
+    """What a key would go to: its class, or its tag."""
+    return page.evaluate(
+        """() => {
+            let found = document.activeElement;
+            while (found.shadowRoot?.activeElement) found = found.shadowRoot.activeElement;
+            return found.className || found.tagName;
+        }"""
+    )
+
+
+def test_whoever_uses_keys_stays_where_the_key_was_pressed(page, address):
+    open_pad(page, address)
+    for selector, key in ((".chip", "Enter"), (".chip", "Enter"), (".wall-strip .wall-cell", " ")):
+        page.locator(f"{PAD} {selector}").first.focus()
+        focused = _focused(page)
+        page.keyboard.press(key)
+        if key == " ":
+            page.locator(f"{PAD} .near p").wait_for()  # the server's answer shows all anew
+        bench_pad.wait_for_wall(page)
+        assert _focused(page) == focused != "BODY"

@@ -187,14 +187,15 @@ export function makePad(say, { onMove, onRelease }) {
   function show({ shifts, truncation: psi, axes, strengths, latentDim: size }) {
     state.shifts.forEach((_, k) => (state.shifts[k] = shifts[k] ?? 0));
     state.truncation = psi;
-    state.axes = axes.map((pair) => [...pair]);
+    const same = JSON.stringify(axes) === JSON.stringify(state.axes); // their sliders stay then: one may be in use
+    if (!same) state.axes = axes.map((pair) => [...pair]);
     latentDim = size;
     which.max = size - 1;
     directions.forEach((made, k) => {
       made.node.hidden = k >= size;
       made.input.title = k < size ? say("pad_direction_help", { strength: strengths[k].toFixed(2) }) : "";
     });
-    showAxes();
+    if (!same) showAxes();
     render();
   }
 

@@ -22,7 +22,7 @@ const OPENED = 12; // networks kept in memory; the one used longest ago goes fir
  * was drawn, the milliseconds that took together, and whether with SIMD.
  *
  * exhibit: {chosen (name), cells: [{name, title, count, side, channels, digits, weights (ref)}] by amount of data, judge
- * (ref or null), columns (names shown in the wall at first), start: {id, pose, focus: {name, row} or null}, still (address of
+ * (ref or null), columns (names shown in the wall until the visitor chooses), start: {id, pose, focus: {name, row} or null}, still (address of
  * the picture the server drew, or null), neighbours: null | {asked, training, unseen, words}}.
  *
  * The visitor's pose is kept when `show` comes again, until it comes with another `start.id`. `onRelease(pose)`: something was
@@ -35,7 +35,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
   let exhibit = null;
   let pose = null;
   let focus = null; // {name, row}
-  let shown = []; // names of the wall's columns
+  let amounts = null; // of data that the visitor wants in the wall, whatever the models of them are called; null: the exhibit's columns
   let asked = Date.now(); // numbers the pictures that were chosen; none of an earlier mount has the same
   let failed = null;
   let judge = null;
@@ -51,7 +51,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
   const wall = makeWall(say, {
     onFocus: choose,
     onColumns(names) {
-      shown = names;
+      amounts = new Set(names.map((name) => cellOf(name).count));
       arrange();
     },
   });
@@ -105,7 +105,6 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
     exhibit = wanted;
     if (fresh) {
       ({ pose, focus } = wanted.start);
-      shown = wanted.columns;
       rows.show(pose.rows);
     }
     arrange();
@@ -115,16 +114,19 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
   /** Everything as the exhibit, the pose and the columns say; what has to be loaded comes when it is there. */
   async function arrange() {
     const { cells, chosen } = exhibit;
-    const names = cells.map((cell) => cell.name);
-    shown = [...new Set([...shown.filter((name) => names.includes(name)), chosen])];
-    if (!names.includes(focus?.name) || !shown.includes(focus.name)) focus = { name: chosen, row: focus?.row ?? 0 };
+    const wanted = (cell) => cell.name === chosen || (amounts ? amounts.has(cell.count) : exhibit.columns.includes(cell.name));
+    const shown = cells.filter(wanted).map((cell) => cell.name);
+    if (!shown.includes(focus?.name)) {
+      focus = { name: chosen, row: focus?.row ?? 0 };
+      clearNear();
+    }
     wall.show({ cells, chosen, shown });
     wall.focus(focus.name, focus.row);
     const cell = cellOf(focus.name);
     reading.prepare({ ...cell, still: exhibit.still });
     reading.message("");
     await Promise.all([chosenArrived(cellOf(chosen)), judgeArrived()]);
-    for (const name of names.filter((other) => shown.includes(other))) {
+    for (const name of shown) {
       if (gone || !exhibit.cells.some((other) => other.name === name)) return;
       if (name !== chosen) await columnArrived(cellOf(name)); // one after the other: what is drawn first is there first
     }

@@ -373,3 +373,33 @@ def test_whoever_uses_keys_stays_where_the_key_was_pressed(page, address):
             page.locator(f"{PAD} .near p").wait_for()  # the server's answer shows all anew
         bench_pad.wait_for_wall(page)
         assert _focused(page) == focused != "BODY"
+
+
+def test_the_server_stops_drawing_when_the_pad_that_is_mounted_next_works(page, address):
+    page.route(f"**/{CARDS[CHOSEN].sha256}*", lambda route: route.fulfill(status=404, body=""))
+    page.goto(f"{address}/?lang=en&size=6000&budget=updates")
+    page.locator(".st-key-move7").wait_for()  # a slider of the server
+    page.unroute(f"**/{CARDS[CHOSEN].sha256}*")
+    page.get_by_text("日本語").first.click()
+    page.wait_for_function(f"() => {{ {bench_pad.FIND} return find()?.stats.draws > 0; }}")
+    page.locator(".st-key-move7").wait_for(state="detached")
+
+
+def test_a_search_outlives_that_its_model_is_away(page, address):
+    open_pad(page, address)
+    page.locator(f"{PAD} .gallery input").fill("5000")
+    page.locator(f"{PAD} .gallery select").select_option("7")
+    waiting = []
+    page.route("**/app/static/*", lambda route: waiting.append(route))  # and never answers
+    page.focus(bench.SLIDER)
+    page.keyboard.press("ArrowRight")  # to one that has not been loaded
+    find = page.locator(f"{PAD} .gallery button").first
+    save = page.get_by_role("button", name="z (JSON)")
+    page.wait_for_selector("[data-test-script-state=notRunning]")
+    page.wait_for_timeout(300)
+    assert save.is_disabled() and find.inner_text() == "Find"
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(
+        f"() => {{ {bench_pad.FIND} return find().querySelectorAll('.gallery-grid button').length === 24; }}"
+    )
+    assert save.is_enabled() and find.inner_text() == "Find"

@@ -27,9 +27,9 @@ const OPENED = 12; // networks kept in memory; the one used longest ago goes fir
  *
  * The visitor's pose is kept when `show` comes again, until it comes with another `start.id`. `onRelease(pose)`: something was
  * let go; `onFocus({name, row, pose, asked})`: a picture was chosen; `onFail(kind)`: the chosen model cannot be shown, with a
- * kind of LoadError; null when it can.
+ * kind of LoadError; null when it can. `failedBefore`: what was said last, by an earlier mount.
  */
-export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd = true }) {
+export function makePlayground(say, { assets, onRelease, onFocus, onFail, failedBefore = null, simd = true }) {
   const stats = { draws: 0, milliseconds: 0, simd: null };
   const models = new Map(); // by the id of the weights: {generator, latents, pixels, z}, or a promise of it
   let exhibit = null;
@@ -37,7 +37,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
   let focus = null; // {name, row}
   let amounts = null; // of data that the visitor wants in the wall, whatever the models of them are called; null: the exhibit's columns
   let asked = Date.now(); // numbers the pictures that were chosen; none of an earlier mount has the same
-  let failed = null;
+  let failed = failedBefore;
   let judge = null;
   let idle = 0;
   let gone = false;
@@ -62,6 +62,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
   });
   const gallery = makeGallery(say, {
     look(seeds) {
+      if (!opened()) return null;
       const { generator } = opened();
       const pixels = drawSeeds(seeds);
       const size = pixels.length / seeds.length;
@@ -125,6 +126,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
     const cell = cellOf(focus.name);
     reading.prepare({ ...cell, still: exhibit.still });
     reading.message("");
+    drawing.ask(); // what is there; without the chosen model nothing can be saved
     await Promise.all([chosenArrived(cellOf(chosen)), judgeArrived()]);
     for (const name of shown) {
       if (gone || !exhibit.cells.some((other) => other.name === name)) return;

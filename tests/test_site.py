@@ -17,7 +17,7 @@ import pytest
 from gan import bench, checkpoint, exhibit, explorer, judge, site, webcode, zoo
 from gan.collapse import verdict_words
 from gan.errors import CheckpointError, ConfigError
-from gan.pose import Listed, Pose, Seeds, Sum, Walk, pose_z
+from gan.pose import LAST_SEED, Listed, Pose, Seeds, Sum, Walk, pose_z
 from views.parts.state import ExploreState, from_query, to_query
 
 SMALL, LARGE, OTHER = (
@@ -505,7 +505,7 @@ STATES = [
     ExploreState(),
     ExploreState(size=200, budget="updates", recipe="rescue", moment="best", model="a b&c", seed=7),
     ExploreState(shifts=(1.5, -0.5, 0, 0, 0, 0, 0, 4), axes=((0, -2), (63, 1.25)), truncation=0.8),
-    ExploreState(rows=Listed((3, 1, 4))),
+    ExploreState(rows=Listed((3, 1, LAST_SEED)), axes=((99, 1),)),
     ExploreState(rows=Walk(5, 64, 0.25)),
     ExploreState(rows=Sum(1, 2, 3), truncation=0),
 ]
@@ -566,6 +566,7 @@ def test_a_link_that_makes_no_sense_gives_the_defaults(links):
         "list:" + ",".join("1" * 25),
         "toString:1",
         "seeds:",
+        f"list:{LAST_SEED + 1}",
     ):
         read = links.evaluate("(asked) => readLink(...asked)", [f"rows={rows}", OFFERED, usual])
         assert read == usual, rows

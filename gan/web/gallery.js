@@ -1,13 +1,13 @@
 // Pictures of one model by seed, all or only those that the judge reads as one digit.
 
 import { element } from "./dom.js";
+import { LAST_SEED } from "./latents.js";
 import { makePicture } from "./picture.js";
 import { SURE } from "./reading.js";
 
 const MATCHES = 24;
 const SEARCH_BATCH = 16; // seeds a frame
 const MOST_TRIED = 3000; // seeds tried for one search; of a digit that is one in a hundred, 30 are among them
-const LAST_SEED = 2 ** 31 - 1 - 400; // as gan/pose.py allows
 
 /**
  * `makeGallery(say, {look, onPick, onFour})` -> `{node, show({side, channels, digits, drawn}), destroy()}`.

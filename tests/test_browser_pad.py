@@ -403,3 +403,16 @@ def test_a_search_outlives_that_its_model_is_away(page, address):
         f"() => {{ {bench_pad.FIND} return find().querySelectorAll('.gallery-grid button').length === 24; }}"
     )
     assert save.is_enabled() and find.inner_text() == "Find"
+
+
+def test_where_model_and_judge_are_missing_both_are_named_and_tried_again(page, address):
+    page.route("**/app/static/*.safetensors", lambda route: route.fulfill(status=404, body=""))
+    page.goto(f"{address}/?lang=en&size=6000&budget=updates")
+    message = page.locator(f"{PAD} .reading .message")
+    message.get_by_text("No judge").wait_for()
+    page.locator(".st-key-move7").wait_for()
+    assert message.inner_text().startswith("The model's file is not there. (HTTP 404) No judge")
+    page.unroute("**/app/static/*.safetensors")
+    page.get_by_role("button", name="Try again").click()
+    message.wait_for(state="hidden")
+    page.locator(f"{PAD} .reading-words").get_by_text("Reads").wait_for()

@@ -10,8 +10,9 @@ const SEARCH_BATCH = 16; // seeds a frame
 const MOST_TRIED = 3000; // seeds tried for one search; of a digit that is one in a hundred, 30 are among them
 
 /**
- * `makeGallery(say, {look, onPick, onFour})` -> `{node, show({side, channels, digits, drawn}), destroy()}`.
+ * `makeGallery(say, {look, onPick, onFour})` -> `{node, show({name, side, channels, digits}), destroy()}`.
  *
+ * `digits`: whether its pictures are single digits, which can be looked for.
  * `look(seeds)` -> [{pixels, reading}], null without a model, draws and reads the latents of these seeds; `onPick(seed)`: one was chosen;
  * `onFour(seeds)`: the first four are to be the rows. Searches run a batch a frame and can be stopped.
  */

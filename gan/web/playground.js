@@ -38,6 +38,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
   let amounts = null; // of data that the visitor wants in the wall, whatever the models of them are called; null: the exhibit's columns
   let asked = Date.now(); // numbers the pictures that were chosen; none of an earlier mount has the same
   let failed = failedBefore;
+  const problems = { chosen: "", judge: "" }; // in words
   let judge = null;
   let idle = 0;
   let gone = false;
@@ -68,7 +69,8 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
       const size = pixels.length / seeds.length;
       return seeds.map((_, i) => {
         const part = pixels.slice(i * size, (i + 1) * size);
-        return { pixels: part, reading: readings(part, generator)?.[0] ?? null };
+        const found = readings(part, generator);
+        return { pixels: part, reading: found?.length === 1 ? found[0] : null };
       });
     },
     onPick: (seed) => rows.put(seed),
@@ -125,7 +127,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     wall.focus(focus.name, focus.row);
     const cell = cellOf(focus.name);
     reading.prepare({ ...cell, still: exhibit.still });
-    reading.message("");
+    for (const part of Object.keys(problems)) report(part, "");
     drawing.ask(); // what is there; without the chosen model nothing can be saved
     await Promise.all([chosenArrived(cellOf(chosen)), judgeArrived()]);
     for (const name of shown) {
@@ -142,13 +144,13 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
       fail(null);
       pad.show({ ...pose, strengths: generator.strengths, latentDim: generator.latentDim });
       rows.redraw(generator.side, generator.channels);
-      gallery.show({ name: cell.name, side: generator.side, channels: generator.channels, digits: cell.digits });
+      gallery.show({ name: cell.name, side: generator.side, channels: generator.channels, digits: cell.digits && generator.channels === 1 });
       reading.live();
       wall.column(cell.name)?.ready();
       drawing.ask();
     } catch (error) {
       if (gone || cell.name !== exhibit.chosen) return;
-      reading.message(reason(error), again);
+      report("chosen", reason(error));
       wall.column(cell.name)?.message(reason(error));
       fail(error.kind ?? "unknown");
     }
@@ -170,8 +172,15 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
       judge = readJudge(await assets.bytes(exhibit.judge), { simd });
       drawing.ask();
     } catch (error) {
-      reading.message(`${say("reading_no_judge")} ${reason(error)}`);
+      report("judge", `${say("reading_no_judge")} ${reason(error)}`);
     }
+  }
+
+  /** What is wrong with a part; both may be, and both can be tried again. */
+  function report(part, text) {
+    problems[part] = text;
+    const words = Object.values(problems).filter(Boolean);
+    reading.message(words.join(" "), ...(words.length ? [again] : []));
   }
 
   function reason(error) {

@@ -22,6 +22,8 @@ MAX_COUNT = 400
 MAX_SHIFT = 4.0  # standard deviations of z
 MAX_TRUNCATION = 1.5
 MAX_LISTED = 24
+MAX_AXES = 64  # single components that are moved at once
+LAST_AXIS = 4095  # of the widest z that `gan.config` allows
 LAST_SEED = latents.MAX_SEED - MAX_COUNT  # so that the last row of a pose still has a seed
 
 
@@ -138,9 +140,13 @@ class Pose:
         _check_number("truncation", self.truncation, 0.0, MAX_TRUNCATION)
         for shift in (*self.shifts, *(value for _, value in self.axes)):
             _check_number("shift", shift, -MAX_SHIFT, MAX_SHIFT)
+        if len(self.axes) > MAX_AXES:
+            raise ConfigError(f"{len(self.axes)} components are moved; give at most {MAX_AXES}")
         for axis, _ in self.axes:
-            if not _is_whole(axis):
-                raise ConfigError(f"axis {_short(axis)} must be a whole number")
+            if not _is_whole(axis) or not 0 <= axis <= LAST_AXIS:
+                raise ConfigError(
+                    f"axis {_short(axis)} must be a whole number from 0 to {LAST_AXIS}"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it; `from_dict` reads it back."""

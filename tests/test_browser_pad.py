@@ -303,3 +303,116 @@ def test_weights_that_are_none_are_named_and_the_server_draws(page, address, ans
     page.wait_for_function(f"() => {{ {bench_pad.FIND} return find()?.stats.draws > 0; }}")
     page.locator(".st-key-move7").wait_for(state="detached")
     assert close(pixels(page, ".reading-frame")[0], drawn(CHOSEN, Pose(Seeds(0)))[0])
+
+
+def _ask_near(page, cell):
+    """Clicks a picture of the wall; returns when something is said of its neighbours."""
+    page.locator(f"{PAD} .wall-strip .wall-cell").nth(cell).click()
+    page.locator(f"{PAD} .near p").wait_for()
+
+
+def test_what_was_found_near_one_picture_is_not_said_of_another(page, address):
+    open_pad(page, address)
+    near = page.locator(f"{PAD} .near")
+    _ask_near(page, 13)
+    page.wait_for_selector("[data-test-script-state=notRunning]")
+    page.focus(bench.SLIDER)
+    page.keyboard.press("ArrowRight")
+    page.locator(f"{PAD} .reading").get_by_text("10,000 images").wait_for()
+    assert near.inner_text() == ""
+    # moved on before the answer comes
+    page.locator(f"{PAD} .wall-strip .wall-cell").nth(1).click()
+    page.locator(bench_pad.PLANE).press("ArrowRight")
+    page.wait_for_url("**move=0.1*")
+    page.wait_for_selector("[data-test-script-state=notRunning]")
+    page.wait_for_timeout(500)
+    assert near.inner_text() == ""
+
+
+def _amounts_in_the_wall(page):
+    titles = page.locator(f"{PAD} .wall-column figcaption").all_inner_texts()
+    return [title.partition("\n")[0] for title in titles]
+
+
+def test_the_wall_keeps_its_amounts_when_the_models_are_others(page, address):
+    open_pad(page, address)
+    assert _amounts_in_the_wall(page) == ["200", "600", "6,000", "60,000"]
+    for key in ("ArrowRight", "ArrowRight"):  # what was passed through does not stay
+        page.focus(bench.SLIDER)
+        page.keyboard.press(key)
+        page.wait_for_timeout(300)
+        page.wait_for_selector("[data-test-script-state=notRunning]")
+    page.locator(f"{PAD} .reading").get_by_text("30,000 images").wait_for()
+    assert _amounts_in_the_wall(page) == ["200", "600", "6,000", "30,000", "60,000"]
+    page.locator(f"{PAD} .chip").get_by_text("200", exact=True).click()
+    page.get_by_role("radio", name="20 epochs").or_(page.get_by_text("20 epochs")).first.click()
+    page.wait_for_url("**size=30000&lang=en")
+    page.wait_for_selector("[data-test-script-state=notRunning]")
+    bench_pad.wait_for_wall(page)
+    assert _amounts_in_the_wall(page) == ["600", "6,000", "30,000", "60,000"]
+
+
+def _focused(page):
+    """What a key would go to: its class, or its tag."""
+    return page.evaluate(
+        """() => {
+            let found = document.activeElement;
+            while (found.shadowRoot?.activeElement) found = found.shadowRoot.activeElement;
+            return found.className || found.tagName;
+        }"""
+    )
+
+
+def test_whoever_uses_keys_stays_where_the_key_was_pressed(page, address):
+    open_pad(page, address)
+    for selector, key in ((".chip", "Enter"), (".chip", "Enter"), (".wall-strip .wall-cell", " ")):
+        page.locator(f"{PAD} {selector}").first.focus()
+        focused = _focused(page)
+        page.keyboard.press(key)
+        if key == " ":
+            page.locator(f"{PAD} .near p").wait_for()  # the server's answer shows all anew
+        bench_pad.wait_for_wall(page)
+        assert _focused(page) == focused != "BODY"
+
+
+def test_the_server_stops_drawing_when_the_pad_that_is_mounted_next_works(page, address):
+    page.route(f"**/{CARDS[CHOSEN].sha256}*", lambda route: route.fulfill(status=404, body=""))
+    page.goto(f"{address}/?lang=en&size=6000&budget=updates")
+    page.locator(".st-key-move7").wait_for()  # a slider of the server
+    page.unroute(f"**/{CARDS[CHOSEN].sha256}*")
+    page.get_by_text("日本語").first.click()
+    page.wait_for_function(f"() => {{ {bench_pad.FIND} return find()?.stats.draws > 0; }}")
+    page.locator(".st-key-move7").wait_for(state="detached")
+
+
+def test_a_search_outlives_that_its_model_is_away(page, address):
+    open_pad(page, address)
+    page.locator(f"{PAD} .gallery input").fill("5000")
+    page.locator(f"{PAD} .gallery select").select_option("7")
+    waiting = []
+    page.route("**/app/static/*", lambda route: waiting.append(route))  # and never answers
+    page.focus(bench.SLIDER)
+    page.keyboard.press("ArrowRight")  # to one that has not been loaded
+    find = page.locator(f"{PAD} .gallery button").first
+    save = page.get_by_role("button", name="z (JSON)")
+    page.wait_for_selector("[data-test-script-state=notRunning]")
+    page.wait_for_timeout(300)
+    assert save.is_disabled() and find.inner_text() == "Find"
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(
+        f"() => {{ {bench_pad.FIND} return find().querySelectorAll('.gallery-grid button').length === 24; }}"
+    )
+    assert save.is_enabled() and find.inner_text() == "Find"
+
+
+def test_where_model_and_judge_are_missing_both_are_named_and_tried_again(page, address):
+    page.route("**/app/static/*.safetensors", lambda route: route.fulfill(status=404, body=""))
+    page.goto(f"{address}/?lang=en&size=6000&budget=updates")
+    message = page.locator(f"{PAD} .reading .message")
+    message.get_by_text("No judge").wait_for()
+    page.locator(".st-key-move7").wait_for()
+    assert message.inner_text().startswith("The model's file is not there. (HTTP 404) No judge")
+    page.unroute("**/app/static/*.safetensors")
+    page.get_by_role("button", name="Try again").click()
+    message.wait_for(state="hidden")
+    page.locator(f"{PAD} .reading-words").get_by_text("Reads").wait_for()

@@ -171,6 +171,9 @@ def _but(**changes):
         (_but(axes=[[1]]), "an index and a value"),
         (_but(axes=[[True, 1]]), "axis True"),
         (_but(axes=[[1, "1"]]), "shift '1'"),
+        (_but(axes=[[-1, 1]]), "axis -1"),
+        (_but(axes=[[4096, 1]]), "axis 4096"),
+        (_but(axes=[[axis, 1] for axis in range(65)]), "65 components"),
     ],
 )
 def test_what_a_browser_sends_is_not_trusted(value, named):

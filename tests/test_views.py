@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 import gan.judge
 import gan.zoo
-from gan import published, zoo
+from gan import neighbours, published, story, zoo
 from views.parts import cache, controls
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -191,6 +191,39 @@ def test_a_folder_that_cannot_be_written_is_named_and_the_server_draws(monkeypat
     assert str(tmp_path / "file") in app.warning[0].value
     assert [s for s in app.slider if s.label == "Direction 8"]
     assert any("16 latents after" in h.proto.body for h in app.get("html"))
+
+
+def test_another_model_that_is_damaged_costs_its_place_in_the_wall_only(own_zoo):
+    (own_zoo / "mnist-200-epochs-plain.safetensors").write_bytes(b"damaged")
+    app = open_page()
+    assert not app.exception and not app.warning
+    shown = given(app, "playground")
+    assert [c["count"] for c in shown["cells"]] == sorted(set(zoo.ZOO_SIZES) - {200})
+
+
+def test_a_run_of_the_whole_page_can_say_how_usual_it_is_to_be_so_near(monkeypatch):
+    usual = neighbours.Yardstick((0.5, 1.5))
+    monkeypatch.setattr(cache, "yardstick", lambda *_: usual)
+    app = open_page()
+    card = next(c for c in zoo.list_models(runs=None) if c.name == "mnist-6000-epochs-plain")
+    # a picture was chosen, and before the answer something else on the page, which cuts the fragment's run short
+    app.session_state["near"] = {"asked": 1, "training": None, "unseen": None, "words": "Found."}
+    app.session_state["near_ratio"] = (card, 1.0)
+    app.run()
+    assert not app.exception
+    assert given(app, "playground")["neighbours"]["words"].startswith("Found. Of 2 other")
+
+
+def test_the_moments_of_one_run_have_stories_of_their_own(monkeypatch):
+    """Copies were looked for at each card's own step."""
+    monkeypatch.setattr(story, "story", lambda card, _evidence: {"copies at": card.step})
+    cache._story.clear()
+    best = best_models()[0]
+    for card in zoo.list_models(runs=None):
+        if card.evidence_path == best.evidence_path:
+            file = published.STATIC / Path(cache.run_story(card)["url"]).name
+            assert json.loads(file.read_text()) == {"copies at": card.step}
+    cache._story.clear()
 
 
 def test_a_hostile_link_opens_the_default_with_a_notice():

@@ -24,6 +24,12 @@ export function svgElement(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** Makes `nodes` the children of `parent`, without touching them where they are that already: what has the focus keeps it. */
+export function placeChildren(parent, nodes) {
+  const there = [...parent.children];
+  if (there.length !== nodes.length || nodes.some((node, i) => node !== there[i])) parent.replaceChildren(...nodes);
+}
+
 /** Whether the visitor asked the system for less motion. */
 export function reducedMotion() {
   return matchMedia("(prefers-reduced-motion: reduce)").matches;

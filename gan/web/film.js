@@ -1,7 +1,7 @@
 // The film: data size by training step. One scrubber moves the pictures of every amount of data, the indicators and
 // the mark on the curves together.
 
-import { element } from "./dom.js";
+import { element, placeChildren } from "./dom.js";
 import { makeFilmDetail, verdictTitles } from "./filmdetail.js";
 import { makeColumn, momentAt } from "./filmstrip.js";
 import { makePlayer } from "./player.js";
@@ -173,7 +173,7 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
     show(exhibit) {
       const before = new Map(columns.map((column) => [identity(column.cell), column]));
       columns = exhibit.cells.map((cell) => before.get(identity(cell)) ?? newColumn(cell));
-      strip.replaceChildren(...columns.map((column) => column.view.node));
+      placeChildren(strip, columns.map((column) => column.view.node));
       const wanted = columns.find((column) => column.cell.name === exhibit.chosen) ?? columns[0];
       const startNow = JSON.stringify(exhibit.start ?? null);
       if (startNow !== startSeen) start = exhibit.start?.position ?? null;

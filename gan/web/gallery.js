@@ -1,18 +1,19 @@
 // Pictures of one model by seed, all or only those that the judge reads as one digit.
 
 import { element } from "./dom.js";
+import { LAST_SEED } from "./latents.js";
 import { makePicture } from "./picture.js";
 import { SURE } from "./reading.js";
 
 const MATCHES = 24;
 const SEARCH_BATCH = 16; // seeds a frame
 const MOST_TRIED = 3000; // seeds tried for one search; of a digit that is one in a hundred, 30 are among them
-const LAST_SEED = 2 ** 31 - 1 - 400; // as gan/pose.py allows
 
 /**
- * `makeGallery(say, {look, onPick, onFour})` -> `{node, show({side, channels, digits, drawn}), destroy()}`.
+ * `makeGallery(say, {look, onPick, onFour})` -> `{node, show({name, side, channels, digits}), destroy()}`.
  *
- * `look(seeds)` -> [{pixels, reading}] draws and reads the latents of these seeds; `onPick(seed)`: one was chosen;
+ * `digits`: whether its pictures are single digits, which can be looked for.
+ * `look(seeds)` -> [{pixels, reading}], null without a model, draws and reads the latents of these seeds; `onPick(seed)`: one was chosen;
  * `onFour(seeds)`: the first four are to be the rows. Searches run a batch a frame and can be stopped.
  */
 export function makeGallery(say, { look, onPick, onFour }) {
@@ -54,7 +55,13 @@ export function makeGallery(say, { look, onPick, onFour }) {
   function step() {
     const { next, first, wanted } = search;
     const tried = Array.from({ length: SEARCH_BATCH }, (_, i) => next + i);
-    look(tried).forEach(({ pixels, reading }, i) => {
+    const looked = look(tried);
+    if (!looked) {
+      stop();
+      facts = null; // whichever model comes is another one
+      return;
+    }
+    looked.forEach(({ pixels, reading }, i) => {
       if (seeds.length >= MATCHES) return;
       search.next = tried[i] + 1;
       const fits = wanted === null || (reading?.digit === wanted && reading.confidence >= SURE);

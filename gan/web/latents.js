@@ -4,6 +4,8 @@
 // `torch.randn(dim, generator=torch.Generator().manual_seed(seed))` on a CPU: the same random bits, and the same
 // normal numbers but for the last bit of a float (a logarithm and a cosine are rounded elsewhere).
 
+export const LAST_SEED = 2 ** 31 - 1 - 400; // of a pose, as gan/pose.py allows
+
 const STATE_WORDS = 624;
 const STATE_SHIFT = 397;
 const NORMAL_BLOCK = 16; // ATen draws normal numbers in blocks of 16, if there are that many

@@ -1,10 +1,11 @@
 // The address of what is shown: the words of the app's own links (views/parts/state.py), behind the # of the page.
 
-import { MAX_SHIFT, MAX_TRUNCATION } from "./pad.js";
+import { LAST_SEED } from "./latents.js";
+import { MAX_AXES, MAX_SHIFT, MAX_TRUNCATION } from "./pad.js";
 
-const MAX_SEED = 999999;
+const MAX_SEED = 999999; // of the grid in the app
 const MAX_LISTED = 24;
-const MAX_AXES = 64;
+const LAST_AXIS = 4095; // as gan/pose.py allows
 const CHOICES = ["lang", "model", "size", "budget", "recipe", "moment"];
 
 /**
@@ -45,7 +46,7 @@ function rowsText(rows) {
 }
 
 function linkedPose(asked, pose) {
-  const first = whole(asked.get("seed") ?? "");
+  const first = whole(asked.get("seed") ?? "", MAX_SEED);
   const shifts = (asked.get("move") ?? "").split(",").map((text) => number(text, MAX_SHIFT));
   const truncation = number(asked.get("psi") ?? "", MAX_TRUNCATION);
   return {
@@ -61,7 +62,7 @@ function linkedRows(text) {
   const [kind, numbers = ""] = text.split(":");
   const parts = numbers.split(",");
   const t = kind === "walk" ? number(parts.pop(), 1) : 0;
-  const seeds = parts.map(whole);
+  const seeds = parts.map((part) => whole(part, LAST_SEED));
   if (seeds.includes(null) || t === null || t < 0) return null;
   const [a, b, c] = seeds;
   if (kind === "seeds" && seeds.length === 1) return { kind, first: a };
@@ -75,15 +76,15 @@ function linkedRows(text) {
 function linkedAxes(text) {
   const pairs = text.split(",").map((part) => {
     const [axis, value] = part.split(":");
-    return [whole(axis), number(value ?? "", MAX_SHIFT)];
+    return [whole(axis, LAST_AXIS), number(value ?? "", MAX_SHIFT)];
   });
   const axes = pairs.map(([axis]) => axis);
-  const fits = pairs.every(([axis, value]) => axis !== null && axis < MAX_AXES && value !== null);
-  return fits && new Set(axes).size === axes.length ? pairs.sort((one, other) => one[0] - other[0]) : null;
+  const fits = pairs.every(([axis, value]) => axis !== null && value !== null);
+  return fits && axes.length <= MAX_AXES && new Set(axes).size === axes.length ? pairs.sort((one, other) => one[0] - other[0]) : null;
 }
 
-function whole(text) {
-  return /^\d{1,6}$/.test(text) && Number(text) <= MAX_SEED ? Number(text) : null;
+function whole(text, most) {
+  return /^\d{1,10}$/.test(text) && Number(text) <= most ? Number(text) : null;
 }
 
 function number(text, most) {

@@ -7,6 +7,7 @@ export const SHIFTS = 8; // sliders along principal directions
 export const MAX_SHIFT = 4; // standard deviations of z, as gan/pose.py allows
 const STEP = 0.1;
 export const MAX_TRUNCATION = 1.5;
+export const MAX_AXES = 64; // single components that are moved at once
 
 /**
  * `makePad(say, {onMove, onRelease})` -> `{node, side, show({shifts, truncation, axes, strengths, latentDim}), destroy()}`; `side`
@@ -136,7 +137,7 @@ export function makePad(say, { onMove, onRelease }) {
 
   function addAxis() {
     const axis = Math.round(Number(which.value));
-    if (!(axis >= 0 && axis < latentDim) || state.axes.some(([known]) => known === axis)) return;
+    if (!(axis >= 0 && axis < latentDim) || state.axes.length >= MAX_AXES || state.axes.some(([known]) => known === axis)) return;
     state.axes = [...state.axes, [axis, 0]].sort(([a], [b]) => a - b);
     which.value = Math.min(axis + 1, latentDim - 1);
     showAxes();
@@ -187,14 +188,15 @@ export function makePad(say, { onMove, onRelease }) {
   function show({ shifts, truncation: psi, axes, strengths, latentDim: size }) {
     state.shifts.forEach((_, k) => (state.shifts[k] = shifts[k] ?? 0));
     state.truncation = psi;
-    state.axes = axes.map((pair) => [...pair]);
+    const same = JSON.stringify(axes) === JSON.stringify(state.axes); // their sliders stay then: one may be in use
+    if (!same) state.axes = axes.map((pair) => [...pair]);
     latentDim = size;
     which.max = size - 1;
     directions.forEach((made, k) => {
       made.node.hidden = k >= size;
       made.input.title = k < size ? say("pad_direction_help", { strength: strengths[k].toFixed(2) }) : "";
     });
-    showAxes();
+    if (!same) showAxes();
     render();
   }
 

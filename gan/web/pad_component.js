@@ -8,6 +8,7 @@ import { makePlayground } from "./playground.js";
 // moves or hides a component and mounts it anew.
 const assets = fetchingAssets();
 const remembered = new Map(); // start id -> pose
+const said = { failed: null }; // to the server, last
 
 /** States: "pose", set when something is let go, and "failed", a kind of LoadError or ""; trigger: "focus". */
 export default function component(given) {
@@ -22,7 +23,11 @@ export default function component(given) {
         mounted.setStateValue("pose", released);
       },
       onFocus: (focus) => mounted.setTriggerValue("focus", focus),
-      onFail: (kind) => mounted.setStateValue("failed", kind ?? ""),
+      failedBefore: said.failed,
+      onFail(kind) {
+        said.failed = kind;
+        mounted.setStateValue("failed", kind ?? "");
+      },
     }),
   );
 }

@@ -22,22 +22,23 @@ const OPENED = 12; // networks kept in memory; the one used longest ago goes fir
  * was drawn, the milliseconds that took together, and whether with SIMD.
  *
  * exhibit: {chosen (name), cells: [{name, title, count, side, channels, digits, weights (ref)}] by amount of data, judge
- * (ref or null), columns (names shown in the wall at first), start: {id, pose, focus: {name, row} or null}, still (address of
+ * (ref or null), columns (names shown in the wall until the visitor chooses), start: {id, pose, focus: {name, row} or null}, still (address of
  * the picture the server drew, or null), neighbours: null | {asked, training, unseen, words}}.
  *
  * The visitor's pose is kept when `show` comes again, until it comes with another `start.id`. `onRelease(pose)`: something was
  * let go; `onFocus({name, row, pose, asked})`: a picture was chosen; `onFail(kind)`: the chosen model cannot be shown, with a
- * kind of LoadError; null when it can.
+ * kind of LoadError; null when it can. `failedBefore`: what was said last, by an earlier mount.
  */
-export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd = true }) {
+export function makePlayground(say, { assets, onRelease, onFocus, onFail, failedBefore = null, simd = true }) {
   const stats = { draws: 0, milliseconds: 0, simd: null };
   const models = new Map(); // by the id of the weights: {generator, latents, pixels, z}, or a promise of it
   let exhibit = null;
   let pose = null;
   let focus = null; // {name, row}
-  let shown = []; // names of the wall's columns
-  let asked = 0; // numbers the pictures that were chosen
-  let failed = null;
+  let amounts = null; // of data that the visitor wants in the wall, whatever the models of them are called; null: the exhibit's columns
+  let asked = Date.now(); // numbers the pictures that were chosen; none of an earlier mount has the same
+  let failed = failedBefore;
+  const problems = { chosen: "", judge: "" }; // in words
   let judge = null;
   let idle = 0;
   let gone = false;
@@ -51,7 +52,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
   const wall = makeWall(say, {
     onFocus: choose,
     onColumns(names) {
-      shown = names;
+      amounts = new Set(names.map((name) => cellOf(name).count));
       arrange();
     },
   });
@@ -62,12 +63,14 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
   });
   const gallery = makeGallery(say, {
     look(seeds) {
+      if (!opened()) return null;
       const { generator } = opened();
       const pixels = drawSeeds(seeds);
       const size = pixels.length / seeds.length;
       return seeds.map((_, i) => {
         const part = pixels.slice(i * size, (i + 1) * size);
-        return { pixels: part, reading: readings(part, generator)?.[0] ?? null };
+        const found = readings(part, generator);
+        return { pixels: part, reading: found?.length === 1 ? found[0] : null };
       });
     },
     onPick: (seed) => rows.put(seed),
@@ -99,11 +102,12 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
   // --- what is shown
   function show(wanted) {
     const fresh = exhibit?.start.id !== wanted.start.id;
-    if (exhibit && exhibit.chosen !== wanted.chosen) focus = { name: wanted.chosen, row: focus.row }; // what is chosen is seen large
+    const another = exhibit && exhibit.chosen !== wanted.chosen;
+    if (another) focus = { name: wanted.chosen, row: focus.row }; // what is chosen is seen large
+    if (another || fresh) clearNear();
     exhibit = wanted;
     if (fresh) {
       ({ pose, focus } = wanted.start);
-      shown = wanted.columns;
       rows.show(pose.rows);
     }
     arrange();
@@ -113,16 +117,20 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
   /** Everything as the exhibit, the pose and the columns say; what has to be loaded comes when it is there. */
   async function arrange() {
     const { cells, chosen } = exhibit;
-    const names = cells.map((cell) => cell.name);
-    shown = [...new Set([...shown.filter((name) => names.includes(name)), chosen])];
-    if (!names.includes(focus?.name) || !shown.includes(focus.name)) focus = { name: chosen, row: focus?.row ?? 0 };
+    const wanted = (cell) => cell.name === chosen || (amounts ? amounts.has(cell.count) : exhibit.columns.includes(cell.name));
+    const shown = cells.filter(wanted).map((cell) => cell.name);
+    if (!shown.includes(focus?.name)) {
+      focus = { name: chosen, row: focus?.row ?? 0 };
+      clearNear();
+    }
     wall.show({ cells, chosen, shown });
     wall.focus(focus.name, focus.row);
     const cell = cellOf(focus.name);
     reading.prepare({ ...cell, still: exhibit.still });
-    reading.message("");
+    for (const part of Object.keys(problems)) report(part, "");
+    drawing.ask(); // what is there; without the chosen model nothing can be saved
     await Promise.all([chosenArrived(cellOf(chosen)), judgeArrived()]);
-    for (const name of names.filter((other) => shown.includes(other))) {
+    for (const name of shown) {
       if (gone || !exhibit.cells.some((other) => other.name === name)) return;
       if (name !== chosen) await columnArrived(cellOf(name)); // one after the other: what is drawn first is there first
     }
@@ -136,13 +144,13 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
       fail(null);
       pad.show({ ...pose, strengths: generator.strengths, latentDim: generator.latentDim });
       rows.redraw(generator.side, generator.channels);
-      gallery.show({ name: cell.name, side: generator.side, channels: generator.channels, digits: cell.digits });
+      gallery.show({ name: cell.name, side: generator.side, channels: generator.channels, digits: cell.digits && generator.channels === 1 });
       reading.live();
       wall.column(cell.name)?.ready();
       drawing.ask();
     } catch (error) {
       if (gone || cell.name !== exhibit.chosen) return;
-      reading.message(reason(error), again);
+      report("chosen", reason(error));
       wall.column(cell.name)?.message(reason(error));
       fail(error.kind ?? "unknown");
     }
@@ -164,8 +172,15 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
       judge = readJudge(await assets.bytes(exhibit.judge), { simd });
       drawing.ask();
     } catch (error) {
-      reading.message(`${say("reading_no_judge")} ${reason(error)}`);
+      report("judge", `${say("reading_no_judge")} ${reason(error)}`);
     }
+  }
+
+  /** What is wrong with a part; both may be, and both can be tried again. */
+  function report(part, text) {
+    problems[part] = text;
+    const words = Object.values(problems).filter(Boolean);
+    reading.message(words.join(" "), ...(words.length ? [again] : []));
   }
 
   function reason(error) {
@@ -306,12 +321,13 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, simd =
     drawFocus();
     reading.speak();
     if (pose.rows.kind === "seeds" || pose.rows.kind === "list") rows.activate(row);
-    asked += 1;
     clearNear();
     onFocus({ name, row, pose, asked });
   }
 
+  /** The large picture is another one: what is known of the last goes, and an answer under way will be ignored. */
   function clearNear() {
+    asked += 1;
     if (near.firstChild) near.replaceChildren();
   }
 

@@ -64,6 +64,7 @@ export function makeReading(say) {
     /** Whose picture it is. */
     name: (text) => (caption.textContent = text),
     speak: () => (spoken.textContent = words.textContent),
+    /** What is wrong, "" for nothing. */
     message(text, ...children) {
       problem.hidden = !text;
       problem.replaceChildren(text, " ", ...children);

@@ -171,7 +171,9 @@ export function makeRows(say, { onMove, onRelease, draw }) {
     },
     redraw(newSide, newChannels) {
       [side, channels] = [newSide, newChannels];
+      const focused = pictures.findIndex(({ button }) => button === places.getRootNode().activeElement);
       paint();
+      pictures[focused]?.button.focus({ preventScroll: true });
     },
     put,
     activate,

@@ -1,6 +1,6 @@
 // The same-z wall: a row is a latent, a column an amount of data.
 
-import { element } from "./dom.js";
+import { element, placeChildren } from "./dom.js";
 import { makePicture } from "./picture.js";
 
 export const ROWS_SHOWN = 4;
@@ -17,25 +17,31 @@ export function makeWall(say, { onFocus, onColumns }) {
   const strip = element("div", { class: "wall-strip", role: "region", tabindex: "0", "aria-label": say("wall_title") });
   const node = element("div", { class: "wall" }, chips, strip);
   const columns = new Map(); // by name: what is shown
+  const caption = element("span", { class: "quiet" }, say("wall_columns"));
+  const chipByName = new Map();
   let cells = [];
 
   function show({ cells: all, chosen, shown }) {
     cells = all;
-    chips.replaceChildren(
-      element("span", { class: "quiet" }, say("wall_columns")),
-      ...all.map((cell) =>
-        element(
-          "button",
-          { type: "button", class: "chip", "aria-pressed": String(shown.includes(cell.name)), disabled: cell.name === chosen, onclick: () => toggle(cell.name) },
-          cell.title.split("\n")[0],
-        ),
-      ),
-    );
+    placeChildren(chips, [caption, ...all.map(chipOf)]);
+    for (const { name } of all) {
+      chipByName.get(name).setAttribute("aria-pressed", String(shown.includes(name)));
+      chipByName.get(name).disabled = name === chosen;
+    }
     chips.hidden = all.length < 2;
     for (const name of columns.keys()) if (!shown.includes(name)) columns.delete(name);
     for (const cell of all) if (shown.includes(cell.name) && !columns.has(cell.name)) columns.set(cell.name, makeColumn(cell));
-    strip.replaceChildren(...all.filter((cell) => columns.has(cell.name)).map((cell) => columns.get(cell.name).node));
+    placeChildren(strip, all.filter((cell) => columns.has(cell.name)).map((cell) => columns.get(cell.name).node));
     for (const [name, column] of columns) column.mark(name === chosen);
+  }
+
+  /** The chip of a cell, made once: a press must not take the focus away from it. */
+  function chipOf({ name, title }) {
+    if (!chipByName.has(name)) {
+      const button = element("button", { type: "button", class: "chip", onclick: () => toggle(name) }, title.split("\n")[0]);
+      chipByName.set(name, button);
+    }
+    return chipByName.get(name);
   }
 
   function toggle(name) {

@@ -209,12 +209,13 @@ def film_sheet(card: zoo.ModelCard) -> dict[str, Any]:
 def run_story(card: zoo.ModelCard) -> dict[str, Any]:
     """What the film tells of the run behind a card, for browsers."""
     return asset_of_bytes(
-        _story(str(card.evidence_path), _stamp(card.evidence_path), card), ".json"
+        _story(str(card.evidence_path), _stamp(card.evidence_path), card.name, card), ".json"
     )
 
 
 @st.cache_resource(show_spinner=False, max_entries=128)
-def _story(path: str, stamp: int, _card: zoo.ModelCard) -> bytes:
+def _story(path: str, stamp: int, name: str, _card: zoo.ModelCard) -> bytes:
+    # by name, for the moments of one run share its evidence, and copies were looked for at each one's own
     return _json(story.story(_card, zoo.load_evidence(_card)))
 
 

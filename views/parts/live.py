@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 from torch import Tensor
 
 from gan import exhibit, explorer, images, neighbours, webcode, zoo
@@ -34,7 +35,7 @@ def pad_works() -> bool:
 
 def playground(lang: str, model: zoo.Model, cards: Sequence[zoo.ModelCard]) -> None:
     """The pad and the wall of ``cards``, ascending by size, of which ``model`` is the chosen one. `pad_works`
-    says whether it is seen. CheckpointError where the weights cannot be published."""
+    says whether it is seen. CheckpointError where its weights cannot be published; others are left out then."""
     start = controls.pad_start()
     chosen = model.card.name
     _pad(
@@ -43,7 +44,7 @@ def playground(lang: str, model: zoo.Model, cards: Sequence[zoo.ModelCard]) -> N
             lang,
             {
                 "chosen": chosen,
-                "cells": [exhibit.cell(card, cache.weights(card)) for card in cards],
+                "cells": _cells(model.card, cards),
                 "judge": cache.judge_weights() if model.card.metrics.digits else None,
                 "columns": exhibit.wall_columns(cards, chosen),
                 "start": exhibit.start(start["id"], start["pose"], chosen),
@@ -80,6 +81,17 @@ def film(
     shown = {"chosen": chosen.name, "cells": cells, "start": start}
     _film(key="film", data=_told(lang, shown), on_failed_change=_take_film_failure)
     return True
+
+
+def _cells(chosen: zoo.ModelCard, cards: Sequence[zoo.ModelCard]) -> list[dict[str, Any]]:
+    cells = []
+    for card in cards:
+        try:
+            cells.append(exhibit.cell(card, cache.weights(card)))
+        except GanError:
+            if card == chosen:
+                raise
+    return cells
 
 
 def _told(lang: str, shown: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +139,7 @@ def _looks_up(lang: str, model: zoo.Model, known: dict[str, zoo.ModelCard]) -> C
             if row not in range(ROWS):
                 raise ConfigError(f"row {row!r} is not on the wall")
             z = _first(model, Pose.from_dict(sent["pose"]), row + 1)[row:]
-        except (KeyError, TypeError, ValueError, ConfigError):
+        except (KeyError, TypeError, ValueError, OverflowError, ConfigError):
             return  # not what the pad sends
         st.session_state["near"] = {"asked": asked, **_nearest(lang, card, z)}
 
@@ -168,4 +180,7 @@ def _add_yardstick(lang: str) -> None:
         words = text(lang, "near_usual", count=f"{usual.as_near(ratio):,}", n=f"{usual.n:,}")
         near = st.session_state["near"]
         st.session_state["near"] = {**near, "words": f"{near['words']} {words}"}
-        st.rerun(scope="fragment")
+        try:
+            st.rerun(scope="fragment")
+        except StreamlitAPIException:
+            st.rerun()  # the whole page is running: its visitor chose something else as well

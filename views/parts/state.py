@@ -12,13 +12,24 @@ from dataclasses import dataclass, replace
 
 from gan.config import BUDGETS, RECIPES, Budget
 from gan.errors import ConfigError
-from gan.pose import MAX_LISTED, MAX_SHIFT, MAX_TRUNCATION, Listed, Pose, Rows, Seeds, Sum, Walk
+from gan.pose import (
+    LAST_AXIS,
+    MAX_AXES,
+    MAX_LISTED,
+    MAX_SHIFT,
+    MAX_TRUNCATION,
+    Listed,
+    Pose,
+    Rows,
+    Seeds,
+    Sum,
+    Walk,
+)
 
 LANGUAGES = ("en", "ja")
 NUM_SHIFTS = 8  # as many as gan/web/pad.js has sliders
 MAX_SEED = 999_999  # of the page; the library takes more
 DEFAULT_SIZE = 6_000
-_MAX_AXES = 64
 
 
 @dataclass(frozen=True)
@@ -188,12 +199,14 @@ def _shift(text: str) -> float | None:
 def _axes(text: str) -> tuple[tuple[int, float], ...] | None:
     """ "3:1.5,10:-2" -> ((3, 1.5), (10, -2.0)); None where any part does not fit."""
     found: dict[int, float] = {}
-    for part in text.split(",")[: _MAX_AXES + 1]:
+    for part in text.split(",")[: MAX_AXES + 1]:
         left, _, right = part.partition(":")
         axis, value = _whole(left), _shift(right)
-        if axis is None or axis >= _MAX_AXES or value is None or axis in found:
+        if axis is None or axis > LAST_AXIS or value is None or axis in found:
             return None
         found[axis] = value
+    if len(found) > MAX_AXES:
+        return None
     return tuple(sorted(found.items()))
 
 

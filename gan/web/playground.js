@@ -1,21 +1,17 @@
 // The latent pad, the wall and what belongs to them: one pose of the latents, drawn by every model that is shown.
 
 import { element, onFrame } from "./dom.js";
-import { canvasPng, saveFile } from "./download.js";
 import { makeGallery } from "./gallery.js";
-import { encodeGif } from "./gif.js";
-import { makeLatents } from "./latents.js";
-import { readGenerator, readJudge } from "./networks.js";
+import { fitting, makeModels } from "./models.js";
+import { makeNear } from "./near.js";
+import { readJudge } from "./networks.js";
 import { makePad } from "./pad.js";
-import { grey, sheet } from "./picture.js";
 import { SURE, makeReading } from "./reading.js";
 import { makeRows } from "./rows.js";
+import { makeSaving } from "./saving.js";
 import { makeWall, ROWS_SHOWN } from "./wall.js";
 
 const IDLE_MILLISECONDS = 150; // without a move, until every picture of the wall is read
-const GIF_STEPS = 24; // one way of a walk; it goes back again
-const SCALE = 8; // of saved pictures
-const OPENED = 12; // networks kept in memory; the one used longest ago goes first
 
 /**
  * `makePlayground(say, {assets, onRelease, onFocus, onFail, simd})` -> `{node, show(exhibit), destroy()}`; `node.stats`: how often everything
@@ -31,12 +27,11 @@ const OPENED = 12; // networks kept in memory; the one used longest ago goes fir
  */
 export function makePlayground(say, { assets, onRelease, onFocus, onFail, failedBefore = null, simd = true }) {
   const stats = { draws: 0, milliseconds: 0, simd: null };
-  const models = new Map(); // by the id of the weights: {generator, latents, pixels, z}, or a promise of it
+  const models = makeModels(assets, ROWS_SHOWN, simd);
   let exhibit = null;
   let pose = null;
   let focus = null; // {name, row}
   let amounts = null; // of data that the visitor wants in the wall, whatever the models of them are called; null: the exhibit's columns
-  let asked = Date.now(); // numbers the pictures that were chosen; none of an earlier mount has the same
   let failed = failedBefore;
   const problems = { chosen: "", judge: "" }; // in words
   let judge = null;
@@ -81,22 +76,28 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
       release();
     },
   });
-  const near = element("div", { class: "near", "aria-live": "polite" });
-  const saves = ["png", "wall", "gif", "json"].map((kind) => {
-    const button = element("button", { type: "button", onclick: () => save(kind) }, say(`save_${kind}`));
-    return { kind, button };
-  });
+  const near = makeNear(say);
+  const saving = makeSaving(say, () => ({
+    cell: cellOf(focus.name),
+    row: focus.row,
+    pose,
+    chosen: opened(),
+    directionsOf: exhibit.chosen,
+    focused: opened(focus.name),
+    large: reading.prepare(cellOf(focus.name)),
+    wall: Array.from({ length: ROWS_SHOWN }, (_, row) => drawnColumns().map((column) => column.pictures[row])),
+  }));
   const again = element("button", { type: "button", onclick: () => arrange() }, say("load_again"));
   const node = element(
     "div",
     { class: "playground" },
     element("div", { class: "playground-top" }, reading.node, pad.node),
     element("div", { class: "playground-middle" }, rows.node, wall.node),
-    element("div", { class: "row", role: "group", "aria-label": say("save_title") }, ...saves.map(({ button }) => button)),
+    saving.node,
     element("details", { class: "playground-gallery", open: true }, element("summary", {}, say("gallery_title")), element("p", { class: "quiet" }, say("gallery_note")), gallery.node),
   );
   node.stats = stats; // for whoever measures the page
-  pad.side.append(near); // where there is room for it
+  pad.side.append(near.node); // where there is room for it
   const drawing = onFrame(draw);
 
   // --- what is shown
@@ -104,14 +105,14 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     const fresh = exhibit?.start.id !== wanted.start.id;
     const another = exhibit && exhibit.chosen !== wanted.chosen;
     if (another) focus = { name: wanted.chosen, row: focus.row }; // what is chosen is seen large
-    if (another || fresh) clearNear();
+    if (another || fresh) near.clear();
     exhibit = wanted;
     if (fresh) {
       ({ pose, focus } = wanted.start);
       rows.show(pose.rows);
     }
     arrange();
-    showNear();
+    near.show(exhibit.neighbours);
   }
 
   /** Everything as the exhibit, the pose and the columns say; what has to be loaded comes when it is there. */
@@ -121,7 +122,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     const shown = cells.filter(wanted).map((cell) => cell.name);
     if (!shown.includes(focus?.name)) {
       focus = { name: chosen, row: focus?.row ?? 0 };
-      clearNear();
+      near.clear();
     }
     wall.show({ cells, chosen, shown });
     wall.focus(focus.name, focus.row);
@@ -138,7 +139,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
 
   async function chosenArrived(cell) {
     try {
-      const { generator } = await arrival(cell);
+      const { generator } = await models.arrival(cell, exhibit.cells);
       if (gone || cell.name !== exhibit.chosen) return;
       stats.simd = generator.simd;
       fail(null);
@@ -158,7 +159,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
 
   async function columnArrived(cell) {
     try {
-      await arrival(cell);
+      await models.arrival(cell, exhibit.cells);
       wall.column(cell.name)?.ready();
       drawing.ask();
     } catch (error) {
@@ -193,52 +194,24 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     failed = kind;
   }
 
-  /** The model of a cell, loaded and built once. */
-  async function arrival(cell) {
-    const id = cell.weights.id;
-    if (!models.has(id)) models.set(id, build(cell));
-    const waiting = models.get(id);
-    try {
-      const model = await waiting;
-      models.delete(id); // the last in the order is the one used last
-      models.set(id, model);
-      const spare = [...models.keys()].filter((other) => !exhibit.cells.some((c) => c.weights.id === other));
-      for (const other of spare.slice(0, Math.max(0, models.size - OPENED))) models.delete(other);
-      return model;
-    } catch (error) {
-      if (models.get(id) === waiting) models.delete(id);
-      throw error;
-    }
-  }
-
-  async function build(cell) {
-    const generator = readGenerator(await assets.bytes(cell.weights), { simd });
-    const { latentDim, directions, side, channels } = generator;
-    if (side !== cell.side || channels !== cell.channels) {
-      throw Object.assign(new Error(), { kind: "other", detail: `${side} x ${side} x ${channels}` });
-    }
-    return {
-      generator,
-      latents: makeLatents(latentDim, directions),
-      z: new Float32Array(ROWS_SHOWN * latentDim),
-      pixels: new Float32Array(ROWS_SHOWN * side * side * channels),
-    };
-  }
-
   function cellOf(name) {
     return exhibit.cells.find((cell) => cell.name === name);
   }
 
   /** The model of that name where it is there by now, else null. */
   function opened(name = exhibit.chosen) {
-    const model = models.get(cellOf(name)?.weights.id);
-    return model && !(model instanceof Promise) ? model : null;
+    return models.opened(cellOf(name));
+  }
+
+  /** The columns of the wall whose models are there, by amount of data. */
+  function drawnColumns() {
+    return exhibit.cells.filter(({ name }) => opened(name) && wall.column(name)).map(({ name }) => wall.column(name));
   }
 
   // --- drawing
   function move(changes) {
     pose = { ...pose, ...changes };
-    clearNear();
+    near.clear();
     drawing.ask();
   }
 
@@ -250,7 +223,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
 
   function draw() {
     const chosen = opened();
-    for (const { kind, button } of saves) button.disabled = !chosen || (kind === "gif" && pose.rows.kind !== "walk");
+    saving.enable({ model: chosen !== null, walk: pose.rows.kind === "walk" });
     if (!chosen) return;
     const started = performance.now();
     // the latents are the chosen model's, moved along its directions; the others draw the very same
@@ -321,69 +294,8 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     drawFocus();
     reading.speak();
     if (pose.rows.kind === "seeds" || pose.rows.kind === "list") rows.activate(row);
-    clearNear();
-    onFocus({ name, row, pose, asked });
-  }
-
-  /** The large picture is another one: what is known of the last goes, and an answer under way will be ignored. */
-  function clearNear() {
-    asked += 1;
-    if (near.firstChild) near.replaceChildren();
-  }
-
-  function showNear() {
-    const found = exhibit.neighbours;
-    if (!found || found.asked !== asked) return;
-    const side = (address, key) =>
-      element("figure", {}, element("img", { src: address, alt: say(key) }), element("figcaption", { class: "quiet" }, say(key)));
-    const pictures = found.training ? [side(found.training, "near_training"), side(found.unseen, "near_unseen")] : [];
-    near.replaceChildren(...pictures, element("p", { class: "quiet" }, found.words));
-  }
-
-  // --- files
-  async function save(kind) {
-    const name = `${focus.name}-z`;
-    if (kind === "png") {
-      const picture = reading.prepare(cellOf(focus.name));
-      saveFile(`${name}.png`, "image/png", await canvasPng(sheet([[picture]], SCALE, 0)));
-    } else if (kind === "wall") {
-      const columns = [...exhibit.cells].filter((cell) => opened(cell.name) && wall.columns.has(cell.name));
-      const pictures = Array.from({ length: ROWS_SHOWN }, (_, row) => columns.map((cell) => wall.column(cell.name).pictures[row]));
-      saveFile("same-z.png", "image/png", await canvasPng(sheet(pictures, SCALE / 2)));
-    } else if (kind === "json") {
-      saveFile(`${name}.json`, "application/json", JSON.stringify(described(), null, 1));
-    } else {
-      saveFile(`${name}.gif`, "image/gif", walkGif());
-    }
-  }
-
-  /** The picture in focus: its latent, and what made it. */
-  function described() {
-    const { generator, latents } = opened();
-    const { latentDim } = generator;
-    const z = latents.rows(fitting(pose, latentDim), ROWS_SHOWN);
-    return {
-      model: focus.name,
-      sha256: cellOf(focus.name).weights.id,
-      directions_of: exhibit.chosen,
-      pose,
-      row: focus.row,
-      z: Array.from(z.slice(focus.row * latentDim, (focus.row + 1) * latentDim)),
-    };
-  }
-
-  /** The walk of the row in focus, there and back. */
-  function walkGif() {
-    const { generator } = opened(focus.name);
-    const { latents } = opened();
-    const { side } = generator;
-    const there = Array.from({ length: GIF_STEPS }, (_, i) => i / (GIF_STEPS - 1));
-    const frames = [...there, ...there.slice(1, -1).reverse()].map((t) => {
-      const at = fitting({ ...pose, rows: { ...pose.rows, t } }, generator.latentDim);
-      const z = latents.rows(at, focus.row + 1).subarray(focus.row * generator.latentDim);
-      return Uint8Array.from(generator.generate(z, 1), grey);
-    });
-    return encodeGif({ width: side, height: side, frames, delay: 8, scale: SCALE });
+    near.clear();
+    onFocus({ name, row, pose, asked: near.ask() });
   }
 
   return {
@@ -396,9 +308,4 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
       for (const part of [pad, rows, gallery]) part.destroy();
     },
   };
-}
-
-/** A pose without what a model of few components has not got. */
-function fitting(pose, latentDim) {
-  return { ...pose, shifts: pose.shifts.slice(0, latentDim), axes: pose.axes.filter(([axis]) => axis < latentDim) };
 }

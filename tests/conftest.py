@@ -8,12 +8,14 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from gan import data, evaluation, judge, published, run
+from gan import bench, data, evaluation, judge, published, run
 from gan.config import ModelConfig, TrainConfig
+from gan.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 # resolved before a test changes the current folder
@@ -47,6 +49,19 @@ def sealed(
 @pytest.fixture(scope="session")
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A headless browser (playwright). Of a module, not of the session: two may not be open at once."""
+    try:
+        bench.find_browser()
+    except ConfigError as error:
+        if os.environ.get("CI"):
+            raise  # CI installs one: its absence is a failure there
+        pytest.skip(str(error))
+    with bench.browser() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -1,28 +1,12 @@
 """The app in a real browser: what AppTest cannot see."""
 
-import os
-
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from gan import bench, bench_watch
-from gan.errors import ConfigError
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    try:
-        path = bench.find_browser()
-    except ConfigError as error:
-        if os.environ.get("CI"):
-            raise  # CI installs one: its absence is a failure there
-        pytest.skip(str(error))
-    assert path
-    with bench.browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

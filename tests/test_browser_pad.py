@@ -1,7 +1,6 @@
 """The latent pad on the real page in a real browser: a drag, keys, touch, the same z everywhere, and how it fails."""
 
 import json
-import os
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ import torch
 from PIL import Image
 
 from gan import bench, bench_pad, images, judge, zoo
-from gan.errors import ConfigError
 from gan.pose import Pose, Seeds, pose_z
 from views.parts.state import from_query
 
@@ -19,18 +17,6 @@ PAD = bench_pad.PAD
 CARDS = {card.name: card for card in zoo.list_models(runs=None)}
 CHOSEN = bench_pad.MODEL
 WALL = ["mnist-200-updates-plain", "mnist-600-updates-plain", CHOSEN, "mnist-60000-updates-plain"]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    try:
-        bench.find_browser()
-    except ConfigError as error:
-        if os.environ.get("CI"):
-            raise  # CI installs one: its absence is a failure there
-        pytest.skip(str(error))
-    with bench.browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

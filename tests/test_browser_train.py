@@ -3,7 +3,6 @@ real browser. What is trained is small, and draws no digits worth the name."""
 
 import base64
 import io
-import os
 import shutil
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 from PIL import Image
 
 from gan import bench
-from gan.errors import ConfigError
 
 pytestmark = [pytest.mark.browser, pytest.mark.alone]
 
@@ -19,18 +17,6 @@ SMALL = "lang=en&source=drawn&size=200&batch_size=16&base_channels=4&hidden_unit
 LIVE = ".st-key-live img"
 PLACE = ".st-key-live"  # the picture itself is another one after every poll
 PATIENCE = 60_000  # milliseconds, on a machine that does something else as well
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    try:
-        bench.find_browser()
-    except ConfigError as error:
-        if os.environ.get("CI"):
-            raise  # CI installs one: its absence is a failure there
-        pytest.skip(str(error))
-    with bench.browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

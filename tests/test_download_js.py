@@ -1,13 +1,11 @@
 """Files that a page of the browser makes, on a page that was opened from a disk."""
 
 import io
-import os
 
 import pytest
 from PIL import Image
 
-from gan import bench, webcode
-from gan.errors import ConfigError
+from gan import webcode
 
 pytestmark = pytest.mark.browser
 
@@ -20,18 +18,6 @@ root.innerHTML = "<button>Save</button>";
 root.querySelector("button").onclick = () => globalThis.save();
 Object.assign(globalThis, { saveFile, canvasPng });
 </script>"""
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    try:
-        bench.find_browser()
-    except ConfigError as error:
-        if os.environ.get("CI"):
-            raise  # CI installs one: its absence is a failure there
-        pytest.skip(str(error))
-    with bench.browser() as opened:
-        yield opened
 
 
 @pytest.fixture

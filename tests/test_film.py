@@ -3,13 +3,11 @@
 import base64
 import itertools
 import json
-import os
 
 import numpy as np
 import pytest
 
-from gan import bench, images, webcode
-from gan.errors import ConfigError
+from gan import images, webcode
 
 pytestmark = pytest.mark.browser
 
@@ -32,18 +30,6 @@ globalThis.pass = (seconds) => {
   }
 };
 """
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    try:
-        bench.find_browser()
-    except ConfigError as error:
-        if os.environ.get("CI"):
-            raise  # CI installs one: its absence is a failure there
-        pytest.skip(str(error))
-    with bench.browser() as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -2,32 +2,23 @@
 
 import base64
 import io
-import os
 
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from gan import bench, webcode
-from gan.errors import ConfigError
+from gan import webcode
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def page():
-    try:
-        bench.find_browser()
-    except ConfigError as error:
-        if os.environ.get("CI"):
-            raise  # CI installs one: its absence is a failure there
-        pytest.skip(str(error))
-    with bench.browser() as chromium:
-        opened = chromium.new_page()
-        code = f"{webcode.script('gif')}\nglobalThis.encodeGif = encodeGif;"
-        opened.add_script_tag(content=code, type="module")
-        opened.wait_for_function("globalThis.encodeGif !== undefined")
-        yield opened
+def page(chromium):
+    opened = chromium.new_page()
+    code = f"{webcode.script('gif')}\nglobalThis.encodeGif = encodeGif;"
+    opened.add_script_tag(content=code, type="module")
+    opened.wait_for_function("globalThis.encodeGif !== undefined")
+    yield opened
 
 
 ENCODE = """async ([frames, options]) => {

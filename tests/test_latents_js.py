@@ -1,12 +1,9 @@
 """Latents in the browser against those of torch."""
 
-import os
-
 import pytest
 import torch
 
-from gan import bench, latents, webcode
-from gan.errors import ConfigError
+from gan import latents, webcode
 from gan.pose import LAST_SEED, Pose, Seeds, Sum, Walk, pose_z
 
 pytestmark = pytest.mark.browser
@@ -15,19 +12,12 @@ NAMES = "mersenneTwister, seedLatent, slerp, makeLatents, poseLatents, neutralPo
 
 
 @pytest.fixture(scope="module")
-def page():
-    try:
-        bench.find_browser()
-    except ConfigError as error:
-        if os.environ.get("CI"):
-            raise  # CI installs one: its absence is a failure there
-        pytest.skip(str(error))
-    with bench.browser() as chromium:
-        opened = chromium.new_page()
-        code = f"{webcode.script('latents')}\nObject.assign(globalThis, {{ {NAMES} }});"
-        opened.add_script_tag(content=code, type="module")
-        opened.wait_for_function("globalThis.samePose !== undefined")
-        yield opened
+def page(chromium):
+    opened = chromium.new_page()
+    code = f"{webcode.script('latents')}\nObject.assign(globalThis, {{ {NAMES} }});"
+    opened.add_script_tag(content=code, type="module")
+    opened.wait_for_function("globalThis.samePose !== undefined")
+    yield opened
 
 
 def test_the_random_bits_are_those_of_the_published_generator(page):

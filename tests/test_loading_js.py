@@ -4,15 +4,13 @@ import base64
 import hashlib
 import http.server
 import json
-import os
 import re
 import threading
 import time
 
 import pytest
 
-from gan import bench, images, webcode
-from gan.errors import ConfigError
+from gan import images, webcode
 
 pytestmark = pytest.mark.browser
 
@@ -107,15 +105,9 @@ def reference(content, url):
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    try:
-        bench.find_browser()
-    except ConfigError as error:
-        if os.environ.get("CI"):
-            raise  # CI installs one: its absence is a failure there
-        pytest.skip(str(error))
-    with bench.browser() as opened:
-        yield opened.new_context()
+def context(chromium):
+    """One for all pages: what one of them kept, the next finds."""
+    return chromium.new_context()
 
 
 @pytest.fixture
@@ -126,9 +118,9 @@ def server():
 
 
 @pytest.fixture
-def page(chromium, server):
+def page(context, server):
     """An empty page of the server, of which the browser has kept nothing: its port is a new one."""
-    opened = chromium.new_page()
+    opened = context.new_page()
     load(opened, server)
     yield opened
     opened.close()
@@ -313,13 +305,13 @@ def test_a_file_that_was_looked_at_long_ago_leaves_the_memory_but_not_the_storag
 
 
 @pytest.fixture
-def disk(chromium, tmp_path):
+def disk(context, tmp_path):
     """A page opened from a folder, whose scripts the test writes with ``puts``."""
     code = f"{webcode.script('loading')}\n{IN_PAGE}\nassets = scriptAssets();"
     (tmp_path / "page.html").write_text(
         f"<!doctype html><script type=module>{code}</script>", "utf-8"
     )
-    opened = chromium.new_page()
+    opened = context.new_page()
     opened.goto((tmp_path / "page.html").as_uri())
     opened.wait_for_function("globalThis.kept !== undefined")
     yield opened

@@ -3,14 +3,12 @@
 import base64
 import copy
 import functools
-import os
 
 import pytest
 import torch
 
-from gan import bench, data, images, judge, latents, models, run, webcode, zoo
+from gan import data, images, judge, latents, models, run, webcode, zoo
 from gan.config import RECIPES, recipe_config
-from gan.errors import ConfigError
 
 pytestmark = pytest.mark.browser
 
@@ -41,20 +39,13 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(folder):
-    try:
-        bench.find_browser()
-    except ConfigError as error:
-        if os.environ.get("CI"):
-            raise  # CI installs one: its absence is a failure there
-        pytest.skip(str(error))
-    with bench.browser() as chromium:
-        opened = chromium.new_page()
-        opened.route("http://weights/**", functools.partial(_answer, folder))
-        opened.goto("http://weights/")
-        opened.add_script_tag(content=f"{webcode.script('networks')}\n{IN_PAGE}", type="module")
-        opened.wait_for_function("globalThis.drawn !== undefined")
-        yield opened
+def page(chromium, folder):
+    opened = chromium.new_page()
+    opened.route("http://weights/**", functools.partial(_answer, folder))
+    opened.goto("http://weights/")
+    opened.add_script_tag(content=f"{webcode.script('networks')}\n{IN_PAGE}", type="module")
+    opened.wait_for_function("globalThis.drawn !== undefined")
+    yield opened
 
 
 def _answer(folder, route):

@@ -1,30 +1,22 @@
 """Pixels on a canvas, against the one way out of [-1, 1] that Python has."""
 
-import os
-
 import pytest
 import torch
 
-from gan import bench, images, webcode
-from gan.errors import ConfigError
+from gan import images, webcode
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def page():
-    try:
-        bench.find_browser()
-    except ConfigError as error:
-        if os.environ.get("CI"):
-            raise  # CI installs one: its absence is a failure there
-        pytest.skip(str(error))
-    with bench.browser() as chromium:
-        opened = chromium.new_page()
-        code = f"{webcode.script('picture')}\nObject.assign(globalThis, {{ grey, makePicture, sheet }});"
-        opened.add_script_tag(content=code, type="module")
-        opened.wait_for_function("globalThis.sheet !== undefined")
-        yield opened
+def page(chromium):
+    opened = chromium.new_page()
+    code = (
+        f"{webcode.script('picture')}\nObject.assign(globalThis, {{ grey, makePicture, sheet }});"
+    )
+    opened.add_script_tag(content=code, type="module")
+    opened.wait_for_function("globalThis.sheet !== undefined")
+    yield opened
 
 
 def _in_python(values):

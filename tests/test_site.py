@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan import bench, checkpoint, exhibit, explorer, judge, site, webcode, zoo
+from gan import checkpoint, exhibit, explorer, judge, site, webcode, zoo
 from gan.collapse import verdict_words
 from gan.errors import CheckpointError, ConfigError
 from gan.pose import LAST_SEED, Listed, Pose, Seeds, Sum, Walk, pose_z
@@ -188,18 +188,6 @@ def test_the_folder_says_how_to_open_it_and_under_which_licence(exported, root):
 
 
 # --- in a browser --------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    try:
-        bench.find_browser()
-    except ConfigError as error:
-        if os.environ.get("CI"):
-            raise  # CI installs one: its absence is a failure there
-        pytest.skip(str(error))
-    with bench.browser() as opened:
-        yield opened
 
 
 class Visit:

@@ -2,16 +2,14 @@
 
 import base64
 import json
-import os
 import random
 import struct
 
 import pytest
 import torch
 
-from gan import bench, judge, latents, models, run, webcode
+from gan import judge, latents, models, run, webcode
 from gan.config import ModelConfig, TrainConfig
-from gan.errors import ConfigError
 
 pytestmark = pytest.mark.browser
 
@@ -46,18 +44,11 @@ globalThis.openedChanged = ([text, changes]) => {
 
 
 @pytest.fixture(scope="module")
-def page():
-    try:
-        bench.find_browser()
-    except ConfigError as error:
-        if os.environ.get("CI"):
-            raise  # CI installs one: its absence is a failure there
-        pytest.skip(str(error))
-    with bench.browser() as chromium:
-        opened = chromium.new_page()
-        opened.add_script_tag(content=f"{webcode.script('networks')}\n{IN_PAGE}", type="module")
-        opened.wait_for_function("globalThis.openedChanged !== undefined")
-        yield opened
+def page(chromium):
+    opened = chromium.new_page()
+    opened.add_script_tag(content=f"{webcode.script('networks')}\n{IN_PAGE}", type="module")
+    opened.wait_for_function("globalThis.openedChanged !== undefined")
+    yield opened
 
 
 @pytest.fixture(scope="module")

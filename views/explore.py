@@ -174,42 +174,20 @@ def _verdicts(lang: str, card: zoo.ModelCard) -> None:
 
 def _figures(lang: str, card: zoo.ModelCard) -> None:
     """Three numbers, each beside what real digits get under the same protocol."""
-    figures = card.metrics.figures
     reference = cache.reference(_test_images(card))
-    real = reference.real_score(figures["fd"].n)
-    rows = (
-        ("legible", "{:.1%}", sum(reference.counts) / reference.n),
-        ("fd", "{:.2f}" if figures["fd"].value < 10 else "{:.1f}", real.fd),
-        ("coverage", "{:.2f}", real.coverage),
-    )
-    for (name, form, real_value), place in zip(rows, st.columns(3), strict=True):
-        measured = form.format(figures[name].value)
-        ideal = form.replace(".1f", ".2f").format(real_value)
+    figures = exhibit.figures(card, reference)
+    for figure, place in zip(figures, st.columns(3), strict=True):
         place.metric(
-            text(lang, name),
-            measured,
-            f"± {form.format(figures[name].spread)} · {text(lang, 'real_is', value=ideal)}",
+            text(lang, figure["name"]),
+            figure["value"],
+            f"± {figure['spread']} · {text(lang, 'real_is', value=figure['real'])}",
             delta_color="off",
             delta_arrow="off",
-            help=text(lang, f"{name}_help", n=f"{reference.n:,}"),
+            help=text(lang, f"{figure['name']}_help", n=f"{reference.n:,}"),
         )
-    figure = figures["legible"]
-    st.caption(
-        text(lang, "protocol", draws=figure.draws, n=f"{figure.n:,}", seeds=_seeds_text(lang, card))
-    )
-
-
-def _seeds_text(lang: str, card: zoo.ModelCard) -> str:
-    if card.seeds < 2:
-        return text(lang, "one_seed")
-    distances = [row["fd"] for row in card.seed_rows]
-    return text(
-        lang,
-        "many_seeds",
-        seeds=card.seeds,
-        low=f"{min(distances):.1f}",
-        high=f"{max(distances):.1f}",
-    )
+    told = exhibit.protocol(card, reference)
+    seeds = text(lang, "one_seed") if told["seeds"] < 2 else text(lang, "many_seeds", **told)
+    st.caption(text(lang, "protocol", draws=told["draws"], n=f"{told['n']:,}", seeds=seeds))
 
 
 def _test_images(card: zoo.ModelCard) -> int:

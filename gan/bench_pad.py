@@ -55,7 +55,6 @@ def _round(chromium: Any, address: str, seconds: float) -> dict[str, float]:
         messages: list[float] = []
         page.on("websocket", lambda socket: count_messages(socket, messages))
         taken = {"live_seconds": open_pad(page, f"{address}/{LINK}")}
-        taken["files_first"] = float(len(weights))
         show_columns(page, ("6,000",))
         taken |= {f"pad_{k}": v for k, v in drag(page, seconds, messages).items()}
         show_columns(page, WALL)

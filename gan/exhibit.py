@@ -18,6 +18,9 @@ from gan.zoo import ModelCard
 
 #: Where a file is: {"id": sha256, "url": ..., "size": bytes}; see gan/web/loading.js.
 Ref = Mapping[str, Any]
+#: Rows of the wall, and sliders of the pad: what gan/web/wall.js and gan/web/pad.js have (a test says so).
+WALL_ROWS = 4
+NUM_SHIFTS = 8
 #: The columns that a wall begins with, besides the chosen one: what the articles speak of.
 WALL_SIZES = (200, 600, 6_000, 60_000)
 

@@ -39,7 +39,6 @@ _NAME = re.compile(r"[0-9a-f]{64}\.(js|png)")
 # what `gan.checkpoint` writes in, before it renames
 _HALF = re.compile(rf"\.{_NAME.pattern}\..*\.tmp")
 _STYLES = ("base", "playground", "charts", "film", "site")
-_NUM_SHIFTS = 8  # as many as gan/web/pad.js has sliders
 
 
 @dataclass(frozen=True)
@@ -271,7 +270,7 @@ def _page(models: Sequence[dict[str, Any]], judge_weights: dict[str, Any] | None
         "columns": list(exhibit.WALL_SIZES),
         "recipes": _in_order(RECIPES, (m["recipe"] for m in models if not m["alone"])),
         "budgets": _in_order(BUDGETS, (m["budget"] for m in models if not m["alone"])),
-        "pose": Pose(Seeds(0), shifts=(0.0,) * _NUM_SHIFTS).to_dict(),
+        "pose": Pose(Seeds(0), shifts=(0.0,) * exhibit.NUM_SHIFTS).to_dict(),
     }
     code = webcode.script("site")
     for forbidden in ("</script", "<!--"):

@@ -153,6 +153,14 @@ def test_a_file_travels_once(page, server):
     assert server.asked == ["/file"]
 
 
+def test_what_turned_out_to_be_bad_is_forgotten_and_fetched_past_the_cache(page, server):
+    ref = server.puts(CONTENT)
+    assert tried(page, ref) == WHOLE
+    page.evaluate("ref => assets.forget(ref)", ref)
+    assert tried(page, ref) == WHOLE
+    assert server.asked == ["/file", "/file"]
+
+
 def test_two_who_ask_at_once_are_served_together(page, server):
     ref = server.puts(CONTENT)
     both = "ref => Promise.all([tried('bytes', ref), tried('bytes', ref)])"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from gan import webcode
+from gan import exhibit, webcode
 
 MODULES = sorted(path.stem for path in webcode.WEB.glob("*.js"))
 ENTRIES = ("pad_component", "film_component", "site")
@@ -110,6 +110,12 @@ def test_a_style_is_its_files_one_behind_the_other(web, tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.css").write_text(f".{name} {{}}\n")
     assert webcode.style("b", "a") == ".b {}\n\n.a {}\n"
+
+
+def test_what_python_and_the_scripts_both_count_is_the_same():
+    rows = re.search(r"ROWS_SHOWN = (\d+);", source("wall"))
+    shifts = re.search(r"SHIFTS = (\d+);", source("pad"))
+    assert (int(rows[1]), int(shifts[1])) == (exhibit.WALL_ROWS, exhibit.NUM_SHIFTS)
 
 
 # --- comments ------------------------------------------------------------------------------------

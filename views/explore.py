@@ -19,7 +19,6 @@ from views.parts.words import chart_alt, model_lead, model_name
 
 GRID_COLUMNS = 8
 GRID_COUNT = 64
-WALL_ROWS = 4
 FILM_COLUMNS = 8
 _ICONS = {
     "one_picture": ":material/filter_1:",
@@ -249,7 +248,7 @@ def _drawn_by_the_server(lang: str, model: zoo.Model, cards: list[zoo.ModelCard]
         with st.expander(text(lang, "raw")):
             controls.axis_sliders(lang, model.generator.latent_dim)
     pose = controls.fitting(controls.state().pose(), model.generator.latent_dim)
-    z = pose_z(pose, WALL_ROWS, model.directions)
+    z = pose_z(pose, exhibit.WALL_ROWS, model.directions)
     columns = []
     for card in cards:
         current = card == model.card
@@ -258,7 +257,7 @@ def _drawn_by_the_server(lang: str, model: zoo.Model, cards: list[zoo.ModelCard]
         except GanError:
             continue  # named above when it is chosen itself
         drawn = explorer.generate_z(shown, z)
-        alt = text(lang, "same_z_alt", n=WALL_ROWS, count=f"{card.size:,}")
+        alt = text(lang, "same_z_alt", n=exhibit.WALL_ROWS, count=f"{card.size:,}")
         sheet = images.grid(drawn.pixels, 1, gap=1, background=40)
         columns.append((exhibit.size_title(card), alt, sheet, current))
     first = explorer.generate_z(model, z[:1])

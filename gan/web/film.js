@@ -38,6 +38,7 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
   let columns = []; // {cell, view, state: "waiting" | "loading" | "ready" | "failed", run, error}
   let chosen = null;
   let share = 1; // of the updates of each run
+  let chosenSeen = null; // what the page chose last
   let start = null; // a position that waits for the chosen run
   let startSeen = "";
   let near = false;
@@ -174,7 +175,9 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
       const before = new Map(columns.map((column) => [identity(column.cell), column]));
       columns = exhibit.cells.map((cell) => before.get(identity(cell)) ?? newColumn(cell));
       placeChildren(strip, columns.map((column) => column.view.node));
-      const wanted = columns.find((column) => column.cell.name === exhibit.chosen) ?? columns[0];
+      // the visitor's choice stays until the page makes another
+      const name = exhibit.chosen === chosenSeen ? chosen?.cell.name : exhibit.chosen;
+      const wanted = columns.find((column) => column.cell.name === name) ?? columns[0];
       const startNow = JSON.stringify(exhibit.start ?? null);
       if (startNow !== startSeen) start = exhibit.start?.position ?? null;
       if (wanted !== chosen || start !== null) {
@@ -182,6 +185,7 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
         showChosen();
       }
       startSeen = startNow;
+      chosenSeen = exhibit.chosen;
       render();
       intoView(strip, chosen.view.node);
       if (near) loadAll();

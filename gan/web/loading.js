@@ -1,5 +1,5 @@
-// Where files come from: two loaders with the same three functions, `bytes`, `json` and `image`, each of a ref
-// `{id, url, size}`: the sha256 of the content, where it lies, and its bytes.
+// Where files come from: two loaders with the same functions, `bytes`, `json` and `image`, each of a ref `{id, url, size}`:
+// the sha256 of the content, where it lies, and its bytes; and `forget(ref)`, for content that turned out to be bad.
 
 import { LoadError } from "./weights.js";
 
@@ -14,7 +14,8 @@ const STORE_PATIENCE = 2000; // milliseconds: some browsers leave their storage'
  */
 export function fetchingAssets() {
   const store = makeStore();
-  const once = makeMemory();
+  const memory = makeMemory();
+  const { once } = memory;
   const failed = new Set(); // ids
 
   async function keptOrFetched(ref) {
@@ -35,13 +36,18 @@ export function fetchingAssets() {
     bytes: (ref) => once("bytes", ref, () => keptOrFetched(ref)),
     json: (ref) => once("json", ref, async () => parsed(await keptOrFetched(ref))),
     image: (ref) => once("image", ref, async () => imageOf(await keptOrFetched(ref))),
+    forget(ref) {
+      memory.forget(ref);
+      failed.add(ref.id);
+      store.remove(ref.id);
+    },
   };
 }
 
-/** `once(kind, ref, load)`: the promise of `load()`, the same for who asks again soon, unless it failed. */
+/** `once(kind, ref, load)`: the promise of `load()`, the same for who asks again soon, unless it failed; `forget(ref)`. */
 function makeMemory() {
   const recent = new Map(); // kind and id -> promise; the last asked for is the last
-  return (kind, ref, load) => {
+  const once = (kind, ref, load) => {
     const key = `${kind} ${ref.id}`;
     const known = recent.get(key);
     const asked = known ?? load();
@@ -51,6 +57,10 @@ function makeMemory() {
     if (!known) asked.catch(() => recent.get(key) === asked && recent.delete(key));
     return asked;
   };
+  const forget = ({ id }) => {
+    for (const key of [...recent.keys()].filter((other) => other.endsWith(` ${id}`))) recent.delete(key);
+  };
+  return { once, forget };
 }
 
 async function fetched({ id, url, size }, cache) {
@@ -114,7 +124,7 @@ async function decodedImage(url) {
 
 // --- the browser's storage -----------------------------------------------------------------------------
 
-/** `get(id)` -> bytes or null, and `put(id, bytes)`: neither fails, and neither keeps anyone waiting for long. */
+/** `get(id)` -> bytes or null, `put(id, bytes)` and `remove(id)`: none of them fails, and none keeps anyone waiting for long. */
 function makeStore() {
   let answers = true;
 
@@ -147,7 +157,11 @@ function makeStore() {
     }
   }
 
-  return { get, put };
+  async function remove(id) {
+    if (answers) await inStore("readwrite", async (files) => files.delete(id)).catch(() => null);
+  }
+
+  return { get, put, remove };
 }
 
 async function inStore(mode, use) {
@@ -182,13 +196,14 @@ function finished(request) {
  * pictures is a script that calls `ganFile(id, value)`, bytes as base64.
  */
 export function scriptAssets() {
-  const once = makeMemory();
+  const { once, forget } = makeMemory();
   const waiting = new Map(); // id -> who takes the value
   globalThis.ganFile = (id, value) => waiting.get(id)?.(value);
   return {
     bytes: (ref) => once("bytes", ref, async () => verified(fromBase64(await scripted(ref, waiting)), ref)),
     json: (ref) => once("json", ref, () => scripted(ref, waiting)),
     image: (ref) => decodedImage(ref.url).catch(() => Promise.reject(new LoadError("missing", ref.url))),
+    forget,
   };
 }
 

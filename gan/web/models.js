@@ -32,7 +32,14 @@ export function makeModels(assets, rows, simd) {
   }
 
   async function build({ weights, side, channels }) {
-    const generator = readGenerator(await assets.bytes(weights), { simd });
+    const bytes = await assets.bytes(weights);
+    let generator;
+    try {
+      generator = readGenerator(bytes, { simd });
+    } catch (error) {
+      assets.forget(weights); // it came whole, as far as could be told, and is bad all the same
+      throw error;
+    }
     const { latentDim, directions } = generator;
     if (generator.side !== side || generator.channels !== channels) {
       throw new LoadError("other", `pictures of ${generator.side} x ${generator.side} x ${generator.channels}`);

@@ -27,6 +27,8 @@ export function makePad(say, { onMove, onRelease }) {
     moving.now();
     onRelease();
   };
+  let pointer = null; // the one that drags the plane: a second finger does not
+  let keyed = false; // moved by keys and not let go yet
 
   // --- the plane
   const dot = element("div", { class: "pad-dot" });
@@ -36,27 +38,35 @@ export function makePad(say, { onMove, onRelease }) {
     dot,
   );
   plane.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
-    plane.setPointerCapture(event.pointerId);
+    if (event.button !== 0 || pointer !== null) return;
+    pointer = event.pointerId;
+    plane.setPointerCapture(pointer);
     plane.focus({ preventScroll: true });
     toPointer(event);
   });
   plane.addEventListener("pointermove", (event) => {
-    if (plane.hasPointerCapture(event.pointerId)) toPointer(event);
+    if (event.pointerId === pointer) toPointer(event);
   });
-  plane.addEventListener("lostpointercapture", release); // however the drag ends
+  plane.addEventListener("lostpointercapture", () => {
+    pointer = null;
+    release(); // however the drag ends
+  });
   plane.addEventListener("keydown", (event) => {
     const by = event.shiftKey ? 10 * STEP : STEP;
     const moves = { ArrowLeft: [-by, 0], ArrowRight: [by, 0], ArrowUp: [0, by], ArrowDown: [0, -by] };
     if (event.key === "Home") set(0, 0);
     else if (moves[event.key]) set(state.shifts[0] + moves[event.key][0], state.shifts[1] + moves[event.key][1]);
     else return;
+    keyed = true;
     event.preventDefault(); // the page stays where it is
     event.stopPropagation(); // Streamlit has keys of its own
   });
-  plane.addEventListener("keyup", (event) => {
-    if (event.key.startsWith("Arrow") || event.key === "Home") release();
-  });
+  for (const end of ["keyup", "blur"]) {
+    plane.addEventListener(end, () => {
+      if (keyed) release();
+      keyed = false;
+    });
+  }
 
   function toPointer(event) {
     const box = plane.getBoundingClientRect();

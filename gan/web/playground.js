@@ -116,7 +116,14 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
   }
 
   /** Everything as the exhibit, the pose and the columns say; what has to be loaded comes when it is there. */
-  async function arrange() {
+  function arrange() {
+    arranged().catch((error) => {
+      console.error(error); // a fault of ours: the server draws
+      fail("unknown");
+    });
+  }
+
+  async function arranged() {
     const { cells, chosen } = exhibit;
     const wanted = (cell) => cell.name === chosen || (amounts ? amounts.has(cell.count) : exhibit.columns.includes(cell.name));
     const shown = cells.filter(wanted).map((cell) => cell.name);

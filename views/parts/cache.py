@@ -31,6 +31,14 @@ def prepare() -> None:
     torch.set_flush_denormal(True)
     _settle()
     _wake()
+    _tidy()
+
+
+@st.cache_resource(show_spinner=False, ttl=3600)
+def _tidy() -> None:
+    """Once an hour: what was published and nobody has asked for since, such as a model that was removed. What
+    is looked at now is published again when its page runs."""
+    published.tidy(published.STATIC, set(), older_than_seconds=_PUBLISHED_SECONDS)
 
 
 @st.cache_resource(show_spinner=False)
@@ -45,8 +53,6 @@ def _wake() -> None:
 def _settle() -> None:
     """Once for the process. What is loaded by now is kept out of the garbage collector's rounds."""
     torch.set_num_threads(1)
-    # what nobody has asked for since; all that is looked at now is published again when its page runs
-    published.tidy(published.STATIC, set(), older_than_seconds=_PUBLISHED_SECONDS)
     gc.collect()
     gc.freeze()
 

@@ -17,7 +17,6 @@ from gan.pose import Pose, pose_z
 from views.parts import cache, controls
 from views.parts.i18n import text
 
-ROWS = 4  # of the wall, as gan/web/wall.js has
 _KEY = "playground"
 
 _pad = st.components.v2.component(
@@ -136,7 +135,7 @@ def _looks_up(lang: str, model: zoo.Model, known: dict[str, zoo.ModelCard]) -> C
         sent: Any = st.session_state[_KEY].focus
         try:
             card, row, asked = known[sent["name"]], sent["row"], int(sent["asked"])
-            if row not in range(ROWS):
+            if row not in range(exhibit.WALL_ROWS):
                 raise ConfigError(f"row {row!r} is not on the wall")
             z = _first(model, Pose.from_dict(sent["pose"]), row + 1)[row:]
         except (KeyError, TypeError, ValueError, OverflowError, ConfigError):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from gan.config import BUDGETS, RECIPES, Budget
 from gan.errors import ConfigError
+from gan.exhibit import NUM_SHIFTS
 from gan.pose import (
     LAST_AXIS,
     MAX_AXES,
@@ -27,7 +28,6 @@ from gan.pose import (
 )
 
 LANGUAGES = ("en", "ja")
-NUM_SHIFTS = 8  # as many as gan/web/pad.js has sliders
 MAX_SEED = 999_999  # of the page; the library takes more
 DEFAULT_SIZE = 6_000
 

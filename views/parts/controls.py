@@ -384,6 +384,7 @@ def _reset_latents() -> None:
     for index in range(NUM_SHIFTS):
         st.session_state[f"move{index}"] = 0.0
     st.session_state["axes"] = []
+    st.session_state["psi"] = 1.0
     _forget_axes()
     restart_pad()
 

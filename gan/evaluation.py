@@ -66,6 +66,11 @@ class Evaluation:
     modes: ModeFigures | None = None
     digits: bool = True
 
+    @property
+    def test_images(self) -> int:
+        """How many there are in ``reference``."""
+        return int(self.reference.removeprefix("test"))
+
     def measures(self) -> Measures:
         figures = self.figures
         return Measures(

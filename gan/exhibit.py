@@ -64,6 +64,12 @@ def film_cell(card: ModelCard, film: Ref, story: Ref) -> dict[str, Any]:
     }
 
 
+def film_position(card: ModelCard, steps: Sequence[int]) -> float | None:
+    """Where the film stands at first, 0..1 along the moments after ``steps`` updates: at the moment of ``card``, None
+    for the end."""
+    return steps.index(card.step) / (len(steps) - 1) if card.step in steps[:-1] else None
+
+
 def wall_columns(cards: Sequence[ModelCard], chosen: str) -> list[str]:
     """Names of the models that the wall begins with."""
     return [card.name for card in cards if card.size in WALL_SIZES or card.name == chosen]

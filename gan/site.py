@@ -217,7 +217,7 @@ def _model(shelf: _Shelf, card: ModelCard, alone: bool) -> dict[str, Any]:
     )
     steps = [moment["step"] for moment in evidence["moments"]]
     digits = card.metrics.digits
-    reference = _reference(int(card.metrics.reference.removeprefix("test")))
+    reference = _reference(card.metrics.test_images)
     continued = card.provenance.get("continued_from")
     return {
         "name": card.name,
@@ -234,8 +234,7 @@ def _model(shelf: _Shelf, card: ModelCard, alone: bool) -> dict[str, Any]:
         "digits": digits,
         "cell": exhibit.cell(card, _weights(shelf, card.path, card.sha256)),
         "film": film,
-        # where the film stands at first: at its end, but for a best moment
-        "place": steps.index(card.step) / (len(steps) - 1) if card.step in steps[:-1] else None,
+        "place": exhibit.film_position(card, steps),
         "verdicts": exhibit.verdicts(card),
         "figures": exhibit.figures(card, reference) if digits else [],
         "protocol": exhibit.protocol(card, reference) if digits else None,

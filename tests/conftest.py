@@ -64,6 +64,14 @@ def chromium() -> Iterator[Any]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """The app on a server of its own."""
+    with bench.serve() as url:
+        bench.wait_until_up(url)
+        yield url
+
+
 @pytest.fixture(scope="session")
 def tiny_model() -> ModelConfig:
     return ModelConfig(base_channels=4, hidden_units=8, latent_dim=6)

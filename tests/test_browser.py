@@ -9,13 +9,6 @@ from gan import bench, bench_watch
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def address():
-    with bench.serve() as url:
-        bench.wait_until_up(url)
-        yield url
-
-
 @pytest.fixture
 def page(chromium, request):
     opened = chromium.new_page(viewport=getattr(request, "param", {"width": 1280, "height": 900}))

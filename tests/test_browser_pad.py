@@ -19,13 +19,6 @@ CHOSEN = bench_pad.MODEL
 WALL = ["mnist-200-updates-plain", "mnist-600-updates-plain", CHOSEN, "mnist-60000-updates-plain"]
 
 
-@pytest.fixture(scope="module")
-def address():
-    with bench.serve() as url:
-        bench.wait_until_up(url)
-        yield url
-
-
 @pytest.fixture
 def page(chromium, request):
     context = chromium.new_context(**getattr(request, "param", {}))

@@ -8,7 +8,7 @@ from gan.pose import LAST_SEED, Pose, Seeds, Sum, Walk, pose_z
 
 pytestmark = pytest.mark.browser
 
-NAMES = "mersenneTwister, seedLatent, slerp, makeLatents, poseLatents, neutralPose, samePose"
+NAMES = "mersenneTwister, seedLatent, slerp, makeLatents"
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def page(chromium):
     opened = chromium.new_page()
     code = f"{webcode.script('latents')}\nObject.assign(globalThis, {{ {NAMES} }});"
     opened.add_script_tag(content=code, type="module")
-    opened.wait_for_function("globalThis.samePose !== undefined")
+    opened.wait_for_function("globalThis.makeLatents !== undefined")
     yield opened
 
 
@@ -102,12 +102,12 @@ def test_latents_are_remembered_and_what_is_remembered_is_bounded_and_left_alone
             const made = makeLatents(8, new Float32Array(64).fill(1));
             const first = made.seed(0);
             const before = Array.from(first);
-            const pose = { ...neutralPose(0), truncation: 0.5, shifts: [2] };
+            const pose = { rows: { kind: "seeds", first: 0 }, truncation: 0.5, shifts: [2], axes: [] };
             const out = new Float32Array(24);
             const same = made.rows(pose, 3, out) === out;
             const kept = made.seed(0) === first;
             for (let i = 1; i <= 5000; i++) made.seed(i);
-            const alone = poseLatents(pose, 3, 8, new Float32Array(64).fill(1));
+            const alone = makeLatents(8, new Float32Array(64).fill(1)).rows(pose, 3);
             return [same, kept, made.seed(0) === first, String(before) === String(first),
                     String(out) === String(alone)];
         }"""
@@ -121,19 +121,10 @@ def test_latents_are_remembered_and_what_is_remembered_is_bounded_and_left_alone
 def test_what_the_model_does_not_have_is_refused(page, change):
     refused = page.evaluate(
         f"""() => {{
-            try {{ poseLatents({{ ...neutralPose(0), {change} }}, 1, 2, new Float32Array(4)); }}
+            const still = {{ rows: {{ kind: "seeds", first: 0 }}, truncation: 1, shifts: [], axes: [] }};
+            try {{ makeLatents(2, new Float32Array(4)).rows({{ ...still, {change} }}, 1); }}
             catch (error) {{ return error instanceof RangeError; }}
             return false;
         }}"""
     )
     assert refused
-
-
-def test_a_neutral_pose_is_that_of_python_and_poses_can_be_compared(page):
-    assert page.evaluate("neutralPose(12)") == Pose(Seeds(12)).to_dict()
-    walk = "{ kind: 'walk', start: 1, end: 2, t: 0.5 }"
-    turned = "{ t: 0.5, end: 2, start: 1, kind: 'walk' }"
-    same = "(a, b) => samePose({ ...neutralPose(0), rows: a }, { ...neutralPose(0), rows: b })"
-    assert page.evaluate(f"({same})({walk}, {turned})") is True
-    assert page.evaluate(f"({same})({walk}, {{ ...{walk}, t: 0.6 }})") is False
-    assert page.evaluate("samePose(neutralPose(0), { ...neutralPose(0), shifts: [1] })") is False

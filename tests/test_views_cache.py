@@ -28,7 +28,7 @@ def test_a_file_that_was_tidied_away_is_there_again_when_the_page_runs_again():
 
 
 def test_what_json_can_say_is_a_file_too():
-    ref = cache.asset_of_json({"読めず": [1, float("nan"), None]})
+    ref = cache.asset_of_bytes(cache._json({"読めず": [1, float("nan"), None]}), ".json")
     content = (published.STATIC / Path(ref["url"]).name).read_bytes()
     assert json.loads(content) == {"読めず": [1, None, None]}
     assert ref["size"] == len(content) and ref["url"].endswith(f"{ref['id']}.json")

@@ -173,7 +173,7 @@ def _verdicts(lang: str, card: zoo.ModelCard) -> None:
 
 def _figures(lang: str, card: zoo.ModelCard) -> None:
     """Three numbers, each beside what real digits get under the same protocol."""
-    reference = cache.reference(_test_images(card))
+    reference = cache.reference(card.metrics.test_images)
     for found, place in zip(exhibit.figures(card, reference), st.columns(3), strict=True):
         place.metric(
             text(lang, found["name"]),
@@ -188,12 +188,8 @@ def _figures(lang: str, card: zoo.ModelCard) -> None:
     st.caption(text(lang, "protocol", draws=how["draws"], n=f"{how['n']:,}", seeds=seeds))
 
 
-def _test_images(card: zoo.ModelCard) -> int:
-    return int(card.metrics.reference.removeprefix("test"))
-
-
 def _histogram(lang: str, card: zoo.ModelCard, place) -> None:  # type: ignore[no-untyped-def]
-    real = cache.reference(_test_images(card))
+    real = cache.reference(card.metrics.test_images)
     words = {key: text(lang, key) for key in ("real", "generated", "none", "share_axis")}
     chart = charts.digit_histogram(
         card.metrics.counts, card.metrics.samples, real.counts, real.n, words
@@ -295,7 +291,7 @@ def _amounts(lang: str, tables: dict[str, zoo.Table], card: zoo.ModelCard) -> No
                 rows.append(
                     {"size": size, "recipe": names[recipe], "fd": fd, "low": low, "high": high}
                 )
-    real = cache.reference(_test_images(card)).real_score(card.metrics.figures["fd"].n).fd
+    real = cache.reference(card.metrics.test_images).real_score(card.metrics.figures["fd"].n).fd
     chart = charts.amounts_curve(
         rows, real, list(names.values()), text(lang, "amounts_axis"), text(lang, "fd"), card.size
     )
@@ -421,7 +417,11 @@ def _distance(
     with place:
         st.markdown(f"**{text(lang, 'fd_chart')}**")
         chart = charts.distance_curve(
-            moments, cache.monitor_real_fd(_test_images(card)), step, text(lang, "fd_axis"), marked
+            moments,
+            cache.monitor_real_fd(card.metrics.test_images),
+            step,
+            text(lang, "fd_axis"),
+            marked,
         )
         distances = {"fd": [moment["fd"] for moment in moments]}
         series = [("fd", text(lang, "fd_axis"), "")]

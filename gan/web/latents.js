@@ -148,11 +148,6 @@ export function makeLatents(dim, directions) {
   return { rows, seed };
 }
 
-/** The first `count` latents of a pose, Float32Array [count * dim]; see `makeLatents`. */
-export function poseLatents(pose, count, dim, directions) {
-  return makeLatents(dim, directions).rows(pose, count);
-}
-
 // Row `row` of a pose before anything moves it: one of the kinds of gan/pose.py.
 function baseLatent(rows, row, seed) {
   switch (rows.kind) {
@@ -189,19 +184,4 @@ function poseMove({ shifts, axes }, dim, directions) {
     moved[axis] += value;
   }
   return moved;
-}
-
-/** The pose of the seeds `first`, `first` + 1, ..., not moved. */
-export function neutralPose(first) {
-  return { rows: { kind: "seeds", first }, truncation: 1, shifts: [], axes: [] };
-}
-
-/** Whether two poses are written alike. */
-export function samePose(a, b) {
-  return JSON.stringify(poseEntries(a)) === JSON.stringify(poseEntries(b));
-}
-
-// The same entries in the same order, whoever wrote them.
-function poseEntries({ rows, truncation, shifts, axes }) {
-  return [Object.entries(rows).sort(([a], [b]) => (a < b ? -1 : 1)), truncation, shifts, axes];
 }

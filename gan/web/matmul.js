@@ -7,7 +7,7 @@
 // lies next in memory: weights[k][column] is at panelIndex(k, column, depth). The number of columns is a
 // multiple of PANEL, that of rows a multiple of ROWS; whoever has fewer pads with zeros.
 
-export const PANEL = 8;
+const PANEL = 8;
 export const ROWS = 4;
 
 /** The smallest multiple of `unit` that is not below `count`. */

@@ -3,7 +3,7 @@
 
 import { element, onFrame } from "./dom.js";
 
-export const SHIFTS = 8; // sliders along principal directions
+const SHIFTS = 8; // sliders along principal directions
 export const MAX_SHIFT = 4; // standard deviations of z, as gan/pose.py allows
 const STEP = 0.1;
 export const MAX_TRUNCATION = 1.5;

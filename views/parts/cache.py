@@ -170,12 +170,8 @@ def asset_of_bytes(content: bytes, suffix: str) -> dict[str, Any]:
     return _ref(published.publish_bytes(published.STATIC, content, suffix))
 
 
-def asset_of_json(value: Any) -> dict[str, Any]:
-    """The same of what JSON can say; NaN becomes null."""
-    return asset_of_bytes(_json(value), ".json")
-
-
 def _json(value: Any) -> bytes:
+    """What JSON can say; NaN becomes null."""
     return json.dumps(
         checkpoint.without_nan(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")
     ).encode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from gan.errors import ConfigError, GanError
 from gan.pose import Pose, pose_z
 from views.parts import cache, controls
 from views.parts.i18n import text
+from views.parts.pictures import data_link
 
 _KEY = "playground"
 
@@ -74,9 +74,8 @@ def film(
             cells.append(exhibit.film_cell(card, cache.film_sheet(card), cache.run_story(card)))
     if chosen.name not in [cell["name"] for cell in cells]:
         return False
-    start = None  # at the end
-    if chosen.step in steps[:-1]:
-        start = {"position": steps.index(chosen.step) / (len(steps) - 1)}
+    position = exhibit.film_position(chosen, steps)
+    start = None if position is None else {"position": position}
     shown = {"chosen": chosen.name, "cells": cells, "start": start}
     _film(key="film", data=_told(lang, shown), on_failed_change=_take_film_failure)
     return True
@@ -119,10 +118,6 @@ def _still(model: zoo.Model, pose: Pose) -> str:
 def _first(model: zoo.Model, pose: Pose, count: int) -> Tensor:
     """The latents of a pose, without what a model of few components has not got."""
     return pose_z(controls.fitting(pose, model.generator.latent_dim), count, model.directions)
-
-
-def data_link(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 # --- the nearest real pictures -------------------------------------------------------------

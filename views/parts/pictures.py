@@ -25,13 +25,17 @@ def image_tag(picture: np.ndarray, alt: str, max_width: int | None = None) -> st
 
 def picture_tag(png: bytes, alt: str, max_width: int | None = None) -> str:
     """A PNG file -> an <img> as wide as its place, at most ``max_width`` pixels."""
-    data = base64.b64encode(png).decode()
     width = f";max-width:{max_width}px" if max_width else ""
     return (
         # at once, not a frame later: where a picture takes the place of another, nothing is to flash
         f'<img alt="{html.escape(alt, quote=True)}" decoding="sync" style="{_STYLE}{width}" '
-        f'src="data:image/png;base64,{data}">'
+        f'src="{data_link(png)}">'
     )
+
+
+def data_link(png: bytes) -> str:
+    """A PNG file as an address."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def frame(words: str) -> str:

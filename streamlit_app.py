@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from views.parts import controls
-from views.parts.i18n import text
-from views.parts.pictures import favicon
+from views.shared import session
+from views.shared.i18n import text
+from views.shared.pictures import favicon
 
-language = controls.language()
+language = session.language()
 st.set_page_config(
     page_title=text(language, "title"),
     page_icon=favicon(),
@@ -15,15 +15,15 @@ st.set_page_config(
 page = st.navigation(
     [
         st.Page(
-            "views/explore.py",
+            "views/explore/page.py",
             title=text(language, "page_explore"),
-            icon=controls.PAGE_ICONS["explore"],
+            icon=session.PAGE_ICONS["explore"],
             default=True,
         ),
         st.Page(
-            "views/train.py",
+            "views/train/page.py",
             title=text(language, "page_train"),
-            icon=controls.PAGE_ICONS["train"],
+            icon=session.PAGE_ICONS["train"],
             url_path="train",
         ),
     ],

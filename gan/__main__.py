@@ -3,7 +3,7 @@
 import os
 import sys
 
-from gan.cli import main
+from gan.cli.main import main
 
 if __name__ == "__main__":
     code = main()

@@ -16,7 +16,6 @@ from gan.errors import ConfigError
 
 Budget = Literal["epochs", "updates"]
 BUDGETS: tuple[Budget, ...] = ("epochs", "updates")
-
 #: What a recipe changes against the defaults below; ``model``: against those of the networks.
 #: "plain" is a DCGAN as the articles use one, without anything that helps against too little data.
 #: "rescue" is what helps, as far as the trials in docs/LOG.md showed. "article-2018" is the program
@@ -43,18 +42,18 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 AUGMENTATIONS = ("none", "fixed", "adaptive")
-LOSSES = ("logistic", "hinge", "least-squares")  # see gan.losses
+LOSSES = ("logistic", "hinge", "least-squares")  # see gan.networks.losses
 #: Sides in pixels that anyone's own pictures can be brought to. Those of all other sources have 28.
 FOLDER_SIDES = range(16, 65, 4)
 
 
 def source_channels(source: str) -> int:
-    """Channels of the pictures of a source of `gan.data`: 3 for stacked digits, else 1."""
+    """Channels of the pictures of a source of `gan.data.sources`: 3 for stacked digits, else 1."""
     return 3 if source.partition(":")[0] == "stacked" else 1
 
 
 def has_digits(source: str) -> bool:
-    """Whether the pictures of a source of `gan.data` are digits, which the judges can read: all but
+    """Whether the pictures of a source of `gan.data.sources` are digits, which the judges can read: all but
     the visitor's own."""
     return source.partition(":")[0] != "folder"
 
@@ -151,9 +150,9 @@ class TrainConfig(_Plain):
     beta1: float = 0.5
     beta2: float = 0.999
     constant_share: float = 0.5  # share of the run after which both rates fall linearly to 0
-    ema_decay: float = 0.999  # of G, per update; see gan.ema for the warm-up
+    ema_decay: float = 0.999  # of G, per update; see gan.networks.ema for the warm-up
     reshuffle: bool = True  # a new order of the images every epoch, or the first one again
-    augment: str = "none"  # what D is shown is changed: see gan.augment
+    augment: str = "none"  # what D is shown is changed: see gan.networks.augment
     #: The probability of a change ("fixed"), or the most it may become ("adaptive").
     augment_probability: float = 0.8
     #: "adaptive": more while D is right about more than (1 + this) / 2 of the training images.
@@ -162,7 +161,7 @@ class TrainConfig(_Plain):
     augment_hole: bool = False  # also a square hole
     lecam: float = 0.0  # weight of the LeCam penalty on D
     r1_gamma: float = 0.0  # weight of the gradient penalty at real images
-    loss: str = "logistic"  # the game that is played: see gan.losses
+    loss: str = "logistic"  # the game that is played: see gan.networks.losses
     model: ModelConfig = field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:

@@ -13,9 +13,15 @@ from typing import Any
 import pytest
 import torch
 
-from gan import bench, data, evaluation, judge, published, run
+from benchmarks import pages
+from gan.browser import static_files
 from gan.config import ModelConfig, TrainConfig
+from gan.data import labelled, mnist, sources
 from gan.errors import ConfigError
+from gan.evaluation import classifier as digit_classifier
+from gan.evaluation import evaluate
+from gan.evaluation.classifier import make_classifier, make_reference, rounded, save
+from gan.runs import manifest, monitor, run
 
 ROOT = Path(__file__).resolve().parent.parent
 # resolved before a test changes the current folder
@@ -33,7 +39,7 @@ def sealed(
 ) -> Iterator[None]:
     """Its own folder, and MNIST only for who says so."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(published, "STATIC", tmp_path / "static")
+    monkeypatch.setattr(static_files, "STATIC", tmp_path / "static")
     if request.node.get_closest_marker("mnist"):
         if not (DATA / "MNIST" / "raw").is_dir():
             pytest.skip("the real MNIST is not here; point GAN_DATA at it")
@@ -55,20 +61,20 @@ def root() -> Path:
 def chromium() -> Iterator[Any]:
     """A headless browser (playwright). Of a module, not of the session: two may not be open at once."""
     try:
-        bench.find_browser()
+        pages.find_browser()
     except ConfigError as error:
         if os.environ.get("CI"):
             raise  # CI installs one: its absence is a failure there
         pytest.skip(str(error))
-    with bench.browser() as opened:
+    with pages.browser() as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """The app on a server of its own."""
-    with bench.serve() as url:
-        bench.wait_until_up(url)
+    with pages.serve() as url:
+        pages.wait_until_up(url)
         yield url
 
 
@@ -89,36 +95,36 @@ def judges(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an untrained judge and monitor, and statistics of 400 drawn digits that go
     by the name of the 10,000 that a run asks for."""
     folder = tmp_path_factory.mktemp("judges")
-    pictures = data.load("drawn", 400, seed=7).images
-    for seed, name in enumerate(judge.JUDGES):
-        classifier = judge.make(width=4, seed=seed)
+    pictures = sources.load("drawn", 400, seed=7).images
+    for seed, name in enumerate(digit_classifier.CLASSIFIERS):
+        classifier = make_classifier(width=4, seed=seed)
         with torch.no_grad():
             classifier.to_logits.weight.mul_(10)  # sure of itself, so that something is read
-        classifier = judge.rounded(classifier)
-        statistics = judge.make_reference(classifier, pictures)
+        classifier = rounded(classifier)
+        statistics = make_reference(classifier, pictures)
         statistics = dataclasses.replace(statistics, name="test10000")
-        judge.save(classifier, [statistics], {"accuracy": 0.1}, name, folder)
+        save(classifier, [statistics], {"accuracy": 0.1}, name, folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def drawn_mnist() -> dict[bool, data.Labelled]:
+def drawn_mnist() -> dict[bool, labelled.Labelled]:
     """As many drawn digits as MNIST has, whether of its training set: 600 and 200, many times over."""
     parts = {}
     for train, count, seed in ((True, 600, 21), (False, 200, 22)):
-        images, labels = data.load("drawn", count, seed)
+        images, labels = sources.load("drawn", count, seed)
         times = (60_000 if train else 10_000) // count
-        parts[train] = data.Labelled(images.repeat(times, 1, 1, 1), labels.repeat(times))
+        parts[train] = labelled.Labelled(images.repeat(times, 1, 1, 1), labels.repeat(times))
     return parts
 
 
 @pytest.fixture
 def fake_mnist(
-    monkeypatch: pytest.MonkeyPatch, drawn_mnist: dict[bool, data.Labelled]
-) -> dict[bool, data.Labelled]:
+    monkeypatch: pytest.MonkeyPatch, drawn_mnist: dict[bool, labelled.Labelled]
+) -> dict[bool, labelled.Labelled]:
     """Drawn digits in the place of MNIST's files."""
-    monkeypatch.setattr(data, "_read_mnist", lambda train: drawn_mnist[train])
-    monkeypatch.setattr(data, "require_at_hand", lambda source: None)
+    monkeypatch.setattr(mnist, "read_mnist", lambda train: drawn_mnist[train])
+    monkeypatch.setattr(sources, "require_at_hand", lambda source: None)
     return drawn_mnist
 
 
@@ -126,9 +132,9 @@ def fake_mnist(
 def small_scores() -> Iterator[None]:
     """Runs are monitored and scored on few samples: their figures are not what is tested."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "MONITOR_SAMPLES", 100)
+        patch.setattr(monitor, "MONITOR_SAMPLES", 100)
         small = {"samples": 200, "draws": 2, "mode_samples": 300}
-        patch.setattr(run, "evaluate", partial(evaluation.evaluate, **small))
+        patch.setattr(manifest, "evaluate", partial(evaluate.evaluate, **small))
         yield
 
 

@@ -6,10 +6,14 @@ import os
 import sys
 import time
 
+from gan.cli import main
+from gan.errors import CheckpointError
+from gan.networks import losses
+from gan.system import files
+from gan.training import trainer
+
 
 def break_it(fault, step):
-    from gan import checkpoint, losses, trainer
-    from gan.errors import CheckpointError
 
     report = trainer.report
 
@@ -26,8 +30,8 @@ def break_it(fault, step):
         if fault == "memory":
             hold_all_memory()
         if fault == "disk":
-            checkpoint.write_atomically = full
-            checkpoint.append_line = full
+            files.write_atomically = full
+            files.append_line = full
 
     def full(path, *rest, **more):
         no_space = OSError(errno.ENOSPC, "No space left on device")
@@ -58,9 +62,7 @@ def break_it(fault, step):
 if __name__ == "__main__":
     from small_gan import shrink
 
-    from gan import cli
-
     shrink()
     if os.environ.get("FAULT"):
         break_it(os.environ["FAULT"], int(os.environ.get("FAULT_STEP", "6")))
-    sys.exit(cli.main())
+    sys.exit(main.main())

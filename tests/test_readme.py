@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
-from gan import cli, judge, models, zoo
+from gan.cli import zoo
 from gan.config import ModelConfig
+from gan.evaluation import classifier
+from gan.networks import dcgan
+from gan.zoo import cards
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -13,21 +16,21 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_table_is_what_the_manifest_says():
     begin, end = "<!-- table: python -m gan zoo list --markdown -->\n", "<!-- end of table -->"
     table = README[README.index(begin) + len(begin) : README.index(end)]
-    assert table.strip() == cli.markdown_table(zoo.read_manifest(judge.PRETRAINED))
+    assert table.strip() == zoo.markdown_table(cards.read_manifest(classifier.PRETRAINED))
 
 
 def test_the_figures_of_the_judge_are_those_of_its_file():
-    info, real = judge.provenance(), judge.reference()
+    info, real = classifier.provenance(), classifier.load_reference()
     assert f"{info['legible_real']:.1%}".replace("%", " %") in README
     assert f"{real.real_score(2_000).fd:.2f} for unseen real digits" in README
 
 
 def test_the_sizes_of_the_networks_are_those_of_the_networks():
     method = (ROOT / "docs" / "METHOD.md").read_text(encoding="utf-8")
-    generator, _ = models.make_pair(ModelConfig(), seed=0)
-    for network in (generator, judge.load()):
+    generator, _ = dcgan.make_pair(ModelConfig(), seed=0)
+    for network in (generator, classifier.load_classifier()):
         # the shipped judge is frozen, which changes no number in it
-        count = models.count_parameters(network.requires_grad_(True))
+        count = dcgan.count_parameters(network.requires_grad_(True))
         assert f"{count / 1e6:.2f} M parameters" in method
 
 

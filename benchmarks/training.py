@@ -1,0 +1,316 @@
+"""How fast an update is: ours, the textbook's, and what the machine could do, in one sitting.
+
+*Textbook* is the loop that tutorials teach: a torchvision data set with transforms, a DataLoader, both
+networks in eager mode and single precision, Adam without options, ``.item()`` on each loss at every
+step. It trains the same networks on batches of the same size. *Example* is that loop with the
+networks of PyTorch's public DCGAN example (Radford et al. 2016, figure 1, at 64 x 64 pixels, 64 feature
+maps, 100 latents), on digits resized to 64.
+
+Rounds alternate, so that a machine that slows down slows all of them; medians are compared.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from gan.config import ModelConfig, TrainConfig
+from gan.data import mnist, sources
+from gan.data.torchvision_compat import import_datasets
+from gan.errors import DataError
+from gan.system import devices
+from gan.training import cost, trainer
+from gan.training.state import new_state
+
+FULL_RECIPE_IMAGES = 1_000_000
+_EXAMPLE_SIDE = 64
+_EXAMPLE_LATENTS = 100
+
+
+def train(
+    device: torch.device,
+    precision: str = "auto",
+    rounds: int = 5,
+    updates: int = 100,
+    example_updates: int = 3,
+    source: str | None = None,
+) -> dict[str, Any]:
+    """Times ``rounds`` rounds of ``updates`` updates each way (``example_updates`` of the example; 0
+    leaves it out). ``source``: mnist or drawn; None takes MNIST where it is there.
+
+    Returns images per second of each ("ours", "textbook", "example": median, min, max, n), "ratio" =
+    ours / textbook, the seconds of a full recipe, and the machine's limit.
+    """
+    source, images, held_out = _pictures(source)
+    config = TrainConfig(source=source, size=len(images), updates=10_000_000)
+    precision = devices.choose_precision(device, precision)
+    plain = _Loop(*textbook_networks(config.model), config.model.latent_dim, device)
+    state = new_state(config, device, precision)
+    ours = trainer.train(state, images, held_out)
+    blocks = max(1, round(updates / trainer.BLOCK))  # ours comes in blocks
+    textbook = plain.steps(
+        _batches(taught(source, images, config.model.img_size), config.batch_size)
+    )
+    ways: dict[str, tuple[Callable[[], object], int]] = {
+        "ours": (lambda: [next(ours) for _ in range(blocks)], blocks * trainer.BLOCK),
+        "textbook": (lambda: [next(textbook) for _ in range(updates)], updates),
+    }
+    if example_updates:
+        networks = example_networks()
+        other = _Loop(*networks, _EXAMPLE_LATENTS, device)
+        example = other.steps(_batches(taught(source, images, _EXAMPLE_SIDE), config.batch_size))
+        ways["example"] = (
+            lambda: [next(example) for _ in range(example_updates)],
+            example_updates,
+        )
+    for way, _ in ways.values():  # the first of each sets things up
+        way()
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, (way, count) in ways.items():
+            _wait(device)
+            started = time.perf_counter()
+            way()
+            _wait(device)
+            seconds[name].append((time.perf_counter() - started) / count)
+    batch = config.effective_batch
+    step = statistics.median(seconds["ours"])
+    rate = matrix_rate(device, precision)
+    operations = cost.operations_per_update(config)
+    result: dict[str, Any] = {
+        name: _summary([batch / s for s in values]) for name, values in seconds.items()
+    }
+    return result | {
+        "ratio": round(statistics.median(seconds["textbook"]) / step, 3),
+        "unit": "images per second",
+        "batch": batch,
+        "milliseconds_per_update": round(step * 1e3, 3),
+        "full_recipe_seconds": round(step * FULL_RECIPE_IMAGES / batch, 1),
+        "operations_per_update": operations,
+        "matrix_rate": round(rate),
+        "limit_milliseconds": round(operations / rate * 1e3, 3),
+        "share_of_limit": round(operations / rate / step, 3),
+        "precision": precision,
+        "source": source,
+        "device": devices.describe_device(device),
+        "threads": torch.get_num_threads(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "torch": torch.__version__,
+    }
+
+
+def _pictures(source: str | None) -> tuple[str, Tensor, Tensor]:
+    """(source, training images, held-out images)."""
+    for candidate in (source,) if source else ("mnist", "drawn"):
+        try:
+            return (
+                candidate,
+                sources.load(candidate).images,
+                sources.load_held_out(candidate).images,
+            )
+        except DataError:
+            if source:
+                raise
+    raise DataError("neither mnist nor drawn digits are there")
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _summary(values: list[float]) -> dict[str, Any]:
+    return {
+        "median": round(statistics.median(values), 1),
+        "min": round(min(values), 1),
+        "max": round(max(values), 1),
+        "n": len(values),
+    }
+
+
+class _AsTaught(Dataset[tuple[Tensor, int]]):
+    """Pictures one at a time, the way torchvision's MNIST delivers its own: through Pillow and transforms,
+    each with a label."""
+
+    def __init__(self, images: Tensor, transform: Callable[[Image.Image], Tensor]) -> None:
+        self._images, self._transform = images, transform
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self._transform(Image.fromarray(self._images[index, 0].numpy())), 0
+
+
+def taught(source: str, images: Tensor, side: int) -> Dataset[tuple[Tensor, int]]:
+    """torchvision's MNIST, or ``images`` of another source in the same way, ``side`` pixels wide."""
+    datasets = import_datasets()  # first: it mends what a mixed installation breaks
+    from torchvision import transforms
+
+    steps = [transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]
+    if side != images.shape[-1]:
+        steps.insert(0, transforms.Resize(side))
+    transform = transforms.Compose(steps)
+    if source == "mnist":
+        own: Dataset[tuple[Tensor, int]] = datasets.MNIST(
+            mnist.data_folder(), train=True, transform=transform
+        )
+        return own
+    return _AsTaught(images, transform)
+
+
+def _batches(dataset: Dataset[tuple[Tensor, int]], batch: int) -> Iterator[Tensor]:
+    """Endless. In the process itself: beside a busy CPU, loading processes made it slower."""
+    loader = DataLoader(dataset, batch_size=batch, shuffle=True, drop_last=True)
+    while True:
+        for pictures, _ in loader:
+            yield pictures
+
+
+class _Loop:
+    """The loop of the tutorials."""
+
+    def __init__(
+        self, generator: nn.Module, discriminator: nn.Module, latent_dim: int, device: torch.device
+    ) -> None:
+        self._generator, self._discriminator = generator.to(device), discriminator.to(device)
+        self._latent_dim, self._device = latent_dim, device
+        self._adam_g = torch.optim.Adam(generator.parameters(), 2e-4, (0.5, 0.999))
+        self._adam_d = torch.optim.Adam(discriminator.parameters(), 2e-4, (0.5, 0.999))
+
+    def steps(self, batches: Iterator[Tensor]) -> Iterator[tuple[float, float]]:
+        for batch in batches:
+            yield self._step(batch)
+
+    def _step(self, batch: Tensor) -> tuple[float, float]:
+        real = batch.to(self._device)
+        ones = torch.ones(len(real), device=self._device)
+        zeros = torch.zeros(len(real), device=self._device)
+        entropy = F.binary_cross_entropy_with_logits
+        self._discriminator.zero_grad()
+        loss_real = entropy(self._discriminator(real).view(-1), ones)
+        loss_real.backward()
+        fake = self._generator(torch.randn(len(real), self._latent_dim, device=self._device))
+        loss_fake = entropy(self._discriminator(fake.detach()).view(-1), zeros)
+        loss_fake.backward()
+        self._adam_d.step()
+        self._generator.zero_grad()
+        g_loss = entropy(self._discriminator(fake).view(-1), ones)
+        g_loss.backward()
+        self._adam_g.step()
+        return g_loss.item(), (loss_real + loss_fake).item()
+
+
+def textbook_networks(model: ModelConfig) -> tuple[nn.Module, nn.Module]:
+    """(G, D) of `gan.networks.dcgan`, layer for layer, as a tutorial writes them."""
+    side, maps, base, hidden = (
+        model.img_size // 4,
+        2 * model.base_channels,
+        model.base_channels,
+        model.hidden_units,
+    )
+    inner = maps * side**2
+    generator = nn.Sequential(
+        nn.Linear(model.latent_dim, hidden, bias=False),
+        nn.BatchNorm1d(hidden),
+        nn.ReLU(True),
+        nn.Linear(hidden, inner, bias=False),
+        nn.BatchNorm1d(inner),
+        nn.ReLU(True),
+        nn.Unflatten(1, (maps, side, side)),
+        nn.ConvTranspose2d(maps, base, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(base),
+        nn.ReLU(True),
+        nn.ConvTranspose2d(base, model.img_channels, 4, 2, 1),
+        nn.Tanh(),
+    )
+    discriminator = nn.Sequential(
+        nn.Conv2d(model.img_channels, base, 4, 2, 1),
+        nn.LeakyReLU(0.2, True),
+        nn.Conv2d(base, maps, 4, 2, 1, bias=False),
+        nn.BatchNorm2d(maps),
+        nn.LeakyReLU(0.2, True),
+        nn.Flatten(),
+        nn.Linear(inner, hidden, bias=False),
+        nn.BatchNorm1d(hidden),
+        nn.LeakyReLU(0.2, True),
+        nn.Linear(hidden, 1),
+    )
+    return generator, discriminator
+
+
+def example_networks() -> tuple[nn.Module, nn.Module]:
+    """(G, D) as in PyTorch's DCGAN example for one channel: 64 x 64, five convolutions each, logits."""
+    widths = (512, 256, 128, 64)
+    layers: list[nn.Module] = [nn.Unflatten(1, (_EXAMPLE_LATENTS, 1, 1))]
+    places = [(_EXAMPLE_LATENTS, widths[0], 1, 0)]
+    places += [(a, b, 2, 1) for a, b in itertools.pairwise(widths)]
+    for inside, outside, stride, padding in places:
+        layers += [
+            nn.ConvTranspose2d(inside, outside, 4, stride, padding, bias=False),
+            nn.BatchNorm2d(outside),
+            nn.ReLU(True),
+        ]
+    layers += [nn.ConvTranspose2d(widths[-1], 1, 4, 2, 1, bias=False), nn.Tanh()]
+    generator = nn.Sequential(*layers)
+    layers = [nn.Conv2d(1, widths[-1], 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)]
+    for inside, outside in itertools.pairwise(reversed(widths)):
+        layers += [
+            nn.Conv2d(inside, outside, 4, 2, 1, bias=False),
+            nn.BatchNorm2d(outside),
+            nn.LeakyReLU(0.2, True),
+        ]
+    layers += [nn.Conv2d(widths[0], 1, 4, 1, 0, bias=False), nn.Flatten()]
+    return generator, nn.Sequential(*layers)
+
+
+def matrix_rate(device: torch.device, precision: str, side: int = 2048) -> float:
+    """Operations per second of a large matrix product, the median of ten: what the machine can do."""
+    if device.type != "cpu":
+        side *= 4
+    dtype = getattr(torch, precision)
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    seconds = []
+    for _ in range(12):
+        _wait(device)
+        started = time.perf_counter()
+        a @ b
+        _wait(device)
+        seconds.append(time.perf_counter() - started)
+    return 2 * side**3 / statistics.median(seconds[2:])
+
+
+def describe(result: dict[str, Any]) -> str:
+    """The figures of `train` for people."""
+    lines = [
+        f"on {result['device']}, {result['threads']} threads, torch {result['torch']}, batch "
+        f"{result['batch']}, {result['source']}, ours with products in {result['precision']}"
+    ]
+    names = {"ours": "ours", "textbook": "textbook loop, same networks", "example": "DCGAN example"}
+    for key, name in names.items():
+        if key in result:
+            row = result[key]
+            lines.append(
+                f"{name:30} {row['median']:10,.1f} images/s  "
+                f"({row['min']:,.1f} to {row['max']:,.1f}, n = {row['n']})"
+            )
+    lines += [
+        f"ratio ours / textbook          {result['ratio']:10.2f}",
+        f"one update                     {result['milliseconds_per_update']:10.2f} ms; at the rate of "
+        f"a large matrix product ({result['matrix_rate'] / 1e9:,.0f} GFLOP/s) its "
+        f"{result['operations_per_update'] / 1e9:.2f} GFLOP take {result['limit_milliseconds']:.2f} ms: "
+        f"{result['share_of_limit']:.0%} of the limit",
+        f"a full recipe, 1 million images {result['full_recipe_seconds']:9,.1f} s",
+    ]
+    return "\n".join(lines)

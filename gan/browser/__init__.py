@@ -1,0 +1,1 @@
+"""What runs in a browser: scripts, payloads, static files, the page without a server."""

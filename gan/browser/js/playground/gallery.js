@@ -1,0 +1,102 @@
+// Pictures of one model by seed, all or only those that the judge reads as one digit.
+
+import { element } from "../shared/dom.js";
+import { LAST_SEED } from "../nn/latents.js";
+import { makePicture } from "./picture.js";
+import { SURE } from "./reading.js";
+
+const MATCHES = 24;
+const SEARCH_BATCH = 16; // seeds a frame
+const MOST_TRIED = 3000; // seeds tried for one search; of a digit that is one in a hundred, 30 are among them
+
+/**
+ * `makeGallery(say, {look, onPick, onFour})` -> `{node, show({name, side, channels, digits}), destroy()}`.
+ *
+ * `digits`: whether its pictures are single digits, which can be looked for.
+ * `look(seeds)` -> [{pixels, reading}], null without a model, draws and reads the latents of these seeds; `onPick(seed)`: one was chosen;
+ * `onFour(seeds)`: the first four are to be the rows. Searches run a batch a frame and can be stopped.
+ */
+export function makeGallery(say, { look, onPick, onFour }) {
+  const digit = element("select", { "aria-label": say("gallery_digit") }, element("option", { value: "" }, say("gallery_any")));
+  for (let i = 0; i < 10; i++) digit.append(element("option", { value: i }, say("gallery_only", { digit: i })));
+  const from = element("input", { type: "number", min: 0, max: LAST_SEED, step: 1, value: 0, "aria-label": say("gallery_from") });
+  const find = element("button", { type: "button" }, say("gallery_find"));
+  const four = element("button", { type: "button", disabled: true }, say("gallery_four"));
+  const found = element("div", { class: "gallery-grid" });
+  const status = element("p", { class: "quiet", role: "status" });
+  const node = element(
+    "div",
+    { class: "gallery" },
+    element("div", { class: "row" }, digit, element("label", { class: "row" }, say("gallery_from"), from), find, four),
+    status,
+    found,
+  );
+  let facts = null;
+  let search = null;
+  let seeds = [];
+
+  find.addEventListener("click", () => (search ? stop() : begin()));
+  digit.addEventListener("change", () => begin());
+  four.addEventListener("click", () => onFour(seeds.slice(0, 4)));
+  for (const field of [digit, from]) field.addEventListener("keydown", (event) => event.stopPropagation());
+
+  function begin() {
+    stop();
+    if (!facts) return;
+    seeds = [];
+    found.replaceChildren();
+    four.disabled = true;
+    find.textContent = say("gallery_stop");
+    const first = Math.min(LAST_SEED - MOST_TRIED, Math.max(0, Math.round(Number(from.value)) || 0));
+    search = { next: first, first, wanted: digit.value === "" ? null : Number(digit.value) };
+    search.frame = requestAnimationFrame(step);
+  }
+
+  function step() {
+    const { next, first, wanted } = search;
+    const tried = Array.from({ length: SEARCH_BATCH }, (_, i) => next + i);
+    const looked = look(tried);
+    if (!looked) {
+      stop();
+      facts = null; // whichever model comes is another one
+      return;
+    }
+    looked.forEach(({ pixels, reading }, i) => {
+      if (seeds.length >= MATCHES) return;
+      search.next = tried[i] + 1;
+      const fits = wanted === null || (reading?.digit === wanted && reading.confidence >= SURE);
+      if (fits) add(tried[i], pixels, reading);
+    });
+    const count = search.next - first;
+    four.disabled = seeds.length < 4;
+    status.textContent = wanted === null ? "" : say("gallery_count", { found: seeds.length, tried: count, digit: wanted });
+    if (seeds.length >= MATCHES || count >= MOST_TRIED) stop();
+    else search.frame = requestAnimationFrame(step);
+  }
+
+  function add(seed, pixels, reading) {
+    seeds.push(seed);
+    const picture = makePicture(facts.side, facts.channels, "");
+    picture.paint(pixels);
+    const read = reading && reading.confidence >= SURE ? say("gallery_read", { digit: reading.digit }) : say("gallery_unread");
+    const label = facts.digits ? `${say("gallery_seed", { seed: String(seed) })}: ${read}` : say("gallery_seed", { seed: String(seed) });
+    picture.canvas.setAttribute("aria-hidden", "true");
+    found.append(element("button", { type: "button", class: "wall-cell", "aria-label": label, title: label, onclick: () => onPick(seed) }, picture.canvas));
+  }
+
+  function stop() {
+    if (search) cancelAnimationFrame(search.frame);
+    search = null;
+    find.textContent = say("gallery_find");
+  }
+
+  /** `name` of the model: another one's pictures are looked for anew. */
+  function show(wanted) {
+    digit.hidden = !wanted.digits;
+    const changed = facts?.name !== wanted.name;
+    facts = wanted;
+    if (changed) begin();
+  }
+
+  return { node, show, destroy: stop };
+}

@@ -1,0 +1,51 @@
+// Pixels of a network on a canvas.
+
+/**
+ * A canvas of `side` x `side` pixels and `paint(pixels, offset)`: values in [-1, 1], [side][side][channels] from
+ * `offset` on, -1 black, drawn as they are; `channels` 1 or 3. `values` is what was painted last.
+ */
+export function makePicture(side, channels, label) {
+  const canvas = document.createElement("canvas");
+  canvas.width = side;
+  canvas.height = side;
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", label);
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(side, side);
+  const values = new Float32Array(side * side * channels).fill(-1);
+  image.data.fill(255);
+
+  function paint(pixels, offset = 0) {
+    values.set(pixels.subarray(offset, offset + values.length));
+    for (let i = 0, from = 0; i < image.data.length; i += 4, from += channels) {
+      for (let c = 0; c < 3; c++) image.data[i + c] = grey(values[channels === 3 ? from + c : from]);
+    }
+    context.putImageData(image, 0, 0);
+  }
+
+  return { canvas, values, paint };
+}
+
+/** A value in [-1, 1] as one of 0 to 255, as gan/networks/images.py: in single precision, halves to the even neighbour. */
+export function grey(value) {
+  const scaled = Math.fround(Math.fround(Math.min(1, Math.max(-1, value)) + 1) * 127.5);
+  return scaled + 2 ** 52 - 2 ** 52; // so large a double has no fraction: IEEE 754 rounds it away, halves to even
+}
+
+/** Pictures [rows][columns] of `makePicture`, side by side on one canvas with gaps, each pixel `scale` wide. */
+export function sheet(pictures, scale, gap = 2, background = "#282828") {
+  const side = pictures[0][0].canvas.width * scale;
+  const canvas = document.createElement("canvas");
+  canvas.width = pictures[0].length * (side + gap) + gap;
+  canvas.height = pictures.length * (side + gap) + gap;
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  context.fillStyle = background;
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  pictures.forEach((row, y) =>
+    row.forEach((picture, x) => {
+      context.drawImage(picture.canvas, gap + x * (side + gap), gap + y * (side + gap), side, side);
+    }),
+  );
+  return canvas;
+}

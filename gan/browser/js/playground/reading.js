@@ -1,0 +1,77 @@
+// One picture, large, and what the judge reads in it.
+
+import { element } from "../shared/dom.js";
+import { makePicture } from "./picture.js";
+
+export const SURE = 0.9; // from this confidence on a picture counts as read, as in gan/evaluation/classifier.py
+
+/**
+ * `makeReading(say)` -> `{node, picture, prepare({side, channels, still}), live(), name(text), show(readings), speak(),
+ * message(text)}`.
+ *
+ * `still` is the address of a picture that the server drew, shown until `live()`. `readings`: what the judge says of
+ * each channel, null where there is no judge for such pictures.
+ */
+export function makeReading(say) {
+  const frame = element("div", { class: "reading-frame" });
+  const caption = element("p", { class: "quiet" });
+  const words = element("p", { class: "reading-words" });
+  const spoken = element("p", { class: "unseen", "aria-live": "polite" });
+  const bars = Array.from({ length: 10 }, () => element("div", { class: "reading-bar" }));
+  const chart = element(
+    "div",
+    { class: "reading-bars", "aria-hidden": "true" },
+    ...bars.map((bar, digit) => element("div", { class: "reading-column" }, bar, element("span", {}, String(digit)))),
+  );
+  const problem = element("div", { class: "message", role: "alert", hidden: true });
+  const node = element("div", { class: "reading" }, frame, caption, words, chart, problem, spoken);
+  let picture = null;
+
+  function prepare({ side, channels, still }) {
+    if (picture?.canvas.width !== side || picture.channels !== channels) {
+      picture = { ...makePicture(side, channels, say("reading_picture")), channels };
+      if (still) frame.replaceChildren(element("img", { src: still, alt: say("reading_still") }));
+      else frame.replaceChildren(picture.canvas);
+    }
+    return picture;
+  }
+
+  function live() {
+    if (picture && picture.canvas.parentNode !== frame) frame.replaceChildren(picture.canvas);
+  }
+
+  function show(readings) {
+    chart.hidden = readings?.length !== 1;
+    if (!readings) words.textContent = "";
+    else if (readings.length > 1) words.textContent = say("reading_several", { digits: readings.map(digitName).join(" · ") });
+    else {
+      const [{ digit, confidence, probabilities }] = readings;
+      const sure = confidence >= SURE;
+      words.textContent = say(sure ? "reading_sure" : "reading_unsure", { digit, confidence: say.percent(confidence) });
+      bars.forEach((bar, i) => {
+        bar.style.height = `${100 * probabilities[i]}%`;
+        bar.classList.toggle("reading-first", i === digit && sure);
+      });
+    }
+    picture?.canvas.setAttribute("aria-label", `${say("reading_picture")} ${caption.textContent}. ${words.textContent}`);
+  }
+
+  return {
+    node,
+    prepare,
+    live,
+    show,
+    /** Whose picture it is. */
+    name: (text) => (caption.textContent = text),
+    speak: () => (spoken.textContent = words.textContent),
+    /** What is wrong, "" for nothing. */
+    message(text, ...children) {
+      problem.hidden = !text;
+      problem.replaceChildren(text, " ", ...children);
+    },
+  };
+}
+
+function digitName({ digit, confidence }) {
+  return confidence >= SURE ? String(digit) : "?";
+}

@@ -1,0 +1,182 @@
+// Which latents are the rows: seeds, a walk between two, or one picture minus another plus a third.
+
+import { element } from "../shared/dom.js";
+import { makePicture } from "./picture.js";
+import { makePlayer } from "../film/player.js";
+import { ROWS_SHOWN } from "./wall.js";
+
+const WALK_SECONDS = 4;
+const KINDS = {
+  list: ["rows_row", "rows_row", "rows_row", "rows_row"],
+  walk: ["rows_from", "rows_to"],
+  sum: ["rows_plus", "rows_minus", "rows_other"],
+};
+
+/**
+ * `makeRows(say, {onMove, onRelease, draw})` -> `{node, show(rows), redraw(side, channels), put(seed), activate(i), destroy()}`.
+ *
+ * `rows` as gan/networks/latent_request.py writes them: {kind: "seeds" | "list" | "walk" | "sum", ...}. `onMove(rows)` while it changes,
+ * `onRelease()` when it stays. `draw(seed)` -> pixels of one latent, or null while there is no model. `put(seed)` puts a seed
+ * into the active place, `activate(i)` makes place i the active one.
+ */
+export function makeRows(say, { onMove, onRelease, draw }) {
+  let rows = { kind: "seeds", first: 0 };
+  let seeds = { list: [0, 1, 2, 3], walk: [0, 1], sum: [0, 1, 2] };
+  let [side, channels, active] = [28, 1, 0];
+  let pictures = [];
+  let silent = false; // the player is told, and need not tell
+
+  const tabs = Object.keys(KINDS).map((kind) => {
+    const tab = element("button", { type: "button", onclick: () => choose(kind) }, say(`rows_${kind}`));
+    return { kind, tab };
+  });
+  const first = element("input", { type: "number", min: 0, max: 999999, step: 1, "aria-label": say("rows_seed") });
+  const dice = element("button", { type: "button", onclick: () => shuffle() }, say("rows_random"));
+  const places = element("div", { class: "row rows-places" });
+  const share = element("input", { type: "range", min: 0, max: 1, step: 0.01, "aria-label": say("rows_share") });
+  const play = element("button", { type: "button", onclick: () => player.toggle() }, say("rows_play"));
+  const walk = element("div", { class: "row rows-walk" }, play, share);
+  const note = element("p", { class: "quiet" });
+  const seedRow = element("label", { class: "row" }, say("rows_seed"), first, dice);
+  const node = element(
+    "div",
+    { class: "rows" },
+    element("div", { class: "row", role: "group", "aria-label": say("rows_title") }, ...tabs.map(({ tab }) => tab)),
+    seedRow,
+    places,
+    walk,
+    note,
+  );
+
+  const player = makePlayer({
+    seconds: WALK_SECONDS,
+    bounce: true,
+    onPosition(position, playing) {
+      if (silent || rows.kind !== "walk") return;
+      rows = { ...rows, t: position };
+      render();
+      onMove(rows);
+      if (!playing) onRelease();
+    },
+  });
+
+  first.addEventListener("change", () => {
+    const value = Math.min(999999, Math.max(0, Math.round(Number(first.value)) || 0));
+    change({ kind: "seeds", first: value });
+  });
+  share.addEventListener("input", () => {
+    rows = { ...rows, t: Number(share.value) };
+    halt(rows.t);
+    render();
+    onMove(rows);
+  });
+  share.addEventListener("change", onRelease);
+  for (const field of [first, share]) field.addEventListener("keydown", (event) => event.stopPropagation());
+
+  function kindShown() {
+    return rows.kind === "seeds" ? "list" : rows.kind;
+  }
+
+  function choose(kind) {
+    if (kind === kindShown()) return;
+    active = 0;
+    change(made(kind));
+  }
+
+  /** The rows of a kind from the seeds in its places. */
+  function made(kind) {
+    const [a, b, c] = seeds[kind];
+    if (kind === "walk") return { kind, start: a, end: b, t: player.position };
+    if (kind === "sum") return { kind, plus: a, minus: b, other: c };
+    return { kind, seeds: [...seeds.list] };
+  }
+
+  function shuffle() {
+    change({ kind: "seeds", first: Math.floor(Math.random() * 999999) });
+  }
+
+  function halt(position = player.position) {
+    silent = true;
+    player.pause();
+    player.seek(position);
+    silent = false;
+  }
+
+  function change(wanted) {
+    halt();
+    rows = wanted;
+    remember();
+    paint();
+    onMove(rows);
+    onRelease();
+  }
+
+  function remember() {
+    if (rows.kind === "seeds") seeds.list = Array.from({ length: ROWS_SHOWN }, (_, i) => rows.first + i);
+    if (rows.kind === "list") seeds.list = Array.from({ length: ROWS_SHOWN }, (_, i) => rows.seeds[i % rows.seeds.length]);
+    if (rows.kind === "walk") seeds.walk = [rows.start, rows.end];
+    if (rows.kind === "sum") seeds.sum = [rows.plus, rows.minus, rows.other];
+  }
+
+  function put(seed) {
+    const kind = kindShown();
+    seeds[kind] = seeds[kind].map((old, i) => (i === active ? seed : old));
+    active = (active + 1) % seeds[kind].length;
+    change(made(kind));
+  }
+
+  function activate(i) {
+    active = i;
+    render();
+  }
+
+  function paint() {
+    const kind = kindShown();
+    pictures = seeds[kind].map((seed, i) => {
+      const picture = makePicture(side, channels, "");
+      picture.canvas.setAttribute("aria-hidden", "true");
+      const pixels = draw(seed);
+      if (pixels) picture.paint(pixels);
+      const label = `${say(KINDS[kind][i], { row: i + 1 })}: ${say("gallery_seed", { seed: String(seed) })}`;
+      const button = element("button", { type: "button", class: "wall-cell rows-place", "aria-label": label, title: label, onclick: () => activate(i) }, picture.canvas);
+      return { button, caption: element("span", { class: "quiet" }, say(KINDS[kind][i], { row: i + 1 })) };
+    });
+    places.replaceChildren(...pictures.map(({ button, caption }) => element("div", { class: "rows-slot" }, button, caption)));
+    render();
+  }
+
+  function render() {
+    const kind = kindShown();
+    for (const { kind: other, tab } of tabs) tab.setAttribute("aria-pressed", String(other === kind));
+    seedRow.hidden = kind !== "list";
+    walk.hidden = kind !== "walk";
+    note.textContent = say(`rows_note_${kind}`);
+    if (rows.kind === "seeds") first.value = rows.first;
+    if (rows.kind === "list") first.value = rows.seeds[0];
+    if (rows.kind === "walk") {
+      share.value = rows.t;
+      share.setAttribute("aria-valuetext", say("rows_share_at", { share: say.percent(rows.t) }));
+    }
+    play.textContent = say(player.playing ? "rows_pause" : "rows_play");
+    pictures.forEach(({ button }, i) => button.setAttribute("aria-pressed", String(i === active)));
+  }
+
+  return {
+    node,
+    show(wanted) {
+      rows = wanted;
+      halt(rows.kind === "walk" ? rows.t : 0);
+      remember();
+      paint();
+    },
+    redraw(newSide, newChannels) {
+      [side, channels] = [newSide, newChannels];
+      const focused = pictures.findIndex(({ button }) => button === places.getRootNode().activeElement);
+      paint();
+      pictures[focused]?.button.focus({ preventScroll: true });
+    },
+    put,
+    activate,
+    destroy: () => player.destroy(),
+  };
+}

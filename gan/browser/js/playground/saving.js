@@ -1,0 +1,70 @@
+// Files of what is seen: the large picture, the wall, a walk as a GIF, and the latent itself.
+
+import { element } from "../shared/dom.js";
+import { canvasPng, saveFile } from "../shared/download.js";
+import { encodeGif } from "./gif.js";
+import { fitting } from "../nn/models.js";
+import { grey, sheet } from "./picture.js";
+
+const GIF_STEPS = 24; // one way of a walk; it goes back again
+const GIF_DELAY = 8; // hundredths of a second
+const LARGE_SCALE = 8; // pixels of a file for one of a picture
+const WALL_SCALE = 4;
+
+/**
+ * `makeSaving(say, look)` -> `{node, enable({model, walk})}`: which buttons can be pressed, given that there is a model and that
+ * its rows are a walk. `look()`: {cell, row, pose, chosen, directionsOf, large, wall}: the picture in focus by its cell and row;
+ * the model whose directions move it, and that model's name; the pictures of picture.js, the wall's as [row][column]; `focused`, the model
+ * of the cell.
+ */
+export function makeSaving(say, look) {
+  const makers = { png: savePicture, wall: saveWall, gif: saveWalk, json: saveLatent };
+  const buttons = Object.entries(makers).map(([kind, make]) => {
+    const button = element("button", { type: "button", onclick: () => make(look()) }, say(`save_${kind}`));
+    return { kind, button };
+  });
+  const row = { class: "row", role: "group", "aria-label": say("save_title") };
+  return {
+    node: element("div", row, ...buttons.map(({ button }) => button)),
+    enable({ model, walk }) {
+      for (const { kind, button } of buttons) button.disabled = !model || (kind === "gif" && !walk);
+    },
+  };
+}
+
+async function savePicture({ cell, large }) {
+  saveFile(`${cell.name}-z.png`, "image/png", await canvasPng(sheet([[large]], LARGE_SCALE, 0)));
+}
+
+async function saveWall({ wall }) {
+  saveFile("same-z.png", "image/png", await canvasPng(sheet(wall, WALL_SCALE)));
+}
+
+/** The latent of the picture in focus, and what made it. */
+function saveLatent({ cell, row, pose, chosen, directionsOf }) {
+  const told = {
+    model: cell.name,
+    sha256: cell.weights.id,
+    directions_of: directionsOf,
+    pose,
+    row,
+    z: Array.from(latentOf(chosen, pose, row)),
+  };
+  saveFile(`${cell.name}-z.json`, "application/json", JSON.stringify(told, null, 1));
+}
+
+/** The walk of the row in focus, there and back. */
+function saveWalk({ cell, row, pose, chosen, focused }) {
+  const there = Array.from({ length: GIF_STEPS }, (_, i) => i / (GIF_STEPS - 1));
+  const frames = [...there, ...there.slice(1, -1).reverse()].map((t) => {
+    const z = latentOf(chosen, { ...pose, rows: { ...pose.rows, t } }, row);
+    return Uint8Array.from(focused.generator.generate(z, 1), grey);
+  });
+  const { side } = cell;
+  const file = encodeGif({ width: side, height: side, frames, delay: GIF_DELAY, scale: LARGE_SCALE });
+  saveFile(`${cell.name}-z.gif`, "image/gif", file);
+}
+
+function latentOf({ generator, latents }, pose, row) {
+  return latents.rows(fitting(pose, generator.latentDim), row + 1).subarray(row * generator.latentDim);
+}

@@ -1,0 +1,236 @@
+// Where files come from: two loaders with the same functions, `bytes`, `json` and `image`, each of a ref `{id, url, size}`:
+// the sha256 of the content, where it lies, and its bytes; and `forget(ref)`, for content that turned out to be bad.
+
+import { LoadError } from "../nn/weights.js";
+
+const STORE = "files";
+const KEPT_FILES = 160; // in the browser's own storage, more than are shipped; the oldest goes first
+const REMEMBERED = 32; // in memory; the one asked for longest ago goes first
+const STORE_PATIENCE = 2000; // milliseconds: some browsers leave their storage's requests unanswered
+
+/**
+ * Of the app: by URL, verified, and kept in the browser (IndexedDB) under their id, so that a file travels once. Every
+ * step of the keeping may fail (a private window, a full disk): the file is fetched then.
+ */
+export function fetchingAssets() {
+  const store = makeStore();
+  const memory = makeMemory();
+  const { once } = memory;
+  const failed = new Set(); // ids
+
+  async function keptOrFetched(ref) {
+    const kept = await store.get(ref.id);
+    if (kept) return kept;
+    try {
+      // what failed may be a wrong answer in the browser's cache, which is passed by then
+      const bytes = await fetched(ref, failed.has(ref.id) ? "reload" : "default");
+      store.put(ref.id, bytes);
+      return bytes;
+    } catch (error) {
+      failed.add(ref.id);
+      throw error;
+    }
+  }
+
+  return {
+    bytes: (ref) => once("bytes", ref, () => keptOrFetched(ref)),
+    json: (ref) => once("json", ref, async () => parsed(await keptOrFetched(ref))),
+    image: (ref) => once("image", ref, async () => imageOf(await keptOrFetched(ref))),
+    forget(ref) {
+      memory.forget(ref);
+      failed.add(ref.id);
+      store.remove(ref.id);
+    },
+  };
+}
+
+/** `once(kind, ref, load)`: the promise of `load()`, the same for who asks again soon, unless it failed; `forget(ref)`. */
+function makeMemory() {
+  const recent = new Map(); // kind and id -> promise; the last asked for is the last
+  const once = (kind, ref, load) => {
+    const key = `${kind} ${ref.id}`;
+    const known = recent.get(key);
+    const asked = known ?? load();
+    recent.delete(key);
+    recent.set(key, asked);
+    for (const old of [...recent.keys()].slice(0, -REMEMBERED)) recent.delete(old);
+    if (!known) asked.catch(() => recent.get(key) === asked && recent.delete(key));
+    return asked;
+  };
+  const forget = ({ id }) => {
+    for (const key of [...recent.keys()].filter((other) => other.endsWith(` ${id}`))) recent.delete(key);
+  };
+  return { once, forget };
+}
+
+async function fetched({ id, url, size }, cache) {
+  let answer;
+  let bytes;
+  try {
+    answer = await fetch(new URL(url, document.baseURI), { cache });
+    bytes = await answer.arrayBuffer();
+  } catch (error) {
+    throw new LoadError("network", error.message);
+  }
+  if (!answer.ok) throw new LoadError("missing", `HTTP ${answer.status}`);
+  // with static serving switched off, the server answers any address with its own page
+  if (answer.headers.get("content-type")?.startsWith("text/html")) throw new LoadError("page");
+  return verified(bytes, { id, size });
+}
+
+/** The content, if it is what its ref says; `size` may be unknown. */
+async function verified(bytes, { id, size }) {
+  const { byteLength } = bytes;
+  if (byteLength < size) throw new LoadError("truncated", `${byteLength} of ${size} bytes`);
+  if (byteLength > size) throw new LoadError("damaged", `${byteLength} bytes instead of ${size}`);
+  if (await differs(bytes, id)) throw new LoadError("damaged", `${byteLength} bytes, of another sha256`);
+  return bytes;
+}
+
+/** Whether the content is not what its id says. Outside a secure context browsers have no sha256. */
+async function differs(bytes, id) {
+  if (!globalThis.crypto?.subtle) return false;
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return id !== Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function parsed(bytes) {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    throw new LoadError("damaged", "unreadable");
+  }
+}
+
+async function imageOf(bytes) {
+  const url = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+  try {
+    return await decodedImage(url);
+  } finally {
+    URL.revokeObjectURL(url);
+  }
+}
+
+async function decodedImage(url) {
+  const image = new Image();
+  image.src = url;
+  try {
+    await image.decode();
+  } catch {
+    throw new LoadError("damaged", "not a picture");
+  }
+  return image;
+}
+
+// --- the browser's storage -----------------------------------------------------------------------------
+
+/** `get(id)` -> bytes or null, `put(id, bytes)` and `remove(id)`: none of them fails, and none keeps anyone waiting for long. */
+function makeStore() {
+  let answers = true;
+
+  async function get(id) {
+    if (!answers) return null;
+    let timer;
+    const silence = new Promise((resolve) => {
+      timer = setTimeout(() => {
+        answers = false; // it is not asked again
+        resolve(null);
+      }, STORE_PATIENCE);
+    });
+    const found = inStore("readonly", (files) => finished(files.get(id))).catch(() => null);
+    const file = await Promise.race([found, silence]);
+    clearTimeout(timer);
+    return file?.bytes ?? null;
+  }
+
+  async function put(id, bytes) {
+    if (!answers) return;
+    try {
+      await inStore("readwrite", async (files) => {
+        files.put({ id, bytes, used: Date.now() });
+        const surplus = (await finished(files.count())) - KEPT_FILES;
+        if (surplus <= 0) return;
+        for (const old of await finished(files.index("used").getAllKeys(null, surplus))) files.delete(old);
+      });
+    } catch {
+      // it is fetched again next time
+    }
+  }
+
+  async function remove(id) {
+    if (answers) await inStore("readwrite", async (files) => files.delete(id)).catch(() => null);
+  }
+
+  return { get, put, remove };
+}
+
+async function inStore(mode, use) {
+  const base = await opened();
+  try {
+    return await use(base.transaction(STORE, mode).objectStore(STORE));
+  } finally {
+    base.close();
+  }
+}
+
+function opened() {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open("gan", 1);
+    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" }).createIndex("used", "used");
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+function finished(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+// --- from files beside the page --------------------------------------------------------------------------
+
+/**
+ * Of the page without a server: a page from a disk may not fetch its neighbours, but it may run them. Each file but
+ * pictures is a script that calls `ganFile(id, value)`, bytes as base64.
+ */
+export function scriptAssets() {
+  const { once, forget } = makeMemory();
+  const waiting = new Map(); // id -> who takes the value
+  globalThis.ganFile = (id, value) => waiting.get(id)?.(value);
+  return {
+    bytes: (ref) => once("bytes", ref, async () => verified(fromBase64(await scripted(ref, waiting)), ref)),
+    json: (ref) => once("json", ref, () => scripted(ref, waiting)),
+    image: (ref) => decodedImage(ref.url).catch(() => Promise.reject(new LoadError("missing", ref.url))),
+    forget,
+  };
+}
+
+function scripted({ id, url }, waiting) {
+  const script = document.createElement("script");
+  const value = new Promise((resolve, reject) => {
+    waiting.set(id, resolve);
+    script.onerror = () => reject(new LoadError("missing", url));
+    script.onload = () => reject(new LoadError("damaged", url)); // without effect where it has called ganFile
+    script.src = url;
+    document.head.append(script);
+  });
+  return value.finally(() => {
+    waiting.delete(id);
+    script.remove();
+  });
+}
+
+function fromBase64(text) {
+  if (typeof text !== "string") throw new LoadError("damaged", "no base64");
+  let binary;
+  try {
+    binary = atob(text);
+  } catch {
+    throw new LoadError("damaged", "no base64");
+  }
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes.buffer;
+}

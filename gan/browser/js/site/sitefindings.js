@@ -1,0 +1,115 @@
+// What was measured of a model, and of all amounts of data beside each other.
+
+import { COLOURS, lineChart } from "../film/charts.js";
+import { element } from "../shared/dom.js";
+
+const RECIPE_COLOURS = [COLOURS.generated, COLOURS.discriminator, COLOURS.unseen];
+
+/** The verdicts and figures of one model: `makeFindings(say)` -> `{node, show(model)}`; models as gan/browser/site.py writes them. */
+export function makeFindings(say) {
+  const verdicts = element("div", { class: "site-verdicts" });
+  const figures = element("dl", { class: "site-figures" });
+  const protocol = element("p", { class: "quiet" });
+  const numbers = element("div", { class: "site-numbers" }, figures, protocol);
+  const node = element("section", { class: "site-findings", "aria-label": say("site_findings") }, verdicts, numbers);
+
+  function show(model) {
+    verdicts.replaceChildren(...model.verdicts.map((verdict) => verdictCard(verdict[say.language])));
+    figures.replaceChildren(...model.figures.map((figure) => figureTile(say, figure, model.protocol)));
+    protocol.textContent = model.protocol ? say("site_protocol", { ...model.protocol, seeds: seedWords(say, model.protocol) }) : say("site_no_digits");
+  }
+
+  return { node, show };
+}
+
+function verdictCard({ title, seen, measured, meaning }) {
+  return element(
+    "article",
+    { class: "site-verdict" },
+    element("h2", {}, title),
+    element("p", {}, element("strong", {}, seen), " ", measured),
+    element("p", { class: "quiet" }, meaning),
+  );
+}
+
+function figureTile(say, { name, value, spread, real }, { tests }) {
+  return element(
+    "div",
+    { title: say(`site_${name}_help`, { tests }) },
+    element("dt", {}, say(`site_${name}`)),
+    element("dd", { class: "site-value" }, value),
+    element("dd", { class: "quiet" }, `± ${spread}`),
+    element("dd", { class: "quiet" }, say("site_real_is", { real })),
+  );
+}
+
+function seedWords(say, { seeds, low, high }) {
+  return seeds < 2 ? say("site_one_seed") : say("site_seeds", { seeds, low, high });
+}
+
+/**
+ * The final models of every amount of data, a line for each recipe: `makeAmounts(say)` -> `{node, show(lines, chosen),
+ * destroy()}` with lines [{label, models}], models in the order of their sizes, and the model that is `chosen`.
+ */
+export function makeAmounts(say) {
+  const charts = element("div", { class: "site-charts" });
+  const table = element("div", { class: "site-table", role: "region", tabindex: "0", "aria-label": say("site_table") });
+  const node = element("section", {}, element("h2", {}, say("site_amounts_title")), charts);
+  node.append(element("p", { class: "quiet" }, say("site_amounts_note")), element("details", {}, element("summary", {}, say("site_table")), table));
+  let drawn = [];
+  let shown = "";
+
+  function show(lines, chosen) {
+    const sizes = [...new Set(lines.flatMap(({ models }) => models.map((model) => model.size)))].sort((one, other) => one - other);
+    node.hidden = sizes.length < 2;
+    if (node.hidden) return;
+    const real = Object.fromEntries(chosen.figures.map((figure) => [figure.name, figure.real_number]));
+    const wanted = JSON.stringify([real, lines.map(({ models }) => models.map((model) => model.name))]);
+    if (wanted !== shown) {
+      shown = wanted;
+      drawn.forEach((chart) => chart.destroy());
+      drawn = [amountsChart(say, "fd", lines, real.fd, { log: true }), amountsChart(say, "legible", lines, real.legible, { range: [0, 1] })];
+      charts.replaceChildren(...drawn.map((chart) => chart.node));
+      table.replaceChildren(amountsTable(say, sizes, lines));
+    }
+    drawn.forEach((chart) => chart.mark(chosen.size));
+  }
+
+  return { node, show, destroy: () => drawn.forEach((chart) => chart.destroy()) };
+}
+
+function amountsChart(say, name, lines, real, scale) {
+  return lineChart(say, {
+    title: say(`site_${name}`),
+    series: lines.map(({ label, models }, i) => ({
+      label,
+      colour: RECIPE_COLOURS[i % RECIPE_COLOURS.length],
+      x: models.map((model) => model.size),
+      y: models.map((model) => figureOf(model, name).number),
+    })),
+    xLabel: say("site_size"),
+    yLabel: say(`site_${name}_axis`),
+    rule: { value: real, label: say("site_real") },
+    logX: true,
+    dots: true,
+    ...scale,
+  });
+}
+
+function amountsTable(say, sizes, lines) {
+  const columns = lines.flatMap(({ label, models }) => ["legible", "fd"].map((name) => ({ label, models, name })));
+  const head = element("tr", {}, element("th", { scope: "col" }, say("site_size")));
+  head.append(...columns.map(({ label, name }) => element("th", { scope: "col" }, `${label}: ${say(`site_${name}`)}`)));
+  const rows = sizes.map((size) => {
+    const cells = columns.map(({ models, name }) => {
+      const model = models.find((one) => one.size === size);
+      return element("td", {}, model ? figureOf(model, name).value : "–");
+    });
+    return element("tr", {}, element("th", { scope: "row" }, size.toLocaleString(say.language)), ...cells);
+  });
+  return element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows));
+}
+
+function figureOf(model, name) {
+  return model.figures.find((figure) => figure.name === name);
+}

@@ -1,0 +1,241 @@
+"""Scoring a generator: draw, let a judge read, measure, and write the protocol beside every figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from gan.errors import ConfigError
+from gan.evaluation import copies as copy_check
+from gan.evaluation import metrics
+from gan.evaluation import modes as digit_modes
+from gan.evaluation.classifier import Classifier, Reference, read
+from gan.evaluation.copies import check_copies
+from gan.evaluation.modes import ModeFigures, count_modes, in_chunks
+from gan.evaluation.verdict import CopyFigures, Measures, Verdict, diagnose
+from gan.networks.images import for_classifier, from_uint8, one_channel
+from gan.networks.latents import sample_z
+
+FIRST_SEED = 1_000_000  # latents of the evaluation; the app's seeds start at 0
+SAMPLES = 2_000
+DRAWS = 5
+_LEAST = 1e-6  # of what is divided by
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its protocol: the mean over ``draws`` lots of ``n`` samples, and their standard
+    deviation (the spread of the sampling, not of training; that takes several seeds)."""
+
+    value: float
+    spread: float
+    n: int
+    draws: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that is known about the samples of one generator.
+
+    ``counts``: of ``samples`` = n * draws, how many were read as 0..9 with confidence 0.9.
+    ``figures``: legible (share), fd (Frechet distance in the judge's features to ``reference``),
+    precision, recall, density, coverage (k = 5, against 2,000 test images), vendi, and two that
+    are 1 for real digits: spread (median pixel distance of two samples) and contrast (pixel
+    deviation within a sample).
+
+    Of a model of stacked digits every sample is judged as one digit (`gan.networks.images.one_channel`), and so
+    are the copies; only ``spread`` is of whole pictures, for a collapse shows in them alone. ``modes``:
+    how many of the 1,000 combinations it draws; None for others, and where it was not counted.
+
+    ``digits``: whether it was trained on digits. Where it was not, spread and contrast are 1 for the
+    training images (`in_units_of`), and what the judge reads, in pictures brought to 28 x 28 pixels,
+    says little: no verdict rests on it.
+    """
+
+    judge: str
+    reference: str
+    samples: int
+    counts: tuple[int, ...]
+    figures: dict[str, Figure]
+    copies: CopyFigures | None
+    modes: ModeFigures | None = None
+    digits: bool = True
+
+    @property
+    def test_images(self) -> int:
+        """How many there are in ``reference``."""
+        return int(self.reference.removeprefix("test"))
+
+    def measures(self) -> Measures:
+        figures = self.figures
+        return Measures(
+            self.samples,
+            self.counts,
+            figures["spread"].value,
+            figures["contrast"].value,
+            self.copies,
+            self.digits,
+        )
+
+    def verdicts(self) -> list[Verdict]:
+        return diagnose(self.measures())
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`; KeyError or TypeError where the dictionary is of another kind."""
+        if not isinstance(values["figures"], dict):
+            raise TypeError(f"figures must be a dictionary, not {type(values['figures']).__name__}")
+        copies = values["copies"]
+        modes = values.get("modes")  # written since there are stacked digits
+        digits = values.get("digits", True)  # written since other pictures are told from them
+        if not isinstance(digits, bool):
+            raise TypeError(f"digits must be true or false, not {digits!r}")
+        return cls(
+            judge=values["judge"],
+            reference=values["reference"],
+            samples=values["samples"],
+            counts=tuple(values["counts"]),
+            figures={name: Figure(**figure) for name, figure in values["figures"].items()},
+            copies=None if copies is None else CopyFigures(**copies),
+            modes=None if modes is None else ModeFigures(**modes),
+            digits=digits,
+        )
+
+
+@torch.no_grad()
+def sample_images(
+    generator: Callable[[Tensor], Tensor], latent_dim: int, first_seed: int, count: int
+) -> Tensor:
+    """Pictures of the seeds ``first_seed ...``: float [count, C, H, W] in [-1, 1] on the CPU."""
+    device = torch.device("cpu")
+    if isinstance(generator, torch.nn.Module):
+        device = next(generator.parameters()).device
+    parts = []
+    for start in range(0, count, 500):
+        seeds = range(first_seed + start, first_seed + min(start + 500, count))
+        parts.append(generator(sample_z(seeds, latent_dim).to(device)).cpu())
+    return torch.cat(parts)
+
+
+def evaluate(
+    generator: Callable[[Tensor], Tensor],
+    latent_dim: int,
+    judge: Classifier,
+    reference: Reference,
+    judge_name: str = "judge",
+    samples: int = SAMPLES,
+    draws: int = DRAWS,
+    training_images: Tensor | None = None,
+    held_out_images: Tensor | None = None,
+    mode_probabilities: Tensor | None = None,
+    mode_samples: int = digit_modes.SAMPLES,
+    digits: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Scores ``draws`` lots of ``samples`` pictures from fixed latents; the same generator gets the
+    same figures. With uint8 training and held-out images [N, 1, H, W] the copy check is made as
+    well, with the ``mode_probabilities`` [1000] of stacked digits their modes are counted.
+    ``digits=False``: it was trained on other pictures; see `Evaluation`. ConfigError for fewer than 200
+    samples or fewer than 2 draws, which have no spread, and for other pictures without their training
+    images, which are what their spread is measured in."""
+    if samples < 200 or draws < 2:
+        raise ConfigError(
+            f"samples={samples}, draws={draws}: a score needs at least 200 samples and 2 draws"
+        )
+    if not digits:
+        if training_images is None:
+            raise ConfigError(
+                "pictures that are no digits can only be scored beside their training images; "
+                "give training_images"
+            )
+        reference = in_units_of(training_images, reference)
+    values: dict[str, list[float]] = {}
+    counts = [0] * 10
+    first = None
+    for draw in range(draws):
+        images = sample_images(generator, latent_dim, FIRST_SEED + draw * samples, samples)
+        single = one_channel(images)
+        first = single if first is None else first
+        reading = read(judge, for_classifier(images))
+        drawn = reading.counts()
+        counts = [a + b for a, b in zip(counts, drawn, strict=True)]
+        prdc = metrics.precision_recall_density_coverage(reference.sample, reading.features)
+        part = metrics.moments(reading.features)
+        row = {
+            "legible": sum(drawn) / samples,
+            "fd": metrics.frechet_distance_of_moments(*part, reference.mean, reference.cov),
+            "vendi": metrics.vendi_score(reading.features + 1e-9),
+            "spread": relative_spread(images, reference),
+            "contrast": metrics.contrast(single) / reference.contrast,
+            **prdc._asdict(),
+        }
+        for name, value in row.items():
+            values.setdefault(name, []).append(value)
+        if progress is not None:
+            progress(draw + 1, draws)
+    copies = None
+    if training_images is not None and held_out_images is not None and first is not None:
+        copies = check_copies(first[: copy_check.COPY_QUERIES], training_images, held_out_images)
+    modes = None
+    if mode_probabilities is not None:
+        modes = evaluate_modes(generator, latent_dim, judge, mode_probabilities, mode_samples)
+    return Evaluation(
+        judge=judge_name,
+        reference=reference.name,
+        samples=samples * draws,
+        counts=tuple(counts),
+        figures={name: _figure(lots, samples) for name, lots in values.items()},
+        copies=copies,
+        modes=modes,
+        digits=digits,
+    )
+
+
+def evaluate_modes(
+    generator: Callable[[Tensor], Tensor],
+    latent_dim: int,
+    judge: Classifier,
+    probabilities: Tensor,
+    samples: int = digit_modes.SAMPLES,
+    progress: Callable[[int, int], None] | None = None,
+) -> ModeFigures:
+    """Counts the modes of a generator of stacked digits in one draw of ``samples`` fixed latents, against
+    p_data ``probabilities`` [1000]; see `gan.evaluation.modes`. ConfigError for a generator of other pictures."""
+
+    def draw(start: int, count: int) -> Tensor:
+        return sample_images(generator, latent_dim, FIRST_SEED + start, count)
+
+    return count_modes(judge, in_chunks(draw, samples, progress), probabilities)
+
+
+def in_units_of(training_images: Tensor, reference: Reference) -> Reference:
+    """``reference`` with spread and contrast of uint8 ``training_images`` [N, C, H, W] in the place of
+    those of digits, for samples of their resolution. N >= 2. Where they are all alike (spread 0), samples
+    that differ at all are not called less varied than they."""
+    pixels = from_uint8(training_images)
+    whole = math.sqrt(pixels.shape[1])  # `relative_spread` takes a reference of one channel
+    return replace(
+        reference,
+        pixel_spread=max(metrics.pairwise_spread(pixels) / whole, _LEAST),
+        contrast=max(metrics.contrast(pixels), _LEAST),
+    )
+
+
+def relative_spread(images: Tensor, reference: Reference) -> float:
+    """Median pixel distance of two pictures [N, C, H, W] over that of two real digits. The squares of
+    C independent digits add up, so two triples of real digits also have about 1."""
+    return metrics.pairwise_spread(images) / (reference.pixel_spread * math.sqrt(images.shape[1]))
+
+
+def _figure(lots: list[float], samples: int) -> Figure:
+    mean = sum(lots) / len(lots)
+    spread = math.sqrt(sum((v - mean) ** 2 for v in lots) / (len(lots) - 1))
+    return Figure(mean, spread, samples, len(lots))

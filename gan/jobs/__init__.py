@@ -1,0 +1,1 @@
+"""Trainings that the app starts, each a process and a folder."""

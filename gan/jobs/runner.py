@@ -1,0 +1,159 @@
+"""Where workers come from: `gan.jobs.worker` in a process of its own on this machine.
+
+`gan.sweeps.on_ray` has the other runner, for a class on a Ray cluster, with the same interface.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from gan.errors import ConfigError
+from gan.jobs import folder as job_folder
+from gan.system import locks, processes
+
+LOG = "worker.log"
+UNKNOWN = 256  # the exit code of a worker whose end nobody saw
+_POLL_SECONDS = 0.1
+_GONE_SECONDS = 10.0  # after a kill
+
+
+class Worker(Protocol):
+    """Somebody who trains."""
+
+    def ended(self) -> int | None:
+        """Exit code, negative for a signal, `UNKNOWN` where nobody saw it; None while at work. Takes its
+        time to answer: a tenth of a second while at work."""
+
+    def kill(self) -> None:
+        """Ends it at once and waits until it is gone."""
+
+    def last_words(self) -> str:
+        """The end of what it complained about."""
+
+
+class Runner(Protocol):
+    """Where workers come from."""
+
+    here: bool  # on this machine, whose speed can be known before
+
+    def devices(self) -> list[str]:
+        """cuda, mps, cpu: those that are there, the fastest first."""
+
+    def places(self, device: str) -> list[str]:
+        """The single devices of that kind: cuda:0, cuda:1; for each there are `Limits.slots` places."""
+
+    def threads(self, device: str) -> int:
+        """CPU threads of a worker."""
+
+    def start(self, folder: Path, device: str, place: int) -> Worker:
+        """A worker for the job in ``folder``. ``place``: a descriptor whose lock it keeps while it lives.
+        ConfigError where the job has one; OSError where none can be started."""
+
+    def find(self, folder: Path) -> Worker | None:
+        """The worker that is at the job already, started by whomever."""
+
+
+class LocalRunner:
+    """Workers as child processes of this one, each in a session of its own."""
+
+    here = True
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = threads
+
+    def devices(self) -> list[str]:
+        found = ["cpu"]
+        if torch.backends.mps.is_available():
+            found.insert(0, "mps")
+        if torch.cuda.is_available():
+            found.insert(0, "cuda")
+        return found
+
+    def places(self, device: str) -> list[str]:
+        if device == "cuda":
+            return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+        return [device]
+
+    def start(self, folder: Path, device: str, place: int) -> Worker:
+        command = processes.gan_command("work", str(folder), "--device", device)
+        command += ["--threads", str(self.threads(device))]
+        return _Child(command, folder, place)
+
+    def find(self, folder: Path) -> Worker | None:
+        return _Orphan(folder) if locks.is_locked(folder / job_folder.WORKER_LOCK) else None
+
+    def threads(self, device: str) -> int:
+        """CPU threads of a worker: all cores but the one that answers visitors (threads that wait for one
+        another stand still when another process has one of their cores: docs/LOG.md), or one where a
+        GPU does the work."""
+        return self._threads or (max(1, processes.usable_cores() - 1) if device == "cpu" else 1)
+
+
+class _Child:
+    def __init__(self, command: list[str], folder: Path, place: int) -> None:
+        self._log = folder / LOG
+        lock = locks.lock(folder / job_folder.WORKER_LOCK, patience=2.0)
+        if lock is None:
+            raise ConfigError(f"{folder} has a worker already; wait until it ends, or end it")
+        try:  # it is locked from the very start, for whoever looks
+            command = [*command, "--lock", str(lock)]
+            package = str(Path(__file__).resolve().parents[2])
+            paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
+            environment = {"PYTHONPATH": os.pathsep.join(paths)}
+            self._process = processes.spawn(command, self._log, environment, (place, lock))
+            locks.sign_for(lock, self._process.pid)
+        finally:
+            os.close(lock)
+
+    def ended(self) -> int | None:
+        try:
+            return self._process.wait(timeout=_POLL_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def kill(self) -> None:
+        processes.kill_group(self._process.pid)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=_GONE_SECONDS)
+
+    def last_words(self) -> str:
+        return _tail(self._log)
+
+
+class _Orphan:
+    """A worker that an earlier server has started; nobody here is told how it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._lock = folder, folder / job_folder.WORKER_LOCK
+
+    def ended(self) -> int | None:
+        time.sleep(_POLL_SECONDS)
+        return None if locks.is_locked(self._lock) else UNKNOWN
+
+    def kill(self) -> None:
+        pid = locks.signed(self._lock)
+        if pid is not None:  # one of another machine is told by its orders only
+            processes.kill_group(pid)
+        until = time.monotonic() + _GONE_SECONDS
+        while locks.is_locked(self._lock) and time.monotonic() < until:
+            time.sleep(0.02)
+
+    def last_words(self) -> str:
+        return _tail(self._folder / LOG)
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.strip().splitlines()[-5:])

@@ -1,0 +1,1 @@
+"""Tensors in, tensors out: generator, discriminator, losses, augmentation, latents, images."""

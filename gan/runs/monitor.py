@@ -1,0 +1,100 @@
+"""When and what the monitor measures while a run trains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan.config import TrainConfig, has_digits
+from gan.evaluation import classifier, metrics
+from gan.evaluation.evaluate import FIRST_SEED, in_units_of, relative_spread, sample_images
+from gan.networks import dcgan, images, latents
+from gan.runs import names
+from gan.training import trainer
+
+FILM_LATENTS = 16
+_MOMENTS = 24
+MONITOR_SAMPLES = 1_000
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What the monitor saw of the average after ``step`` updates, in `MONITOR_SAMPLES` samples: digits
+    read, Frechet distance in the monitor's own features, spread and contrast of the pictures against real ones
+    (where these are no digits: against the training images). Of stacked digits it sees one a sample,
+    as `gan.evaluation.evaluate` does."""
+
+    step: int
+    counts: tuple[int, ...]
+    fd: float
+    spread: float
+    contrast: float = math.nan  # likewise; runs before this was measured have none
+
+
+def moments_to_measure(total: int, count: int = _MOMENTS) -> list[int]:
+    """About ``count`` numbers of updates from 1 to ``total``, evenly spaced in their logarithm from
+    a hundredth of the run on. The last is ``total``."""
+    first = max(1, total // 100)
+    steps = {round(s) for s in np.geomspace(first, total, count)}
+    return sorted(steps | {total})
+
+
+def block_length(total: int) -> int:
+    """Updates between two reports of a run of ``total``: short runs report more often, to be looked at in
+    time."""
+    return min(trainer.BLOCK, max(1, total // _MOMENTS))
+
+
+def count_looks(total: int) -> int:
+    """How often the monitor looks at a run of ``total`` updates: once a report at most."""
+    block = block_length(total)
+    return len({min(total, -(-step // block) * block) for step in moments_to_measure(total)})
+
+
+def snapshots_to_keep(
+    moments: Sequence[int], count: int, continued_from: Sequence[Mapping[str, Any]] = ()
+) -> set[int]:
+    """About ``count`` of ``moments`` (`moments_to_measure`), evenly spaced among them, never the last. Of
+    a run that was continued, of those after that update; so it is the same choice whenever it is asked."""
+    since = continued_from[-1]["step"] if continued_from else 0
+    choice = [s for s in moments[:-1] if s > since]
+    return {choice[(k + 1) * len(choice) // (count + 1)] for k in range(count) if choice}
+
+
+class Monitor:
+    """Asks the monitor about a generator, always with the same latents."""
+
+    def __init__(self, config: TrainConfig, root: Path, training_images: Tensor) -> None:
+        self._judge = classifier.load_classifier("monitor", root)
+        self._reference = classifier.load_reference("monitor", names.reference_images(config), root)
+        if not has_digits(config.source):
+            self._reference = in_units_of(training_images, self._reference)
+        self._latent_dim = config.model.latent_dim
+        self._z = latents.sample_z(range(FILM_LATENTS), self._latent_dim)
+
+    def __call__(self, generator: dcgan.Generator, step: int) -> Moment:
+        # other latents than those of the final score
+        drawn = sample_images(generator, self._latent_dim, FIRST_SEED * 2, MONITOR_SAMPLES)
+        reading = classifier.read(self._judge, images.for_classifier(drawn))
+        mean, cov = metrics.moments(reading.features)
+        reference = self._reference
+        return Moment(
+            step=step,
+            counts=tuple(reading.counts()),
+            fd=metrics.frechet_distance_of_moments(mean, cov, reference.mean, reference.cov),
+            spread=relative_spread(drawn, reference),
+            contrast=metrics.contrast(images.one_channel(drawn)) / reference.contrast,
+        )
+
+    @torch.no_grad()
+    def film(self, generator: dcgan.Generator) -> Tensor:
+        """uint8 [16, H, W], of stacked digits [16, H, W, 3]."""
+        device = next(generator.parameters()).device
+        return torch.from_numpy(images.to_uint8(generator(self._z.to(device)))).squeeze(-1)

@@ -1,0 +1,96 @@
+"""Names of runs and folders, and configurations in files and command lines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from gan.config import ModelConfig, TrainConfig, recipe_config
+from gan.data import labelled, mnist
+from gan.errors import CheckpointError, ConfigError
+from gan.system import files
+
+
+def cell_name(config: TrainConfig) -> str:
+    """What is compared with what: "mnist-600-updates-plain". A folder source gives its last part, and
+    pictures of another size than MNIST's give theirs: "folder_cats-600-updates-plain-64px"."""
+    source = config.source
+    if source.startswith("folder:"):
+        source = "folder_" + Path(source.partition(":")[2]).name
+    cleaned = "".join(c if c.isalnum() or c == "_" else "_" for c in source)
+    side = config.model.img_size
+    pixels = "" if side == labelled.RESOLUTION else f"-{side}px"
+    return f"{cleaned}-{config.size}-{config.budget}-{config.recipe}{pixels}"
+
+
+def run_name(config: TrainConfig) -> str:
+    """The name of the run's folder, another for every configuration: cell and seed, and where it
+    differs from the recipe in anything else, eight digits of a hash of the differences. (Not of the
+    whole: a setting that is added to `TrainConfig` one day leaves the names as they are.)"""
+    cell = {name: getattr(config, name) for name in ("source", "size", "budget", "seed")}
+    default = flat(recipe_config(config.recipe, **cell))
+    other = {key: value for key, value in flat(config).items() if value != default[key]}
+    if config.source.startswith("folder:"):  # its last part alone stands in the cell's name
+        other["source"] = config.source
+    name = f"{cell_name(config)}-s{config.seed}"
+    if not other:
+        return name
+    digest = hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()
+    return f"{name}-{digest[:8]}"
+
+
+def flat(config: TrainConfig) -> dict[str, Any]:
+    """{"size": ..., "model.latent_dim": ...}: every setting on one level."""
+    values = config.to_dict()
+    model = values.pop("model")
+    return values | {f"model.{key}": value for key, value in model.items()}
+
+
+def reference_images(config: TrainConfig) -> int:
+    """How many test images the scores of ``config`` are taken against: 10,000, or the 5,000 that a
+    training set of more than 60,000 leaves."""
+    return 5_000 if config.source == "mnist" and config.size > mnist.FULL_SIZE else 10_000
+
+
+def train_arguments(config: TrainConfig, folder: Path, device: str, threads: int) -> list[str]:
+    """The command line that makes this very run: what follows ``python -m gan``."""
+    arguments = ["train", "--out", str(folder), "--device", device, "--threads", str(threads)]
+    default = recipe_config(config.recipe)
+    for name in (
+        *("source", "size", "budget", "epochs", "updates", "recipe", "loss", "seed", "data_seed"),
+    ):
+        value = getattr(config, name)
+        if name in ("source", "size", "budget", "recipe", "seed") or value != getattr(
+            default, name
+        ):
+            arguments += [f"--{name.replace('_', '-')}", str(value)]
+    if config.model.img_size != default.model.img_size:
+        arguments += ["--img-size", str(config.model.img_size)]
+    return arguments
+
+
+def read_config(path: Path) -> TrainConfig:
+    """The configuration in a JSON file, as `TrainConfig.to_dict` gives it: every setting, so that
+    no default and no recipe can mean something else tomorrow. ConfigError where one is missing,
+    unknown or cannot work."""
+    try:
+        values = files.read_json(path, "write one with TrainConfig.to_dict()")
+    except CheckpointError as error:
+        raise ConfigError(str(error)) from error
+    for part, kind in (("", TrainConfig), ("model", ModelConfig)):
+        there = values.get(part) if part else values
+        if not isinstance(there, dict):
+            raise ConfigError(f"{path}: {part or 'the file'} must be an object of settings")
+        missing = sorted({f.name for f in fields(kind)} - set(there))
+        if missing:
+            raise ConfigError(
+                f"{path} lacks {', '.join(f'{part}.{m}' if part else m for m in missing)}; "
+                "it must hold the whole configuration, as TrainConfig.to_dict() gives it"
+            )
+    try:
+        return TrainConfig.from_dict(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error

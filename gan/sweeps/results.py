@@ -1,0 +1,104 @@
+"""The table of a sweep: one JSON line per finished run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gan.errors import CheckpointError
+from gan.runs import manifest as run_manifest
+from gan.system import files
+from gan.zoo.cards import ModelCard, read_manifest
+
+RESULTS = "results.jsonl"
+
+
+class Results:
+    """``results.jsonl`` in the folder of a sweep: a line of JSON for every finished run below it.
+
+    A row: ``folder`` (name of the run's folder, no two rows with the same), ``config``, ``final`` and
+    ``best`` (null where the best moment was not clearly better than the end), each with its ``step``,
+    ``figures`` ({name: {value, spread, n, draws}}), ``verdicts`` and what they were measured with,
+    ``seconds`` of training, and ``provenance``.
+
+    Opening brings it up to date: what is not a whole row is dropped, and every finished run that has
+    no row, or another than its manifest says now, gets it. Only one process may have it open.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / RESULTS
+        self._rows: dict[str, dict[str, Any]] = {}
+        if self._path.exists() and not self._read():
+            self._rewrite()
+        for manifest in sorted(folder.glob(f"*/{run_manifest.MANIFEST}")):
+            try:
+                row = make_row(manifest.parent)
+            except CheckpointError:
+                continue  # not a run's; of one in its plan the sweep complains itself
+            self.add(row)
+
+    def _read(self) -> bool:
+        """Takes in all whole rows; False where there was anything else."""
+        try:
+            content = self._path.read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"{self._path} cannot be read ({error}); remove it") from error
+        sound = content.endswith(b"\n") or not content
+        for line in content.splitlines():
+            try:
+                row = json.loads(line)
+                folder = str(row["folder"])
+            except (ValueError, KeyError, TypeError):
+                sound = False  # torn
+                continue
+            sound = sound and folder not in self._rows
+            self._rows[folder] = row
+        return sound
+
+    def _rewrite(self) -> None:
+        lines = [f"{json.dumps(row)}\n" for row in self._rows.values()]
+        files.write_atomically(self._path, "".join(lines).encode())
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Writes a row down unless it is there; instead of an older one of the same run."""
+        before = self._rows.get(row["folder"])
+        if before == row:
+            return
+        if before is None:  # known only once it is on disk
+            files.append_line(self._path, json.dumps(row))
+            self._rows[row["folder"]] = row
+        else:
+            self._rows[row["folder"]] = row
+            self._rewrite()
+
+
+def make_row(folder: Path) -> dict[str, Any]:
+    """The row of a finished run, from its manifest. CheckpointError where that cannot be read."""
+    cards = {card.snapshot: card for card in read_manifest(folder)}
+    if "final" not in cards:
+        raise CheckpointError(
+            f"{folder / run_manifest.MANIFEST} has no final model; train the run anew"
+        )
+    final, best = cards["final"], cards.get("best")
+    try:
+        seconds = final.provenance["seconds"]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder / run_manifest.MANIFEST} does not say how long the run took; train it anew"
+        ) from error
+    row = {
+        "folder": folder.name,
+        "config": final.config.to_dict(),
+        "final": _scores(final),
+        "best": None if best is None else _scores(best),
+        "seconds": seconds,
+        "provenance": final.provenance,
+    }
+    # as it will be read again: lists for tuples, null for what was not measured
+    return json.loads(json.dumps(files.without_nan(row)))
+
+
+def _scores(card: ModelCard) -> dict[str, Any]:
+    verdicts = [verdict.kind for verdict in card.metrics.verdicts()]
+    return {"step": card.step, "verdicts": verdicts, **card.metrics.to_dict()}

@@ -1,0 +1,1 @@
+"""Doors to the machine: files, locks, processes, archives, devices, Ray."""

@@ -1,0 +1,67 @@
+"""The device that trains, and its precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from gan.errors import ConfigError
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+def choose_device(wanted: str = "auto") -> torch.device:
+    """ "auto" takes cuda, then mps, then cpu. ConfigError for a device that is not there."""
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    if torch.cuda.is_available():
+        available.insert(0, "cuda")
+    if wanted == "auto":
+        return torch.device(available[0])
+    if wanted.partition(":")[0] not in available:
+        raise ConfigError(f"device {wanted!r} is not here; choose one of {', '.join(available)}")
+    return torch.device(wanted)
+
+
+def choose_precision(device: torch.device, wanted: str = "auto") -> str:
+    """ "bfloat16" for the matrix products where the device is made for it, else "float32". Weights, Adam,
+    losses and pictures are in float32 either way. ConfigError for an unknown ``wanted``."""
+    if wanted in PRECISIONS:
+        return wanted
+    if wanted != "auto":
+        raise ConfigError(
+            f"precision {wanted!r} is unknown; choose one of auto, {', '.join(PRECISIONS)}"
+        )
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        fast = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    else:
+        fast = False
+    return "bfloat16" if fast else "float32"
+
+
+def describe_device(device: torch.device, threads: int | None = None) -> str:
+    """For provenance: "NVIDIA H200", "mps", "cpu (AMD EPYC, 1 thread)". ``threads``: of the process meant,
+    if it is not this one."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        threads = torch.get_num_threads() if threads is None else threads
+        return f"cpu ({_cpu_name()}, {threads} thread{'s' if threads != 1 else ''})"
+    return str(device)
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # not Linux: the architecture has to do
+    import platform
+
+    return platform.processor() or platform.machine()

@@ -1,0 +1,104 @@
+"""Files that are written whole or not at all, and their digests."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from gan.errors import CheckpointError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes beside ``path``, syncs, and renames: a reader or a crash never meets half a file."""
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(PermissionError):  # a USB stick's disk keeps no modes of its own
+            os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} could not be written ({error}); the file that was there before is unharmed. "
+            "Free some space or choose another folder"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def keep(path: Path, name: Path) -> None:
+    """``name`` becomes a second name of the file ``path`` as it is now, or a copy where the disk has no
+    such names. It stays as it is when `write_atomically` puts another file in the place of ``path``."""
+    try:
+        name.parent.mkdir(parents=True, exist_ok=True)
+        name.unlink(missing_ok=True)
+        os.link(path, name)
+    except OSError:
+        write_atomically(name, path.read_bytes())
+
+
+def append_line(path: Path, text: str, sync: bool = True) -> None:
+    """Adds a line and, unless told otherwise, syncs. Where that fails what was written of it is taken back;
+    a power cut can still leave half a line at the end, which whoever reads the file has to expect."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as file:
+            before = os.fstat(file.fileno()).st_size
+            line = f"{text}\n".encode()
+            try:
+                # a disk that fills up takes a part without complaint
+                if file.write(line) != len(line):
+                    raise OSError("the disk took only a part")
+                if sync:
+                    os.fsync(file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(before)
+                raise
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} could not be added to ({error}); the lines that were there before are unharmed. "
+            "Free some space and run the same command again"
+        ) from error
+
+
+def without_nan(value: Any) -> Any:
+    """``value`` as JSON can say it: it has no NaN, None stands for "not measured"."""
+    if isinstance(value, dict):
+        return {k: without_nan(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: Path, content: Any) -> None:
+    """``content`` as readable JSON with sorted keys, atomically."""
+    write_atomically(path, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """The parsed file, or a CheckpointError that names it and ends in ``remedy``."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing; {remedy}") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); {remedy}") from error
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of the file. FileNotFoundError and other OSErrors pass through."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,51 @@
+"""Models that can be compared with each other, in tables by size and budget."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+from gan.config import BUDGETS, RECIPES, Budget, recipe_config
+from gan.data import sources
+from gan.zoo.cards import ModelCard, is_imported
+
+#: Every size the articles speak of, and two below.
+ZOO_SIZES = (50, 100, *sources.ARTICLE_SIZES)
+ZOO_RECIPES = ("plain", "rescue")
+#: The models of one recipe, by size, budget and snapshot.
+Table = dict[tuple[int, str, str], ModelCard]
+
+
+def comparable(cards: Sequence[ModelCard]) -> list[ModelCard]:
+    """The digit models that differ in data, budget and recipe only: the same epochs and updates, and
+    the same settings all the way; measured here, not elsewhere."""
+    names = ("size", "budget", "seed")
+    return [
+        c
+        for c in cards
+        if recipe_config(c.recipe, **{n: getattr(c.config, n) for n in names}) == c.config
+        and "continued_from" not in c.provenance
+        and not is_imported(c)
+    ]
+
+
+def tables(cards: Sequence[ModelCard]) -> dict[str, Table]:
+    """A table for each recipe, in the recipes' own order. One run a place: the first, which is the
+    pretrained one where there is one, with its moments."""
+    run_of: dict[tuple[str, int, str], Path] = {}
+    found: dict[str, Table] = {r: {} for r in RECIPES if any(c.recipe == r for c in cards)}
+    for card in cards:
+        place = (card.recipe, card.size, card.budget)
+        if run_of.setdefault(place, card.evidence_path) == card.evidence_path:
+            found[card.recipe][card.size, card.budget, card.snapshot] = card
+    return found
+
+
+def missing(cards: Sequence[ModelCard]) -> list[tuple[str, int, Budget]]:
+    """(recipe, size, budget) of the whole zoo that no final model in ``cards`` has."""
+    there = {
+        (c.recipe, c.size, c.budget) for c in cards if (c.source, c.snapshot) == ("mnist", "final")
+    }
+    cells = itertools.product(ZOO_RECIPES, ZOO_SIZES, BUDGETS)
+    return [cell for cell in cells if cell not in there]

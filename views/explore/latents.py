@@ -1,0 +1,91 @@
+"""The latent pad on the Explore page, or the digits drawn by the server."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from gan.browser import payload
+from gan.errors import GanError
+from gan.networks import images
+from gan.networks.latent_request import resolve_latents
+from gan.zoo import compare, generate
+from gan.zoo.cards import Model, ModelCard
+from views.explore import controls, pad
+from views.shared import cache
+from views.shared.i18n import text
+from views.shared.pictures import image_tag, strip
+
+
+@st.fragment
+def latents(lang: str, model: Model, table: compare.Table) -> None:
+    """The pad, and the same latents as every data size draws them. Reruns by itself."""
+    note = "own_latents_note" if controls.state().model else "latents_note"
+    st.markdown(text(lang, note))
+    if any(v.kind == "one_picture" for v in model.card.metrics.verdicts()):
+        st.info(text(lang, "collapsed_note"), icon=":material/info:")
+    cards = beside(model.card, table)
+    if controls.server_draws() or not _shown_live(lang, model, cards):
+        _drawn_by_the_server(lang, model, cards)
+    controls.server_switch(lang)
+    controls.write_link(lang, model.card.snapshot)
+
+
+def beside(chosen: ModelCard, table: compare.Table) -> list[ModelCard]:
+    """The models of all sizes at the end of the chosen budget, and ``chosen`` at its own size."""
+    return [
+        chosen if size == chosen.size else card
+        for (size, budget, snapshot), card in sorted(table.items(), key=lambda item: item[0])
+        if (budget, snapshot) == (controls.state().budget, "final")
+    ]
+
+
+def _shown_live(lang: str, model: Model, cards: list[ModelCard]) -> bool:
+    """Whether the pad runs in the visitor's browser, as far as is known by now."""
+    try:
+        pad.playground(lang, model, cards)
+    except GanError as error:
+        st.warning(f"{text(lang, 'pad_not_served')} {error}", icon=":material/warning:")
+        return False
+    return pad.pad_works()
+
+
+def _drawn_by_the_server(lang: str, model: Model, cards: list[ModelCard]) -> None:
+    """What the pad shows, where it cannot run in the browser: sliders, and pictures from here."""
+    st.caption(text(lang, "pad_server_note"))
+    wall, sliders = st.columns([3, 2], gap="large")
+    with sliders:
+        controls.shift_sliders(lang, model.strengths.tolist())
+        with st.expander(text(lang, "raw")):
+            controls.axis_sliders(lang, model.generator.latent_dim)
+    pose = controls.fitting(controls.state().pose(), model.generator.latent_dim)
+    z = resolve_latents(pose, payload.WALL_ROWS, model.directions)
+    columns = []
+    for card in cards:
+        current = card == model.card
+        try:
+            shown = model if current else cache.model(card)
+        except GanError:
+            continue  # named above when it is chosen itself
+        drawn = generate.generate_z(shown, z)
+        alt = text(lang, "same_z_alt", n=payload.WALL_ROWS, count=f"{card.size:,}")
+        sheet = images.grid(drawn.pixels, 1, gap=1, background=40)
+        columns.append((payload.size_title(card), alt, sheet, current))
+    first = generate.generate_z(model, z[:1])
+    with wall:
+        st.html(strip(columns, text(lang, "latents_title")))
+        if model.card.metrics.digits and first.images.shape[1] == 1:
+            _first_digit(lang, first)
+
+
+def _first_digit(lang: str, first: generate.GenerateResult) -> None:
+    """The first latent's picture, enlarged, and what the judge reads."""
+    try:
+        digit, confidence = generate.read_one(cache.classifier(), first.images[0])
+    except GanError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    enlarged, words = st.columns([1, 3], vertical_alignment="center")
+    with enlarged:
+        alt = text(lang, "first_digit_alt", digit=digit)
+        st.html(image_tag(first.pixels[0], alt, max_width=140))
+    words.caption(text(lang, "first_digit", digit=digit, confidence=confidence))

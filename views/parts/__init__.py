@@ -1,1 +1,0 @@
-"""What pages are made of: caches, controls and links, charts, pictures, words."""

@@ -1,0 +1,94 @@
+"""What every page shares of a session: language, visitor, navigation."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import secrets
+
+import streamlit as st
+
+from gan.data.mnist import FULL_SIZE
+from views.explore.state import LANGUAGES
+from views.shared.i18n import share_text, text
+
+PAGE_ICONS = {"explore": ":material/grid_view:", "train": ":material/model_training:"}
+#: Where each page keeps (the link written last, what was shown under it).
+WRITTEN = {"explore": "written", "train": "train_written"}
+
+
+def language() -> str:
+    """The language of this session: chosen before, asked for by the link, or the browser's."""
+    if st.session_state.get("lang") not in LANGUAGES:
+        asked = st.query_params.get("lang", "")
+        browser = (st.context.locale or "").partition("-")[0]
+        st.session_state["lang"] = next((x for x in (asked, browser) if x in LANGUAGES), "en")
+    chosen: str = st.session_state["lang"]
+    return chosen
+
+
+def language_switch(current: str) -> None:
+    st.segmented_control(
+        text(current, "language"),
+        LANGUAGES,
+        format_func={"en": "English", "ja": "日本語"}.__getitem__,
+        key="lang",
+        required=True,
+        label_visibility="collapsed",
+    )
+
+
+def head(lang: str, title: str, other: str) -> None:
+    """A page's title, the way to the ``other`` page (on a phone the navigation hides in a menu), and the
+    switch of languages."""
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    left.title(text(lang, title), anchor=False)
+    with (
+        right,
+        st.container(
+            horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="head"
+        ),
+    ):
+        # to what was seen there last; a bare address would be one more step on the way back
+        left = st.session_state.get(WRITTEN[other], ({}, None))[0]
+        st.page_link(
+            f"views/{other}.py",
+            label=text(lang, f"to_{other}"),
+            icon=PAGE_ICONS[other],
+            query_params={**left, "lang": lang},
+        )
+        language_switch(lang)
+
+
+def visitor() -> str:
+    """Tells visitors apart, and nothing else about them: a hash of the random number that Streamlit gives
+    each browser in a cookie (masked anew every time, so it is unmasked first), else one of this session."""
+    if "visitor" not in st.session_state:
+        parts = str(st.context.cookies.get("_streamlit_xsrf", "")).strip("\"'").split("|")
+        token = secrets.token_bytes(16)
+        if len(parts) == 4 and parts[0] == "2":
+            with contextlib.suppress(ValueError):
+                mask, masked = bytes.fromhex(parts[1]), bytes.fromhex(parts[2])
+                token = bytes(b ^ m for b, m in zip(masked, itertools.cycle(mask), strict=False))
+        st.session_state["visitor"] = hashlib.sha256(b"visitor" + token).hexdigest()[:16]
+    known: str = st.session_state["visitor"]
+    return known
+
+
+def go_explore(name: str) -> None:
+    """The Explore page with the model of that name, as soon as the page runs again: a callback cannot
+    change pages."""
+    st.session_state["go_explore"] = name
+
+
+def follow() -> None:
+    """At the start of a page: goes where a callback wanted to."""
+    name = st.session_state.pop("go_explore", None)
+    if name is not None:
+        query = {"model": name, "lang": language()}
+        st.switch_page("views/explore.py", query_params=query)
+
+
+def size_text(lang: str, size: int) -> str:
+    return text(lang, "size_label", count=f"{size:,}", share=share_text(size, FULL_SIZE))

@@ -1,0 +1,187 @@
+"""The Train page: what to train, how long that takes, and watching it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from gan.config import TrainConfig
+from gan.errors import GanError
+from gan.jobs.limits import UPLOADS
+from gan.jobs.service import Service
+from views.shared import cache, session
+from views.shared.i18n import text
+from views.shared.words import about, job_title, queue_words, reason
+from views.train import files, form, form_state, watch
+from views.train.settings import Wish, config_of
+
+_STATE_ICONS = {
+    "queued": ":material/hourglass_empty:",
+    "starting": ":material/rocket_launch:",
+    "training": ":material/model_training:",
+    "paused": ":material/pause:",
+    "scoring": ":material/rule:",
+    "finished": ":material/check_circle:",
+    "stopped": ":material/stop:",
+    "failed": ":material/error:",
+}
+_MOST_LISTED = 20
+_LIST_SECONDS = 5.0
+_MEASURE_SECONDS = 1.0
+
+
+def page(lang: str) -> None:
+    session.follow()
+    cache.prepare()
+    session.head(lang, "train_title", other="explore")
+    try:
+        studio = cache.training()
+        studio.attach(every=5.0)  # what another server has left behind
+    except GanError as error:
+        st.error(reason(lang, error), icon=":material/error:")
+        return
+    watched = form_state.begin(lang)
+    if watched and studio.view(watched) is None:
+        st.warning(
+            text(lang, "no_such_job", id=watched.replace("`", "")), icon=":material/link_off:"
+        )
+        watched = form_state.watch("")
+    _say_what_came_of_it(lang)
+    if not studio.limits.enabled:
+        st.info(text(lang, "train_off"), icon=":material/block:")
+    if watched:
+        # before the rest is drawn, for whoever is off again before that
+        form_state.write_link(lang, form_state.wish(), watched)
+        watch.panel(lang, studio, watched)
+        with st.expander(text(lang, "train_another"), icon=":material/add:"):
+            wish = _form(lang, studio)
+    else:
+        st.markdown(text(lang, "train_lead"))
+        wish = _form(lang, studio)
+    listed = any(v.status.active for v in studio.views() if v.job.id != watched)
+    st.fragment(_jobs, run_every=_LIST_SECONDS if listed else None)(lang, studio, watched)
+    _import(lang, studio)
+    form_state.write_link(lang, wish, watched)
+
+
+def _say_what_came_of_it(lang: str) -> None:
+    """What the press of a button led to, said once after it."""
+    key = st.session_state.pop("train_said", None)
+    if key:
+        st.toast(text(lang, key), icon=":material/info:")
+
+
+def _form(lang: str, studio: Service) -> Wish:
+    wish = form.wish_widgets(lang, studio)
+    device = form.device_choice(lang, studio.runner.devices())
+    config = None
+    if wish.source == "own" and not wish.own:
+        st.info(text(lang, "upload_first"), icon=":material/upload:")
+    else:
+        try:
+            config = config_of(wish, str(studio.runs / UPLOADS))
+        except GanError as error:
+            st.info(reason(lang, error), icon=":material/info:")
+    if config is not None and studio.limits.enabled:
+        measuring = studio.expected(config, device) is None and studio.measure(device)
+        polled = st.fragment(_expected, run_every=_MEASURE_SECONDS if measuring else None)
+        polled(lang, studio, config, device, measuring)
+    st.button(
+        text(lang, "train"),
+        type="primary",
+        icon=":material/play_arrow:",
+        key="train_go",
+        disabled=config is None or not studio.limits.enabled,
+        on_click=_press,
+        args=(studio, config, device),
+    )
+    refused = st.session_state.get("train_refused")
+    if refused is not None and refused[0] == (
+        config,
+        device,
+    ):  # said until something else is asked for
+        st.error(reason(lang, refused[1]), icon=":material/error:")
+    return wish
+
+
+def _press(studio: Service, config: TrainConfig, device: str) -> None:
+    st.session_state.pop("train_refused", None)
+    try:
+        ticket = studio.submit(config, device, session.visitor())
+    except GanError as error:
+        st.session_state["train_refused"] = ((config, device), error)
+        return
+    said = {"joined": "joined", "finished": "already", "resumed": "resumed"}
+    if ticket.kind in said and ticket.id != form_state.watched():  # a second press says nothing new
+        st.session_state["train_said"] = said[ticket.kind]
+    if studio.view(ticket.id) is None:  # trained from the command line: there is nothing to watch
+        session.go_explore(ticket.id)
+    else:
+        form_state.watch(ticket.id)
+
+
+def _expected(
+    lang: str, studio: Service, config: TrainConfig, device: str, measuring: bool
+) -> None:
+    """How long it would take, and who is before. Polls while the device is being measured."""
+    expected = studio.expected(config, device)
+    if measuring and (expected is not None or not studio.measure(device)):
+        st.rerun()  # it is known, or will not be: without polling from now on
+    if expected is None:
+        st.caption(text(lang, "expected_unknown" if measuring else "expected_never"))
+        return
+    st.markdown(
+        text(
+            lang,
+            "expected",
+            time=about(lang, expected.total),
+            device=text(lang, f"device_{device}"),
+            updates=f"{config.total_updates:,}",
+            scoring=about(lang, expected.scoring),
+        )
+    )
+    if expected.training > studio.limits.minutes * 60:
+        st.warning(
+            text(lang, "too_long", minutes=studio.limits.minutes), icon=":material/timer_off:"
+        )
+    st.caption(queue_words(lang, *studio.wait(device)))
+
+
+def _jobs(lang: str, studio: Service, watched: str) -> None:
+    """All trainings but the one above. Polls while another one is under way."""
+    views = [v for v in studio.views() if v.job.id != watched]
+    if watched and not views:
+        return
+    st.header(text(lang, "jobs_title"), anchor=False)
+    if not views:
+        st.caption(text(lang, "jobs_none"))
+    visitor = session.visitor()
+    shown = sorted(views, key=lambda v: not v.status.active)
+    for view in shown[:_MOST_LISTED]:
+        status = view.status
+        row = st.container(horizontal=True, vertical_alignment="center", border=True)
+        facts = [f"{_STATE_ICONS[status.state]} **{text(lang, f'state_{status.state}')}**"]
+        if status.state in ("training", "paused", "stopped", "failed") and status.total:
+            facts.append(f"{status.step / status.total:.0%}")
+        if view.job.owner == visitor:
+            facts.append(text(lang, "job_mine"))
+        title = job_title(lang, view.job)
+        row.markdown(f"{' · '.join(facts)}  \n{title}", width="stretch")
+        # of the whole page: what is watched is not this fragment's to say
+        if row.button(
+            text(lang, "job_watch"),
+            key=f"watch_{view.job.id}",
+            help=title,
+            icon=":material/visibility:",
+        ):
+            form_state.watch(view.job.id)
+            st.rerun()
+    if len(shown) > _MOST_LISTED:
+        st.caption(text(lang, "jobs_more", count=len(shown) - _MOST_LISTED))
+
+
+def _import(lang: str, studio: Service) -> None:
+    with st.expander(text(lang, "import_title"), icon=":material/upload_file:"):
+        files.import_model(lang, studio)
+
+
+page(session.language())

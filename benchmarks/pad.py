@@ -154,13 +154,13 @@ def stats(page: Any) -> dict[str, float]:
 
 
 def sizes() -> dict[str, int]:
-    """Bytes that one model takes: its weights, the script and style of the pad, and, once for all models, the judge."""
+    """Bytes that one model takes: its weights, the script and style of the pad, and, once for all models, the classifier."""
     card = cards.find(MODEL, cards.list_models(runs=None))
     script = scripts.script("pad_component") + scripts.style("base", "playground")
     return {
         "weights": card.path.stat().st_size,
         "script": len(script.encode()),
-        "judge": classifier.weights_file("judge").stat().st_size,
+        "classifier": classifier.weights_file("classifier").stat().st_size,
     }
 
 
@@ -190,6 +190,6 @@ def describe(result: dict[str, Any]) -> str:
         )
     one = result["bytes"]
     lines.append(
-        f"one model: {one['weights']:,} bytes of weights, {one['script']:,} of script and style; the judge {one['judge']:,}"
+        f"one model: {one['weights']:,} bytes of weights, {one['script']:,} of script and style; the classifier {one['classifier']:,}"
     )
     return "\n".join(lines)

@@ -53,7 +53,7 @@ def source_channels(source: str) -> int:
 
 
 def has_digits(source: str) -> bool:
-    """Whether the pictures of a source of `gan.data.sources` are digits, which the judges can read: all but
+    """Whether the pictures of a source of `gan.data.sources` are digits, which the classifiers can read: all but
     the visitor's own."""
     return source.partition(":")[0] != "folder"
 

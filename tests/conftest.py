@@ -91,10 +91,10 @@ def tiny(tiny_model: ModelConfig) -> Callable[..., TrainConfig]:
 
 
 @pytest.fixture(scope="session")
-def judges(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an untrained judge and monitor, and statistics of 400 drawn digits that go
+def classifiers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an untrained classifier and monitor, and statistics of 400 drawn digits that go
     by the name of the 10,000 that a run asks for."""
-    folder = tmp_path_factory.mktemp("judges")
+    folder = tmp_path_factory.mktemp("classifiers")
     pictures = sources.load("drawn", 400, seed=7).images
     for seed, name in enumerate(digit_classifier.CLASSIFIERS):
         classifier = make_classifier(width=4, seed=seed)
@@ -142,10 +142,10 @@ def small_scores() -> Iterator[None]:
 def finished(
     tmp_path_factory: pytest.TempPathFactory,
     tiny: Callable[..., TrainConfig],
-    judges: Path,
+    classifiers: Path,
 ) -> Path:
     """The folder of a finished tiny run. Shared: copy it before changing it."""
     folder = tmp_path_factory.mktemp("runs") / "finished"
-    for _ in run.run(tiny(), folder, torch.device("cpu"), judges, command=["the", "command"]):
+    for _ in run.run(tiny(), folder, torch.device("cpu"), classifiers, command=["the", "command"]):
         pass
     return folder

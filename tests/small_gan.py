@@ -1,5 +1,5 @@
 """The command line with the small scores that conftest gives to the tests' own process: for tests
-that start it as a process, or as tasks. ``SMALL_GAN_JUDGES`` names the folder of its judges."""
+that start it as a process, or as tasks. ``SMALL_GAN_CLASSIFIERS`` names the folder of its classifiers."""
 
 import os
 import sys
@@ -19,17 +19,17 @@ def shrink():
 
     if isinstance(manifest.evaluate, partial):  # a worker has a second task
         return
-    judges = Path(os.environ["SMALL_GAN_JUDGES"])
+    classifiers = Path(os.environ["SMALL_GAN_CLASSIFIERS"])
     load, reference = classifier.load_classifier, classifier.load_reference
     drawn.DRAWN_HELD_OUT = 500  # looked at, never trained on
     monitor.MONITOR_SAMPLES = 100
     manifest.evaluate = partial(evaluate.evaluate, samples=200, draws=2)
-    run.run = partial(run.run, judges=judges)
-    run.run_together = partial(run.run_together, judges=judges)
-    worker.work = partial(worker.work, judges=judges)
-    classifier.load_classifier = lambda name="judge", root=judges: load(name, root)
-    classifier.load_reference = lambda name="judge", test_images=10_000, root=judges: reference(
-        name, test_images, root
+    run.run = partial(run.run, classifiers=classifiers)
+    run.run_together = partial(run.run_together, classifiers=classifiers)
+    worker.work = partial(worker.work, classifiers=classifiers)
+    classifier.load_classifier = lambda name="classifier", root=classifiers: load(name, root)
+    classifier.load_reference = lambda name="classifier", test_images=10_000, root=classifiers: (
+        reference(name, test_images, root)
     )
 
 

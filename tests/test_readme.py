@@ -29,7 +29,7 @@ def test_the_sizes_of_the_networks_are_those_of_the_networks():
     method = (ROOT / "docs" / "METHOD.md").read_text(encoding="utf-8")
     generator, _ = dcgan.make_pair(ModelConfig(), seed=0)
     for network in (generator, classifier.load_classifier()):
-        # the shipped judge is frozen, which changes no number in it
+        # the shipped classifier is frozen, which changes no number in it
         count = dcgan.count_parameters(network.requires_grad_(True))
         assert f"{count / 1e6:.2f} M parameters" in method
 

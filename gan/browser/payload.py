@@ -97,7 +97,7 @@ def verdicts(card: ModelCard) -> list[dict[str, Any]]:
 
 def figures(card: ModelCard, reference: Reference) -> list[dict[str, Any]]:
     """The three numbers of a model of digits, each beside what real digits get under the same protocol: {"name",
-    "number", "real_number"} and, as people read them, {"value", "spread", "real"}. ``reference``: the judge's, of as
+    "number", "real_number"} and, as people read them, {"value", "spread", "real"}. ``reference``: the classifier's, of as
     many test images as the model was judged against."""
     found = card.metrics.figures
     real = reference.real_score(found["fd"].n)

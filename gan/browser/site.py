@@ -108,7 +108,7 @@ def export(
         if on_progress is not None:
             on_progress(len(models), len(cards) + len(own))
     digits = any(model["digits"] for model in models)
-    weights = _weights(shelf, classifier.weights_file("judge"), None) if digits else None
+    weights = _weights(shelf, classifier.weights_file("classifier"), None) if digits else None
     shelf.put(INDEX, _page(models, weights).encode())
     shelf.tidy()
     return Exported(len(shelf.sizes), sum(shelf.sizes.values()), shelf.written, len(models))
@@ -258,11 +258,11 @@ def _weights(shelf: _Shelf, path: Path, sha256: str | None) -> dict[str, Any]:
     return shelf.put_script(digest, base64.b64encode(content).decode()) | {"size": len(content)}
 
 
-def _page(models: Sequence[dict[str, Any]], judge_weights: dict[str, Any] | None) -> str:
+def _page(models: Sequence[dict[str, Any]], classifier_weights: dict[str, Any] | None) -> str:
     shown = {
         "words": scripts.words(),
         "models": list(models),
-        "judge": judge_weights,
+        "classifier": classifier_weights,
         "columns": list(payload.WALL_SIZES),
         "recipes": _in_order(RECIPES, (m["recipe"] for m in models if not m["alone"])),
         "budgets": _in_order(BUDGETS, (m["budget"] for m in models if not m["alone"])),

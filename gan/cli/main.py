@@ -1,4 +1,4 @@
-"""The command line: ``python -m gan train | evaluate | judge | zoo | export | sweep | jobs | bench``.
+"""The command line: ``python -m gan train | evaluate | classifier | zoo | export | sweep | jobs | bench``.
 
 Results go to standard output (as one JSON value with ``--json``), progress and errors to standard
 error. Exit code 0: done; 1: a `GanError`, told in one line; 130: interrupted, nothing lost.
@@ -19,7 +19,8 @@ import torch
 from gan.cli import jobs, measure, zoo
 from gan.cli import train as train_command
 from gan.cli.options import count, device_options, listed, size, sizes
-from gan.cli.score import evaluate, judge
+from gan.cli.score import classifier as train_classifier
+from gan.cli.score import evaluate
 from gan.cli.sweep import sweep
 from gan.cli.train import work
 from gan.config import BUDGETS, LOSSES, RECIPES
@@ -125,8 +126,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     score.add_argument("--threads", type=count, help="CPU threads")
 
-    teach = command("judge", judge, "Train the digit classifier that scores; needs MNIST.")
-    teach.add_argument("--name", choices=sorted(classifier.CLASSIFIERS), default="judge")
+    teach = command(
+        "classifier", train_classifier, "Train the digit classifier that scores; needs MNIST."
+    )
+    teach.add_argument("--name", choices=sorted(classifier.CLASSIFIERS), default="classifier")
     teach.add_argument("--epochs", type=count, default=classifier.EPOCHS)
     teach.add_argument("--out", type=Path, default=classifier.PRETRAINED, help="folder")
     teach.add_argument(
@@ -138,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     zoo_parser.add_argument(
         "verb",
         choices=("list", "verify", "build", "score", *zoo.CARRIES),
-        help="score: measure finished runs anew, after the judge or a measure has changed; "
+        help="score: measure finished runs anew, after the classifier or a measure has changed; "
         "export NAME FILE: a model as one file; import FILE: into runs/",
     )
     zoo_parser.add_argument("names", nargs="*", metavar="NAME FILE", help="of export and import")

@@ -104,7 +104,7 @@ def _evaluate_modes(
         **asdict(found),
         "noise_floor": found.floor,
         "real": asdict(real),
-        "judge_accuracy": accuracy,
+        "classifier_accuracy": accuracy,
         "published": [row._asdict() for row in digit_modes.PUBLISHED],
     }
     lines = [
@@ -112,7 +112,7 @@ def _evaluate_modes(
         f"  {'':22} modes of 1,000     KL  read with 0.9 confidence",
         f"  {'this model':22} {found.modes:14,} {found.kl:6.4f}  {found.legible:.1%}",
         f"  {'real test digits':22} {real.modes:14,} {real.kl:6.4f}  {real.legible:.1%}",
-        f"  a perfect sampler's KL is about {found.floor:.4f} at this number of samples; the judge reads "
+        f"  a perfect sampler's KL is about {found.floor:.4f} at this number of samples; the classifier reads "
         f"{accuracy:.2%} of single test digits right",
         "published (other networks, training and classifiers: a place on the map, not a race):",
         *(f"  {r.method:22} {r.modes:14,g} {r.kl:6.3g}  {r.source}" for r in digit_modes.PUBLISHED),
@@ -124,7 +124,7 @@ def score_lines(scored: evaluation.Evaluation) -> list[str]:
     """For people: each figure with its spread, then the verdicts in words."""
     figure = scored.figures["legible"]
     lines = [
-        f"  judge {scored.judge!r} against {scored.reference}, {figure.draws} draws of {figure.n:,}",
+        f"  classifier {scored.classifier!r} against {scored.reference}, {figure.draws} draws of {figure.n:,}",
         *(f"  {name:10} {f.value:8.3f} +- {f.spread:.3f}" for name, f in scored.figures.items()),
         "  digits 0-9 " + " ".join(f"{c / scored.samples:.1%}" for c in scored.counts),
     ]
@@ -144,7 +144,7 @@ def score_lines(scored: evaluation.Evaluation) -> list[str]:
     return lines
 
 
-def judge(options: argparse.Namespace) -> tuple[Any, str]:
+def classifier(options: argparse.Namespace) -> tuple[Any, str]:
     training, test = sources.load("mnist"), sources.load_held_out("mnist")
     lent = sources.load_held_out("mnist", mnist.FULL_SIZE + 1)  # the half that is never trained on
     assert test.labels is not None
@@ -152,7 +152,7 @@ def judge(options: argparse.Namespace) -> tuple[Any, str]:
         classifier = digit_classifier.load_classifier(options.name, options.out)
         info = digit_classifier.provenance(options.name, options.out)
     else:
-        classifier, info = _train_judge(options, training, test)
+        classifier, info = _train_classifier(options, training, test)
     references = [make_reference(classifier, images) for images in (test.images, lent.images)]
     reading = read(classifier, test.images)
     info |= {
@@ -170,7 +170,7 @@ def judge(options: argparse.Namespace) -> tuple[Any, str]:
     return result, text
 
 
-def _train_judge(
+def _train_classifier(
     options: argparse.Namespace, training: labelled.Labelled, test: labelled.Labelled
 ) -> tuple[Classifier, dict[str, Any]]:
     """The classifier, rounded to what its file will hold, and where it comes from."""

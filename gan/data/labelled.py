@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from gan.errors import DataError
+
 RESOLUTION = 28  # pixels: the side of the squares, of a folder unless another is asked for
 
 
@@ -15,3 +17,15 @@ class Labelled(NamedTuple):
 
     images: Tensor
     labels: Tensor | None
+
+
+def require_available(asked: int, available: int, source: str) -> None:
+    if asked > available:
+        raise DataError(
+            f"{asked:,} images were asked for, but {source} has {available:,} to train on; "
+            f"ask for {available:,} or fewer"
+        )
+
+
+def take(data: Labelled, index: Tensor) -> Labelled:
+    return Labelled(data.images[index], None if data.labels is None else data.labels[index])

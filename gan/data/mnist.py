@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gan.data import labelled, sources
+from gan.data import labelled
 from gan.data.labelled import Labelled
 from gan.data.torchvision_compat import import_datasets
 from gan.errors import DataError
@@ -29,13 +29,13 @@ def data_folder() -> Path:
 
 
 def load_mnist(size: int, seed: int) -> Labelled:
-    sources.require_available(size, FULL_SIZE + MNIST_LENT, "mnist")
+    labelled.require_available(size, FULL_SIZE + MNIST_LENT, "mnist")
     train = read_mnist(train=True)
     order = torch.randperm(FULL_SIZE, generator=torch.Generator().manual_seed(seed))
-    chosen = sources.take(train, order[: min(size, FULL_SIZE)])
+    chosen = labelled.take(train, order[: min(size, FULL_SIZE)])
     if size <= FULL_SIZE:
         return chosen
-    lent = sources.take(read_mnist(train=False), test_order()[: size - FULL_SIZE])
+    lent = labelled.take(read_mnist(train=False), test_order()[: size - FULL_SIZE])
     assert chosen.labels is not None and lent.labels is not None
     return Labelled(
         torch.cat([chosen.images, lent.images]), torch.cat([chosen.labels, lent.labels])

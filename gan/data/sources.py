@@ -21,7 +21,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from gan.data import drawn, folder, labelled, mnist, stacked
 from gan.data.labelled import Labelled
@@ -67,15 +66,15 @@ def load(
         return mnist.load_mnist(mnist.FULL_SIZE if size is None else size, seed)
     if kind == "drawn":
         count = mnist.FULL_SIZE if size is None else size
-        require_available(count, drawn.DRAWN_TOTAL, source)
+        labelled.require_available(count, drawn.DRAWN_TOTAL, source)
         return drawn.draw(0, count, seed)
     if kind == "stacked":
         count = stacked.STACKED_SIZE if size is None else size
-        require_available(count, stacked.STACKED_TOTAL, source)
+        labelled.require_available(count, stacked.STACKED_TOTAL, source)
         return stacked.stack(base_digits(source, seed), count, seed)
     training, _ = folder.split_folder(Path(rest), seed)
     count = len(training) if size is None else size
-    require_available(count, len(training), source)
+    labelled.require_available(count, len(training), source)
     return Labelled(folder.read_pictures(training[:count], resolution), None)
 
 
@@ -94,7 +93,7 @@ def load_held_out(
         test = mnist.read_mnist(train=False)
         if size is None or size <= mnist.FULL_SIZE:
             return test
-        return take(test, mnist.test_order()[mnist.MNIST_LENT :])
+        return labelled.take(test, mnist.test_order()[mnist.MNIST_LENT :])
     if kind == "drawn":
         return drawn.draw(drawn.DRAWN_TOTAL, drawn.DRAWN_HELD_OUT, seed)
     if kind == "stacked":
@@ -146,14 +145,6 @@ def parse_source(source: str, seed: int = 0) -> tuple[str, str]:
     )
 
 
-def require_available(asked: int, available: int, source: str) -> None:
-    if asked > available:
-        raise DataError(
-            f"{asked:,} images were asked for, but {source} has {available:,} to train on; "
-            f"ask for {available:,} or fewer"
-        )
-
-
 def _require_resolution(kind: str, source: str, resolution: int) -> None:
     if kind != "folder" and resolution != labelled.RESOLUTION:
         raise DataError(
@@ -164,10 +155,6 @@ def _require_resolution(kind: str, source: str, resolution: int) -> None:
         raise DataError(
             f"resolution {resolution} is no side for a picture; give 4 to {folder.FOLDER_MAX_SIDE} pixels"
         )
-
-
-def take(data: Labelled, index: Tensor) -> Labelled:
-    return Labelled(data.images[index], None if data.labels is None else data.labels[index])
 
 
 def base_digits(source: str, seed: int = 0) -> Labelled:

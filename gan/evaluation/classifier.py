@@ -1,4 +1,4 @@
-"""The judge: a small digit classifier that reads what a generator drew and gives the features
+"""The classifier: a small digit classifier that reads what a generator drew and gives the features
 in which distances are measured.
 
 It learns two things: the ten digits of MNIST's training set, and to be unsure about junk (noise,
@@ -6,8 +6,8 @@ blobs, two digits in one, digits cut up and put together wrongly), which a plain
 confidence. The second is outlier exposure (Hendrycks et al. 2019, arXiv:1812.04606, eq. 1 with the
 cross-entropy to the uniform distribution). No generated picture is used in its training.
 
-Two of them are shipped, trained from different seeds: ``judge`` gives the figures that are
-reported; ``monitor`` is asked during training (curves, best snapshot), so that the judge takes no
+Two of them are shipped, trained from different seeds: ``classifier`` gives the figures that are
+reported; ``monitor`` is asked during training (curves, best snapshot), so that the classifier takes no
 part in any decision about the models it scores.
 """
 
@@ -29,7 +29,7 @@ from gan.system import tensor_files
 
 PRETRAINED = Path(__file__).resolve().parents[2] / "pretrained"
 #: name -> (channels of the first layer, seed)
-CLASSIFIERS: dict[str, tuple[int, int]] = {"judge": (32, 0), "monitor": (24, 1)}
+CLASSIFIERS: dict[str, tuple[int, int]] = {"classifier": (32, 0), "monitor": (24, 1)}
 CONFIDENCE = 0.9  # from this softmax probability on a picture counts as read
 EPOCHS = 6
 JUNK_WEIGHT = 0.1  # of the loss on junk, against 1 for digits
@@ -39,7 +39,7 @@ _FEATURE_SAMPLE = 2_000  # rows kept for coverage
 
 
 class Classifier(nn.Module):
-    """``judge(images [N, 1, 28, 28] in [-1, 1]) -> logits [N, 10]``; ``features -> [N, 4 * width]``.
+    """``classifier(images [N, 1, 28, 28] in [-1, 1]) -> logits [N, 10]``; ``features -> [N, 4 * width]``.
 
     The places of the last map are kept apart (no global average): a network that only counts
     strokes cannot tell a digit from its pieces in another order.
@@ -72,20 +72,20 @@ class Classifier(nn.Module):
 
 
 def make_classifier(width: int, seed: int) -> Classifier:
-    """An untrained judge; weights N(0, 2 / fan-in) (He et al. 2015, eq. 10), biases 0."""
+    """An untrained classifier; weights N(0, 2 / fan-in) (He et al. 2015, eq. 10), biases 0."""
     rng = torch.Generator().manual_seed(seed)
-    judge = Classifier(width)
-    for module in judge.modules():
+    classifier = Classifier(width)
+    for module in classifier.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=rng)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-    return judge
+    return classifier
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a judge says of N pictures: features [N, F], digit [N] (0-9), confidence [N] in 0..1."""
+    """What a classifier says of N pictures: features [N, F], digit [N] (0-9), confidence [N] in 0..1."""
 
     features: Tensor
     digit: Tensor
@@ -98,37 +98,39 @@ class Reading:
 
 
 @torch.no_grad()
-def read(judge: Classifier, images: Tensor, batch_size: int = 500) -> Reading:
+def read(classifier: Classifier, images: Tensor, batch_size: int = 500) -> Reading:
     """images [N, 1, H, W], uint8 or float in [-1, 1] -> `Reading` on the CPU, in batches."""
     if images.shape[1] != 1:
         raise ValueError(f"a digit has one channel, got {tuple(images.shape)}: read them apart")
-    device = next(judge.parameters()).device
+    device = next(classifier.parameters()).device
     features, digits, confidences = [], [], []
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size].to(device)
-        batch_features = judge.features(from_uint8(batch) if batch.dtype == torch.uint8 else batch)
-        confidence, digit = judge.to_logits(batch_features).softmax(dim=1).max(dim=1)
+        batch_features = classifier.features(
+            from_uint8(batch) if batch.dtype == torch.uint8 else batch
+        )
+        confidence, digit = classifier.to_logits(batch_features).softmax(dim=1).max(dim=1)
         features.append(batch_features.cpu())
         digits.append(digit.cpu())
         confidences.append(confidence.cpu())
     return Reading(torch.cat(features), torch.cat(digits), torch.cat(confidences))
 
 
-def load_classifier(name: str = "judge", root: Path = PRETRAINED) -> Classifier:
-    """The shipped judge in eval mode. CheckpointError says which file is missing or altered."""
+def load_classifier(name: str = "classifier", root: Path = PRETRAINED) -> Classifier:
+    """The shipped classifier in eval mode. CheckpointError says which file is missing or altered."""
     path = weights_file(name, root)
     tensors, info = tensor_files.load_tensors(path, _KIND)
     width = info.get("width")
     if not isinstance(width, int) or not 1 <= width <= 256:
         raise CheckpointError(f"{path} names no usable width ({width!r}); {_remedy(name)}")
-    judge = Classifier(width)
-    tensor_files.load_strictly(judge, tensors, path)
-    return judge.eval().requires_grad_(False)
+    classifier = Classifier(width)
+    tensor_files.load_strictly(classifier, tensors, path)
+    return classifier.eval().requires_grad_(False)
 
 
 @dataclass(frozen=True)
 class RealScore:
-    """What real digits that the judge never saw get under the protocol of the samples: the Frechet
+    """What real digits that the classifier never saw get under the protocol of the samples: the Frechet
     distance (mean and standard deviation over ``draws`` disjoint lots) to the test images outside the
     lot, and the mean coverage. The yardstick beside every figure of a generator."""
 
@@ -140,7 +142,7 @@ class RealScore:
 
 @dataclass(frozen=True)
 class Reference:
-    """What a judge saw in real test images; scores are taken against this, without any data set.
+    """What a classifier saw in real test images; scores are taken against this, without any data set.
 
     mean [F], cov [F, F] (float64) and ``sample`` [2000, F] of its features; ``counts`` of the
     digits read with `CONFIDENCE` among ``n``; ``pixel_spread``, the median distance of two of the
@@ -164,9 +166,9 @@ class Reference:
 
 
 def load_reference(
-    name: str = "judge", test_images: int = 10_000, root: Path = PRETRAINED
+    name: str = "classifier", test_images: int = 10_000, root: Path = PRETRAINED
 ) -> Reference:
-    """The statistics shipped beside the judge ``name``: of all 10,000 test images, or of the 5,000
+    """The statistics shipped beside the classifier ``name``: of all 10,000 test images, or of the 5,000
     that sizes past 60,000 leave for judging. CheckpointError where the file is missing or altered."""
     path = _statistics_file(root, name)
     tensors, info = tensor_files.load_tensors(path, _STATISTICS_KIND)
@@ -190,9 +192,9 @@ def load_reference(
         ) from error
 
 
-def make_reference(judge: Classifier, test_images: Tensor, seed: int = 0) -> Reference:
-    """Reads uint8 test images [N, 1, 28, 28]; they must be images the judge was not trained on."""
-    seen = read(judge, test_images)
+def make_reference(classifier: Classifier, test_images: Tensor, seed: int = 0) -> Reference:
+    """Reads uint8 test images [N, 1, 28, 28]; they must be images the classifier was not trained on."""
+    seen = read(classifier, test_images)
     mean, cov = metrics.moments(seen.features)
     order = torch.randperm(len(test_images), generator=torch.Generator().manual_seed(seed))
     shuffled = seen.features[order]
@@ -230,14 +232,16 @@ def _score_real(features: Tensor, n: int, draws: int = 5) -> RealScore:
 
 
 def save(
-    judge: Classifier, references: list[Reference], info: dict[str, Any], name: str, root: Path
+    classifier: Classifier, references: list[Reference], info: dict[str, Any], name: str, root: Path
 ) -> None:
     """Writes the weights in half precision and, beside them, the statistics of each reference.
 
-    A judge that went through `rounded` first comes back from `load` as the very same.
+    A classifier that went through `rounded` first comes back from `load` as the very same.
     """
-    half = {name: _half(tensor) for name, tensor in judge.state_dict().items()}
-    tensor_files.save_tensors(weights_file(name, root), _KIND, half, {"width": judge.width, **info})
+    half = {name: _half(tensor) for name, tensor in classifier.state_dict().items()}
+    tensor_files.save_tensors(
+        weights_file(name, root), _KIND, half, {"width": classifier.width, **info}
+    )
     tensors: dict[str, Tensor] = {}
     facts: dict[str, Any] = {}
     for item in references:
@@ -262,24 +266,24 @@ def _half(tensor: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def rounded(judge: Classifier) -> Classifier:
-    """The judge with its weights rounded in place to what the file will hold, in eval mode: measure
+def rounded(classifier: Classifier) -> Classifier:
+    """The classifier with its weights rounded in place to what the file will hold, in eval mode: measure
     this one, so that figures and file agree."""
-    for parameter in judge.parameters():
+    for parameter in classifier.parameters():
         parameter.copy_(_half(parameter).float())
-    return judge.eval().requires_grad_(False)
+    return classifier.eval().requires_grad_(False)
 
 
-def provenance(name: str = "judge", root: Path = PRETRAINED) -> dict[str, Any]:
+def provenance(name: str = "classifier", root: Path = PRETRAINED) -> dict[str, Any]:
     """What is written beside the weights: accuracy, seed, command, device, seconds."""
     _, info = tensor_files.load_tensors(weights_file(name, root), _KIND)
     return info
 
 
 def weights_file(name: str, root: Path = PRETRAINED) -> Path:
-    """Where the judge of that name lies. ConfigError where there is none of that name."""
+    """Where the classifier of that name lies. ConfigError where there is none of that name."""
     if name not in CLASSIFIERS:
-        raise ConfigError(f"judge {name!r} is unknown; choose one of {', '.join(CLASSIFIERS)}")
+        raise ConfigError(f"classifier {name!r} is unknown; choose one of {', '.join(CLASSIFIERS)}")
     return root / f"{name}.safetensors"
 
 
@@ -288,7 +292,7 @@ def _statistics_file(root: Path, name: str) -> Path:
 
 
 def _remedy(name: str) -> str:
-    return f"restore it from the repository or run: python -m gan judge --name {name}"
+    return f"restore it from the repository or run: python -m gan classifier --name {name}"
 
 
 @dataclass(frozen=True)
@@ -302,7 +306,7 @@ class Progress:
 
 
 def train(
-    judge: Classifier,
+    classifier: Classifier,
     images: Tensor,
     labels: Tensor,
     test_images: Tensor,
@@ -320,12 +324,12 @@ def train(
     and 0.9 from one epoch to the next).
     """
     rng = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(judge.parameters(), lr=learning_rate, weight_decay=0.02)
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=learning_rate, weight_decay=0.02)
     steps = epochs * (len(images) // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
     for epoch in range(1, epochs + 1):
         with_junk = epoch > 0.75 * epochs
-        judge.train(not with_junk)
+        classifier.train(not with_junk)
         order = torch.randperm(len(images), generator=rng)
         total = 0.0
         for start in range(0, len(images) - batch_size + 1, batch_size):
@@ -333,18 +337,18 @@ def train(
             digits, target = from_uint8(images[index]), labels[index]
             half = batch_size // 2  # the other half stays sharp, as test images are
             seen = torch.cat([_jitter(digits[:half], rng), digits[half:]])
-            loss = F.cross_entropy(judge(seen), target)
+            loss = F.cross_entropy(classifier(seen), target)
             if with_junk:
                 junk = make_junk(digits[: batch_size // 2], target[: batch_size // 2], rng)
                 # cross-entropy to the uniform distribution: the mean over the classes
-                loss = loss - JUNK_WEIGHT * F.log_softmax(judge(junk), dim=1).mean()
+                loss = loss - JUNK_WEIGHT * F.log_softmax(classifier(junk), dim=1).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             total += float(loss.detach()) * batch_size
-        judge.eval()
-        accuracy = float((read(judge, test_images).digit == test_labels).double().mean())
+        classifier.eval()
+        accuracy = float((read(classifier, test_images).digit == test_labels).double().mean())
         yield Progress(epoch, epochs, total / len(images), accuracy)
 
 
@@ -366,11 +370,11 @@ def _jitter(images: Tensor, rng: torch.Generator) -> Tensor:
     return F.grid_sample(images + 1, field, align_corners=False) - 1
 
 
-def legible_junk(judge: Classifier, images: Tensor, labels: Tensor, seed: int = 0) -> float:
+def legible_junk(classifier: Classifier, images: Tensor, labels: Tensor, seed: int = 0) -> float:
     """Share of junk made of uint8 images [N, 1, 28, 28] that is read as a digit all the same."""
     rng = torch.Generator().manual_seed(seed)
     junk = make_junk(from_uint8(images), labels, rng)
-    return sum(read(judge, junk).counts()) / len(junk)
+    return sum(read(classifier, junk).counts()) / len(junk)
 
 
 def make_junk(images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Scoring a generator: draw, let a judge read, measure, and write the protocol beside every figure."""
+"""Scoring a generator: draw, let a classifier read, measure, and write the protocol beside every figure."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ DRAWS = 5
 _LEAST = 1e-6  # of what is divided by
 
 
+def _classifier_name(values: dict[str, Any]) -> str:
+    """Evaluations of version 0.1 call the classifier "judge", key and value."""
+    name: str = values["judge"] if "judge" in values else values["classifier"]
+    return "classifier" if name == "judge" else name
+
+
 @dataclass(frozen=True)
 class Figure:
     """A number with its protocol: the mean over ``draws`` lots of ``n`` samples, and their standard
@@ -43,7 +49,7 @@ class Evaluation:
     """All that is known about the samples of one generator.
 
     ``counts``: of ``samples`` = n * draws, how many were read as 0..9 with confidence 0.9.
-    ``figures``: legible (share), fd (Frechet distance in the judge's features to ``reference``),
+    ``figures``: legible (share), fd (Frechet distance in the classifier's features to ``reference``),
     precision, recall, density, coverage (k = 5, against 2,000 test images), vendi, and two that
     are 1 for real digits: spread (median pixel distance of two samples) and contrast (pixel
     deviation within a sample).
@@ -53,11 +59,11 @@ class Evaluation:
     how many of the 1,000 combinations it draws; None for others, and where it was not counted.
 
     ``digits``: whether it was trained on digits. Where it was not, spread and contrast are 1 for the
-    training images (`in_units_of`), and what the judge reads, in pictures brought to 28 x 28 pixels,
+    training images (`in_units_of`), and what the classifier reads, in pictures brought to 28 x 28 pixels,
     says little: no verdict rests on it.
     """
 
-    judge: str
+    classifier: str
     reference: str
     samples: int
     counts: tuple[int, ...]
@@ -99,7 +105,7 @@ class Evaluation:
         if not isinstance(digits, bool):
             raise TypeError(f"digits must be true or false, not {digits!r}")
         return cls(
-            judge=values["judge"],
+            classifier=_classifier_name(values),
             reference=values["reference"],
             samples=values["samples"],
             counts=tuple(values["counts"]),
@@ -128,9 +134,9 @@ def sample_images(
 def evaluate(
     generator: Callable[[Tensor], Tensor],
     latent_dim: int,
-    judge: Classifier,
+    classifier: Classifier,
     reference: Reference,
-    judge_name: str = "judge",
+    classifier_name: str = "classifier",
     samples: int = SAMPLES,
     draws: int = DRAWS,
     training_images: Tensor | None = None,
@@ -164,7 +170,7 @@ def evaluate(
         images = sample_images(generator, latent_dim, FIRST_SEED + draw * samples, samples)
         single = one_channel(images)
         first = single if first is None else first
-        reading = read(judge, for_classifier(images))
+        reading = read(classifier, for_classifier(images))
         drawn = reading.counts()
         counts = [a + b for a, b in zip(counts, drawn, strict=True)]
         prdc = metrics.precision_recall_density_coverage(reference.sample, reading.features)
@@ -186,9 +192,9 @@ def evaluate(
         copies = check_copies(first[: copy_check.COPY_QUERIES], training_images, held_out_images)
     modes = None
     if mode_probabilities is not None:
-        modes = evaluate_modes(generator, latent_dim, judge, mode_probabilities, mode_samples)
+        modes = evaluate_modes(generator, latent_dim, classifier, mode_probabilities, mode_samples)
     return Evaluation(
-        judge=judge_name,
+        classifier=classifier_name,
         reference=reference.name,
         samples=samples * draws,
         counts=tuple(counts),
@@ -202,7 +208,7 @@ def evaluate(
 def evaluate_modes(
     generator: Callable[[Tensor], Tensor],
     latent_dim: int,
-    judge: Classifier,
+    classifier: Classifier,
     probabilities: Tensor,
     samples: int = digit_modes.SAMPLES,
     progress: Callable[[int, int], None] | None = None,
@@ -213,7 +219,7 @@ def evaluate_modes(
     def draw(start: int, count: int) -> Tensor:
         return sample_images(generator, latent_dim, FIRST_SEED + start, count)
 
-    return count_modes(judge, in_chunks(draw, samples, progress), probabilities)
+    return count_modes(classifier, in_chunks(draw, samples, progress), probabilities)
 
 
 def in_units_of(training_images: Tensor, reference: Reference) -> Reference:

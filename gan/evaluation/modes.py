@@ -63,7 +63,7 @@ def mode_probabilities(labels: Tensor) -> Tensor:
     return torch.einsum("a,b,c->abc", share, share, share).flatten()
 
 
-def count_modes(judge: Classifier, batches: Iterable[Tensor], expected: Tensor) -> ModeFigures:
+def count_modes(classifier: Classifier, batches: Iterable[Tensor], expected: Tensor) -> ModeFigures:
     """batches of pictures [n, 3, 28, 28], uint8 or float in [-1, 1]; expected [1000], p_data.
     ConfigError for pictures of another number of channels."""
     counts = torch.zeros(MODES, dtype=torch.int64)
@@ -74,7 +74,7 @@ def count_modes(judge: Classifier, batches: Iterable[Tensor], expected: Tensor) 
                 f"pictures of {batch.shape[1]} channel(s) hold no three digits; "
                 "count the modes of a model of stacked digits (train --source stacked)"
             )
-        reading = read(judge, batch.flatten(0, 1).unsqueeze(1))
+        reading = read(classifier, batch.flatten(0, 1).unsqueeze(1))
         digit = reading.digit.reshape(-1, CHANNELS)
         mode = 100 * digit[:, 0] + 10 * digit[:, 1] + digit[:, 2]
         counts += torch.bincount(mode, minlength=MODES)
@@ -101,12 +101,12 @@ def in_chunks(
 
 
 def of_real_digits(
-    judge: Classifier,
+    classifier: Classifier,
     digits: labelled.Labelled,
     samples: int = SAMPLES,
     progress: Callable[[int, int], None] | None = None,
 ) -> ModeFigures:
-    """What a perfect sampler gets with this judge: triples of real ``digits`` [M, 1, 28, 28] that it
+    """What a perfect sampler gets with this classifier: triples of real ``digits`` [M, 1, 28, 28] that it
     was not trained on, against those digits' own frequencies. Above the floor by what it misreads."""
     assert digits.labels is not None
 
@@ -114,7 +114,7 @@ def of_real_digits(
         return stacked.stack(digits, count, _CONTROL_SEED, start).images
 
     chunks = in_chunks(draw, samples, progress)
-    return count_modes(judge, chunks, mode_probabilities(digits.labels))
+    return count_modes(classifier, chunks, mode_probabilities(digits.labels))
 
 
 class Published(NamedTuple):

@@ -101,7 +101,7 @@ ENGLISH: dict[str, Words] = {
         "No total collapse seen (no digits)",
         "Different latent vectors give different pictures.",
         "Half of all pairs of {n:,} samples differ at least {spread:.0%} as much as two training images do.",
-        "{checked} of 4 kinds of failure could be looked for: the judge reads handwritten digits only, and "
+        "{checked} of 4 kinds of failure could be looked for: the classifier reads handwritten digits only, and "
         "copies are looked for among 2,000 pictures or more. How good the pictures are, the eye must say.",
     ),
 }

@@ -68,7 +68,7 @@ def work(
     folder: Path,
     device: str,
     threads: int,
-    judges: Path = classifier.PRETRAINED,
+    classifiers: Path = classifier.PRETRAINED,
     held: int | None = None,
 ) -> int:
     """Trains the job in ``folder`` until it is finished, told to leave, or cannot go on; its status says
@@ -87,7 +87,7 @@ def work(
         torch.set_flush_denormal(True)
         torch.set_num_threads(threads)
         with _termination() as asked_to_end:
-            return _Worker(read(folder), device, judges, asked_to_end).work()
+            return _Worker(read(folder), device, classifiers, asked_to_end).work()
     finally:
         os.close(held)
 
@@ -142,10 +142,10 @@ class _Worker:
     """One turn at a job. ``status`` is what was last written down."""
 
     def __init__(
-        self, asked: Job, device: str, judges: Path, asked_to_end: threading.Event
+        self, asked: Job, device: str, classifiers: Path, asked_to_end: threading.Event
     ) -> None:
         self._job, self._folder, self._config = asked, asked.folder, asked.config
-        self._device, self._judges, self._asked_to_end = device, judges, asked_to_end
+        self._device, self._classifiers, self._asked_to_end = device, classifiers, asked_to_end
         self._book = asked.folder.parent / TIMINGS
         self._begun = time.monotonic()
         self._waited = 0.0  # paused, which is not training
@@ -191,7 +191,7 @@ class _Worker:
             config,
             folder,
             device,
-            judges=self._judges,
+            classifiers=self._classifiers,
             checkpoint_seconds=_CHECKPOINT_SECONDS,
             command=["python", "-m", "gan", "work", folder.name],
             block=self._block,
@@ -463,7 +463,7 @@ class _Screen:
     def draw(self, progress: run.Progress) -> None:
         """A picture, and what the monitor has just seen, if it has."""
         began = time.monotonic()
-        path = self._sheet(progress.average, progress.report.step)
+        path = self._sheet(progress.generator_ema, progress.report.step)
         if self._passing is not None and self._passing != path:
             self._passing.unlink(missing_ok=True)
         self._passing = None if progress.moment is not None else path

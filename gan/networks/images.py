@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-CLASSIFIER_SIDE = 28  # pixels: what the judges read
+CLASSIFIER_SIDE = 28  # pixels: what the classifiers read
 
 
 def to_uint8(images: Tensor) -> np.ndarray:
@@ -37,7 +37,7 @@ def one_channel(images: Tensor) -> Tensor:
 
 
 def for_classifier(images: Tensor) -> Tensor:
-    """float images [N, C, H, W] -> [N, 1, 28, 28], what a judge reads: `one_channel`, every pixel the
+    """float images [N, C, H, W] -> [N, 1, 28, 28], what a classifier reads: `one_channel`, every pixel the
     mean of those it covers. Pictures of 28 x 28 keep their pixels."""
     single = one_channel(images)
     if single.shape[-2:] == (CLASSIFIER_SIDE, CLASSIFIER_SIDE):

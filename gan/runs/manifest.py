@@ -57,7 +57,7 @@ def finish(
     book: RunRecord,
     training: labelled.Labelled,
     held_out: labelled.Labelled,
-    judges: Path,
+    classifiers: Path,
     command: Sequence[str] | None,
     together: int,
 ) -> None:
@@ -76,7 +76,7 @@ def finish(
     }
     if state.continued_from:
         provenance["continued_from"] = list(state.continued_from)
-    snapshots = [("final", state.step, state.average.cpu())]
+    snapshots = [("final", state.step, state.generator_ema.cpu())]
     # how far a picture is from a digit says nothing of the moments of another data set
     if has_digits(config.source) and book.moments and book.best_step != state.step:
         best = min(book.moments, key=lambda m: m.fd)
@@ -107,21 +107,21 @@ def finish(
                 "film": "film.png",
                 "config": config.to_dict(),
                 "provenance": provenance,
-                **_score(path, config, judges, training, held_out, book.seconds),
+                **_score(path, config, classifiers, training, held_out, book.seconds),
             }
         )
     files.write_json(folder / MANIFEST, {"version": 1, "models": entries})
 
 
-def rescore(folder: Path, config: TrainConfig, judges: Path = classifier.PRETRAINED) -> None:
-    """Scores the models of a finished folder anew, after the judge or a measure has changed."""
+def rescore(folder: Path, config: TrainConfig, classifiers: Path = classifier.PRETRAINED) -> None:
+    """Scores the models of a finished folder anew, after the classifier or a measure has changed."""
     if not is_finished(folder, config):
         raise CheckpointError(f"{folder} holds no finished run; train it first")
     training, held_out = load_singles(config)
     content = files.read_json(folder / MANIFEST, "train it anew")
     for entry in content["models"]:
         seconds = entry["provenance"]["seconds"]
-        entry |= _score(folder / entry["file"], config, judges, training, held_out, seconds)
+        entry |= _score(folder / entry["file"], config, classifiers, training, held_out, seconds)
     files.write_json(folder / MANIFEST, content)
 
 
@@ -142,7 +142,7 @@ def seed_row(seed: int, scored: Evaluation, seconds: float) -> dict[str, Any]:
 def _score(
     path: Path,
     config: TrainConfig,
-    judges: Path,
+    classifiers: Path,
     training: labelled.Labelled,
     held_out: labelled.Labelled,
     seconds: float,
@@ -157,8 +157,8 @@ def _score(
     scored = evaluate(
         generator,
         config.model.latent_dim,
-        classifier.load_classifier(root=judges),
-        classifier.load_reference(test_images=names.reference_images(config), root=judges),
+        classifier.load_classifier(root=classifiers),
+        classifier.load_reference(test_images=names.reference_images(config), root=classifiers),
         training_images=training.images,
         held_out_images=held_out.images,
         mode_probabilities=probabilities,

@@ -72,7 +72,7 @@ class Monitor:
     """Asks the monitor about a generator, always with the same latents."""
 
     def __init__(self, config: TrainConfig, root: Path, training_images: Tensor) -> None:
-        self._judge = classifier.load_classifier("monitor", root)
+        self._classifier = classifier.load_classifier("monitor", root)
         self._reference = classifier.load_reference("monitor", names.reference_images(config), root)
         if not has_digits(config.source):
             self._reference = in_units_of(training_images, self._reference)
@@ -82,7 +82,7 @@ class Monitor:
     def __call__(self, generator: dcgan.Generator, step: int) -> Moment:
         # other latents than those of the final score
         drawn = sample_images(generator, self._latent_dim, FIRST_SEED * 2, MONITOR_SAMPLES)
-        reading = classifier.read(self._judge, images.for_classifier(drawn))
+        reading = classifier.read(self._classifier, images.for_classifier(drawn))
         mean, cov = metrics.moments(reading.features)
         reference = self._reference
         return Moment(

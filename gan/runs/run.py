@@ -9,7 +9,7 @@
     manifest.json            what the files are, where they come from, and how they score
 
 A finished folder is a zoo of one model (see `gan.zoo.cards`). The *best moment* is chosen by the
-``monitor``, never by the judge whose figures are reported.
+``monitor``, never by the classifier whose figures are reported.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Progress:
     report: trainer.Report
     images_per_second: float
     moment: Moment | None
-    average: dcgan.Generator
+    generator_ema: dcgan.Generator
     keep: Callable[[], None]
     run: int = 0  # which of several that are trained together
 
@@ -60,7 +60,7 @@ def run(
     config: TrainConfig,
     folder: Path,
     device: torch.device,
-    judges: Path = classifier.PRETRAINED,
+    classifiers: Path = classifier.PRETRAINED,
     checkpoint_seconds: float = 60.0,
     command: Sequence[str] | None = None,
     precision: str = "auto",
@@ -89,7 +89,7 @@ def run(
         config,
         folder,
         device,
-        judges,
+        classifiers,
         checkpoint_seconds,
         precision,
         start=start,
@@ -114,7 +114,7 @@ def run_together(
     configs: Sequence[TrainConfig],
     folders: Sequence[Path],
     device: torch.device,
-    judges: Path = classifier.PRETRAINED,
+    classifiers: Path = classifier.PRETRAINED,
     checkpoint_seconds: float = 60.0,
     command: Sequence[str] | None = None,
     precision: str = "auto",
@@ -125,7 +125,7 @@ def run_together(
     diverges does not stop the others; a TrainingError names all that did, at the end."""
     load = functools.cache(_load)  # seeds of one amount of data share it
     todo = [
-        _Run(config, Path(folder), device, judges, checkpoint_seconds, precision, load)
+        _Run(config, Path(folder), device, classifiers, checkpoint_seconds, precision, load)
         for config, folder in zip(configs, folders, strict=True)
         if not manifest.is_finished(Path(folder), config)
     ]
@@ -187,7 +187,7 @@ class _Run:
         config: TrainConfig,
         folder: Path,
         device: torch.device,
-        judges: Path,
+        classifiers: Path,
         checkpoint_seconds: float,
         precision: str,
         load: Callable[[str, int, int, int], tuple[labelled.Labelled, labelled.Labelled]] = _load,
@@ -199,8 +199,8 @@ class _Run:
         self.training, self.held_out = load(
             config.source, config.size, config.data_seed, config.model.img_size
         )
-        self._judges, self._checkpoint_seconds = judges, checkpoint_seconds
-        self._watch = Monitor(config, judges, self.training.images)
+        self._classifiers, self._checkpoint_seconds = classifiers, checkpoint_seconds
+        self._watch = Monitor(config, classifiers, self.training.images)
         self._path = folder / CHECKPOINT
         begins = start is not None and not self._path.exists()
         if start is not None and begins:
@@ -233,9 +233,9 @@ class _Run:
         moment, keep = None, False
         self._book.add(report)
         if self._due and report.step >= self._due[0]:
-            moment = self._watch(self.state.average, report.step)
-            frame = self._watch.film(self.state.average)
-            self._book.see(moment, self.state.average, frame)
+            moment = self._watch(self.state.generator_ema, report.step)
+            frame = self._watch.film(self.state.generator_ema)
+            self._book.see(moment, self.state.generator_ema, frame)
             keep = any(s in self._snapshots for s in self._due if s <= report.step)
             self._due = [s for s in self._due if s > report.step]
         now = time.monotonic()
@@ -250,7 +250,11 @@ class _Run:
                 files.keep(self._path, self.folder / SNAPSHOTS / name)
         speed = (report.step - self._begun_at) / max(now - self._started, 1e-9)
         return Progress(
-            report, speed * self.config.effective_batch, moment, self.state.average, self._save
+            report,
+            speed * self.config.effective_batch,
+            moment,
+            self.state.generator_ema,
+            self._save,
         )
 
     def waited(self, seconds: float) -> None:
@@ -288,7 +292,7 @@ class _Run:
             self._book,
             training,
             held_out,
-            self._judges,
+            self._classifiers,
             command,
             self.together,
         )

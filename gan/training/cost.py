@@ -88,7 +88,7 @@ def _operations(config: TrainConfig) -> int:
         ema.make_ema(generator),
         optimizer_g=idle,
         optimizer_d=idle,
-        gauges=torch.zeros(4),
+        d_stats=torch.zeros(4),
     )
     real = torch.zeros(few, model.img_channels, model.img_size, model.img_size)
     drawn = Draws(torch.zeros(few, model.latent_dim), None)

@@ -91,7 +91,7 @@ class CapturedStep:
 
 def _tensors(state: TrainState) -> list[Tensor]:
     """All that an update changes. Adam's moments, which are not there before the first, come last."""
-    tensors = [state.gauges]
+    tensors = [state.d_stats]
     for name in train_state.NETWORKS:
         tensors += getattr(state, name).state_dict().values()
     for optimizer in (state.optimizer_g, state.optimizer_d):

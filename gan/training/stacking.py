@@ -24,7 +24,7 @@ from gan.networks import dcgan
 from gan.networks.images import from_uint8
 from gan.training import step as update_step
 from gan.training import trainer
-from gan.training.state import TrainState, assemble
+from gan.training.state import NETWORKS, TrainState, assemble
 from gan.training.step import Draws, batch_indices, rates
 from gan.training.trainer import BLOCK, Report
 
@@ -132,17 +132,17 @@ def _stacked(states: Sequence[TrainState]) -> TrainState:
     model = first.config.model
     generator = _Generator(model)
     discriminator = _Discriminator(model)
-    average = _Generator(model).requires_grad_(False)
+    generator_ema = _Generator(model).requires_grad_(False)
     for name, module in (
         ("generator", generator),
         ("discriminator", discriminator),
-        ("average", average),
+        ("generator_ema", generator_ema),
     ):
         _fill(module, [getattr(s, name) for s in states])
     stacked = assemble(
-        first.config, first.device, first.precision, generator, discriminator, average
+        first.config, first.device, first.precision, generator, discriminator, generator_ema
     )
-    stacked.gauges = torch.stack([s.gauges for s in states], dim=1)
+    stacked.d_stats = torch.stack([s.d_stats for s in states], dim=1)
     stacked.step = first.step
     for name in ("optimizer_g", "optimizer_d"):
         optimizer: torch.optim.Adam = getattr(stacked, name)
@@ -177,8 +177,8 @@ def _pairs(
     happen in place, so this holds for the whole of the training; Adam's moments must be there."""
     pairs: list[tuple[list[Tensor], list[Tensor]]] = []
     for k, state in enumerate(states):
-        own, wide = [state.gauges], [stacked.gauges[:, k]]
-        for name in ("generator", "discriminator", "average"):
+        own, wide = [state.d_stats], [stacked.d_stats[:, k]]
+        for name in NETWORKS:
             theirs = getattr(stacked, name).state_dict()
             for key, tensor in getattr(state, name).state_dict().items():
                 own.append(tensor)

@@ -15,7 +15,8 @@ from gan.networks import dcgan, ema
 from gan.system import devices, tensor_files
 
 CHECKPOINT_KIND = "training checkpoint"
-NETWORKS = ("generator", "discriminator", "average")
+#: Attributes of `TrainState` that are networks, and the prefix of their tensors in a checkpoint.
+NETWORKS = {"generator": "generator", "discriminator": "discriminator", "generator_ema": "average"}
 
 
 @dataclass
@@ -26,12 +27,12 @@ class TrainState:
     device: torch.device
     generator: dcgan.Generator
     discriminator: dcgan.Discriminator
-    average: dcgan.Generator  # the EMA of the generator: the one to look at
+    generator_ema: dcgan.Generator  # the EMA of the generator: the one to look at
     optimizer_g: torch.optim.Adam
     optimizer_d: torch.optim.Adam
     #: Moves along with D, [4]: the probability of augmentation; moving averages of the sign of D's
     #: logits for real images, of the logits, and of those for fakes.
-    gauges: Tensor
+    d_stats: Tensor
     precision: str = "float32"
     step: int = 0
     #: Where it was taken up with other settings (`continue_from`), the first time first: {"config": what
@@ -52,7 +53,7 @@ def assemble(
     precision: str,
     generator: dcgan.Generator,
     discriminator: dcgan.Discriminator,
-    average: dcgan.Generator,
+    generator_ema: dcgan.Generator,
 ) -> TrainState:
     """A state around these networks, with optimizers that have not moved yet."""
     # a captured graph reads its step counts and rates from the device
@@ -66,10 +67,10 @@ def assemble(
         device=device,
         generator=generator,
         discriminator=discriminator,
-        average=average,
+        generator_ema=generator_ema,
         optimizer_g=torch.optim.Adam(generator.parameters(), config.lr_g, **adam),
         optimizer_d=torch.optim.Adam(discriminator.parameters(), config.lr_d, **adam),
-        gauges=torch.tensor([_first_probability(config), 0.0, 0.0, 0.0], device=device),
+        d_stats=torch.tensor([_first_probability(config), 0.0, 0.0, 0.0], device=device),
         precision=precision,
     )
 
@@ -82,13 +83,13 @@ def _first_probability(config: TrainConfig) -> float:
 def save_checkpoint(path: Path, state: TrainState, extra: dict[str, Tensor] | None = None) -> None:
     """All that `load_checkpoint` needs to go on, atomically. ``extra`` tensors travel along."""
     tensors: dict[str, Tensor] = {}
-    for name in NETWORKS:
+    for name, prefix in NETWORKS.items():
         module: nn.Module = getattr(state, name)
-        tensors |= {f"{name}.{key}": t for key, t in module.state_dict().items()}
+        tensors |= {f"{prefix}.{key}": t for key, t in module.state_dict().items()}
     for name in ("optimizer_g", "optimizer_d"):
         for index, moments in getattr(state, name).state_dict()["state"].items():
             tensors |= {f"{name}.{index}.{key}": t for key, t in moments.items()}
-    tensors["gauges"] = state.gauges
+    tensors["gauges"] = state.d_stats
     tensors |= {f"extra.{key}": t for key, t in (extra or {}).items()}
     info = {
         "config": state.config.to_dict(),
@@ -148,9 +149,9 @@ def continue_from(
             "back to an earlier checkpoint"
         )
     if saved.augment == config.augment == "adaptive":
-        state.gauges[0].clamp_(max=config.augment_probability)
+        state.d_stats[0].clamp_(max=config.augment_probability)
     else:
-        state.gauges[0] = _first_probability(config)
+        state.d_stats[0] = _first_probability(config)
     state.continued_from += ({"config": saved.to_dict(), "step": state.step},)
     return state, extra
 
@@ -173,8 +174,9 @@ def _restore_state(
     state = new_state(
         config, device, devices.choose_precision(device, info.get("precision", "float32"))
     )
-    for name in NETWORKS:
-        tensor_files.load_strictly(getattr(state, name), tensor_files.below(tensors, name), path)
+    for name, prefix in NETWORKS.items():
+        part = tensor_files.below(tensors, prefix)
+        tensor_files.load_strictly(getattr(state, name), part, path)
     try:
         for name in ("optimizer_g", "optimizer_d"):
             optimizer: torch.optim.Adam = getattr(state, name)
@@ -185,7 +187,7 @@ def _restore_state(
             optimizer.load_state_dict(
                 {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
             )
-        state.gauges.copy_(tensors["gauges"])
+        state.d_stats.copy_(tensors["gauges"])
         state.step = int(info["step"])
         state.continued_from = tuple(info.get("continued_from", ()))
     except (KeyError, ValueError, TypeError) as error:

@@ -72,7 +72,7 @@ def train_step(state: TrainState, real: Tensor, draws: Draws, rates: Rates) -> T
     d_loss = loss_real.mean(-1) + loss_fake.mean(-1)
     objective = d_loss
     if config.lecam:
-        means = state.gauges[2:].unsqueeze(-1)
+        means = state.d_stats[2:].unsqueeze(-1)
         penalty = losses.lecam_penalty(logits_real, logits_fake, means[0], means[1])
         objective = objective + config.lecam * penalty.mean(-1)
     if config.r1_gamma:
@@ -92,7 +92,7 @@ def train_step(state: TrainState, real: Tensor, draws: Draws, rates: Rates) -> T
     state.optimizer_g.step()
     discriminator.requires_grad_(True)
 
-    ema.update_ema(state.average, generator, rates.decay)
+    ema.update_ema(state.generator_ema, generator, rates.decay)
     state.step += 1
     with torch.no_grad():
         return torch.stack(
@@ -112,7 +112,7 @@ def _shown(state: TrainState, images: Tensor, draws: Draws, turn: int) -> Tensor
 
 
 def changed(state: TrainState, images: Tensor, uniforms: Tensor) -> Tensor:
-    probability = state.gauges[0].unsqueeze(-1).expand(images.shape[:-3])
+    probability = state.d_stats[0].unsqueeze(-1).expand(images.shape[:-3])
     # in half precision fakes would be resampled otherwise than real images, which come in single
     with torch.autocast(state.device.type, enabled=False):
         changed = augment(
@@ -131,13 +131,13 @@ def update_d_stats(state: TrainState, logits_real: Tensor, logits_fake: Tensor) 
     The probability rises while the mean sign of D's logits for real images is above its target, that
     is while D is too sure of them, and falls below (ADA: Karras et al. 2020, arXiv:2006.06676,
     section 3.1, with a moving average where they take the mean of four batches)."""
-    config, gauges = state.config, state.gauges
+    config, d_stats = state.config, state.d_stats
     now = torch.stack([logits_real.sign().mean(-1), logits_real.mean(-1), logits_fake.mean(-1)])
-    gauges[1:].lerp_(now, 1 - _MEAN_DECAY)
+    d_stats[1:].lerp_(now, 1 - _MEAN_DECAY)
     if config.augment == "adaptive":
         step = config.effective_batch / config.augment_ramp
-        gauges[0].add_((gauges[1] - config.augment_target).sign(), alpha=step)
-        gauges[0].clamp_(0.0, config.augment_probability)
+        d_stats[0].add_((d_stats[1] - config.augment_target).sign(), alpha=step)
+        d_stats[0].clamp_(0.0, config.augment_probability)
 
 
 def make_rng(seed: int, purpose: str, counter: int) -> torch.Generator:

@@ -118,7 +118,7 @@ def _standard(config: TrainConfig) -> TrainConfig:
 
 def score(configs: Sequence[TrainConfig], work: Path, root: Path = PRETRAINED) -> Iterator[Built]:
     """Scores the finished runs of ``configs`` below ``work`` anew and brings ``root`` up to date: for
-    when the judge or a measure has changed."""
+    when the classifier or a measure has changed."""
     finished = [c for c in configs if is_finished(run_folder(c, work), c)]
     for done, config in enumerate(finished, start=1):
         started = time.monotonic()

@@ -297,13 +297,13 @@ def parse_config(values: Any, where: str) -> TrainConfig:
 
 
 def _check_evaluation(value: Any, reference: str) -> None:
-    names = ("judge", "reference", "samples", "counts", "figures", "copies")
+    names = ("classifier", "reference", "samples", "counts", "figures", "copies")
     found = require_object(value, "evaluation", names, ("modes", "digits"))
     if not isinstance(found.get("digits", True), bool):
         raise CheckpointError(
             f"evaluation.digits is {shown(found['digits'])}, where true or false belongs"
         )
-    _one_of(found["judge"], "evaluation.judge", classifier.CLASSIFIERS)
+    _one_of(found["classifier"], "evaluation.classifier", classifier.CLASSIFIERS)
     _one_of(found["reference"], "evaluation.reference", (reference,))
     _whole(found["samples"], "evaluation.samples", 1)
     for count in require_list(found["counts"], "evaluation.counts", 10, 10):

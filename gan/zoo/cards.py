@@ -36,7 +36,7 @@ class ModelCard:
 
     ``seeds`` says how many training seeds stand behind the cell, ``seed_rows`` what each scored;
     the weights are those of ``seed``. ``snapshot`` is "final", or "best" for the best moment of a run
-    that got clearly worse afterwards (chosen by the monitor, not by the judge that scores).
+    that got clearly worse afterwards (chosen by the monitor, not by the classifier that scores).
     """
 
     name: str

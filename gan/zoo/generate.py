@@ -74,6 +74,6 @@ def generate_z(model: Model, z: Tensor) -> GenerateResult:
 
 
 def read_one(classifier: Classifier, picture: Tensor) -> tuple[int, float]:
-    """picture [C, H, W] in [-1, 1] -> (digit, confidence 0..1) as the judge reads it."""
+    """picture [C, H, W] in [-1, 1] -> (digit, confidence 0..1) as the classifier reads it."""
     reading = read(classifier, picture.unsqueeze(0))
     return int(reading.digit[0]), float(reading.confidence[0])

@@ -87,8 +87,8 @@ def test_operations_are_counted_once_for_all_runs_of_a_shape(tiny, monkeypatch):
 
 def test_counting_loads_no_compiler():
     code = (
-        "import sys; from gan import speed; from gan.config import TrainConfig\n"
-        "speed.operations_per_update(TrainConfig(batch_size=2))\n"
+        "import sys; from gan.training import cost; from gan.config import TrainConfig\n"
+        "cost.operations_per_update(TrainConfig(batch_size=2))\n"
         "assert 'torch._dynamo' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)

@@ -23,7 +23,7 @@ PROMISED = 2e-3
 #: all that is shipped, latents far out included; torch's own single precision is 8.7e-6 away from that, and
 #: another amount on another processor.
 EXACT = 2e-5
-CERTAIN = 1e-5  # of the judge's probabilities
+CERTAIN = 1e-5  # of the classifier's probabilities
 CARDS = cards.list_models(runs=None)
 NETWORKS = {
     **{name: {"recipe": name} for name in RECIPES},
@@ -87,11 +87,11 @@ globalThis.drawn = async ({ file, z, batches }) => {
 };
 
 globalThis.judged = async ({ file, pictures, simd }) => {
-  const judge = readJudge(await fetched(file), { simd });
+  const classifier = readClassifier(await fetched(file), { simd });
   const bytes = Uint8Array.from(atob(pictures), (letter) => letter.charCodeAt(0));
   const pixels = new Float32Array(bytes.buffer);
-  const readings = judge.read(pixels, pixels.length / judge.side ** 2);
-  return { simd: judge.simd, readings: readings.map((one) => ({ ...one, probabilities: [...one.probabilities] })) };
+  const readings = classifier.read(pixels, pixels.length / classifier.side ** 2);
+  return { simd: classifier.simd, readings: readings.map((one) => ({ ...one, probabilities: [...one.probabilities] })) };
 };
 """
 
@@ -213,12 +213,12 @@ def test_the_judge_reads_what_torch_reads(page, folder, judged_pictures, width, 
         for norm in (made.norm1, made.norm2, made.norm3, made.norm4):
             norm.running_mean.normal_(0, 0.3, generator=torch.Generator().manual_seed(1))
             norm.running_var.uniform_(0.5, 2, generator=torch.Generator().manual_seed(2))
-        classifier.save(made, [], {}, "judge", folder / place)
+        classifier.save(made, [], {}, "classifier", folder / place)
     reader = classifier.load_classifier(root=folder / place if width else classifier.PRETRAINED)
     with torch.no_grad():
         expected = reader(judged_pictures).softmax(1)
     sent = base64.b64encode(judged_pictures.numpy().tobytes()).decode()
-    asked = {"file": f"{place}judge.safetensors", "pictures": sent, "simd": simd}
+    asked = {"file": f"{place}classifier.safetensors", "pictures": sent, "simd": simd}
     found = page.evaluate("judged", asked)
     probabilities = torch.tensor([one["probabilities"] for one in found["readings"]])
     assert found["simd"] is simd

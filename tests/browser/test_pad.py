@@ -268,7 +268,7 @@ def _cut(route):
 
 
 def _other(route):
-    content = classifier.weights_file("judge").read_bytes()
+    content = classifier.weights_file("classifier").read_bytes()
     route.fulfill(status=200, content_type="application/octet-stream", body=content * 5)
 
 
@@ -394,9 +394,11 @@ def test_where_model_and_judge_are_missing_both_are_named_and_tried_again(page, 
     page.route("**/app/static/*.safetensors", lambda route: route.fulfill(status=404, body=""))
     page.goto(f"{address}/?lang=en&size=6000&budget=updates")
     message = page.locator(f"{PAD} .reading .message")
-    message.get_by_text("No judge").wait_for()
+    message.get_by_text("No classifier").wait_for()
     page.locator(".st-key-move7").wait_for()
-    assert message.inner_text().startswith("The model's file is not there. (HTTP 404) No judge")
+    assert message.inner_text().startswith(
+        "The model's file is not there. (HTTP 404) No classifier"
+    )
     page.unroute("**/app/static/*.safetensors")
     page.get_by_role("button", name="Try again").click()
     message.wait_for(state="hidden")

@@ -77,7 +77,7 @@ def test_an_export_counts_its_files_and_tells_how_far_it_is(tmp_path, cards):
     assert (done.files, done.written, done.models) == (len(found), len(found), 1)
     assert done.bytes == sum(path.stat().st_size for path in found)
     assert told == [(1, 1)]
-    # weights, story and film of the model, and the judge
+    # weights, story and film of the model, and the classifier
     assert sorted(p.suffix for p in found) == [".html", ".js", ".js", ".js", ".png", ".txt"]
 
 
@@ -578,5 +578,5 @@ def test_the_judge_is_left_out_where_nothing_can_be_read(tmp_path, cards):
     done = site.export(tmp_path / "page", [other])
     assert done.files == 5
     assert not (
-        tmp_path / "page" / "files" / f"{files.sha256(classifier.weights_file('judge'))}.js"
+        tmp_path / "page" / "files" / f"{files.sha256(classifier.weights_file('classifier'))}.js"
     ).exists()

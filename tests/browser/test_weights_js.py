@@ -20,7 +20,7 @@ const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCod
 
 function outcome(bytes, reader) {
   try {
-    if (reader === "judge") readJudge(bytes.buffer);
+    if (reader === "classifier") readClassifier(bytes.buffer);
     else {
       const generator = readGenerator(bytes.buffer, { simd: false });
       generator.generate(new Float32Array(generator.latentDim), 1);
@@ -71,10 +71,10 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory):
-    """The bytes of a tiny judge's file."""
-    folder = tmp_path_factory.mktemp("judge")
-    save(make_classifier(1, 0), [], {}, "judge", folder)
-    return weights_file("judge", folder).read_bytes()
+    """The bytes of a tiny classifier's file."""
+    folder = tmp_path_factory.mktemp("classifier")
+    save(make_classifier(1, 0), [], {}, "classifier", folder)
+    return weights_file("classifier", folder).read_bytes()
 
 
 def _kind(page, content, reader="generator"):
@@ -106,7 +106,7 @@ def _with_network(content, **changes):
 
 def test_the_files_that_are_spoilt_below_can_be_read(page, model, classifier):
     assert _kind(page, model) == "read"
-    assert _kind(page, classifier, "judge") == "read"
+    assert _kind(page, classifier, "classifier") == "read"
     assert _kind(page, _put_together(*_taken_apart(model))) == "read"
 
 
@@ -140,7 +140,7 @@ def test_something_else_came(page, content):
 
 def test_a_judge_is_no_generator_and_the_other_way_round(page, model, classifier):
     assert _kind(page, classifier) == "other"
-    assert _kind(page, model, "judge") == "other"
+    assert _kind(page, model, "classifier") == "other"
 
 
 def test_wherever_a_file_is_cut_it_is_seen(page, model):
@@ -290,7 +290,7 @@ def test_a_tensor_too_few_or_too_many_is_another_network(page, model):
 @pytest.mark.parametrize("width", [0, 2, 257, None, "1", 1.5])
 def test_a_judge_of_another_width(page, classifier, width):
     spoilt = _with_config(classifier, lambda info: info.update(width=width))
-    assert _kind(page, spoilt, "judge") == "other"
+    assert _kind(page, spoilt, "classifier") == "other"
 
 
 @pytest.mark.parametrize(

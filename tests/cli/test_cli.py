@@ -28,24 +28,26 @@ from gan.zoo.cards import read_manifest
 
 
 @pytest.fixture
-def own_judges(monkeypatch, judges):
-    """The command line scores with the small judges of the tests."""
+def own_judges(monkeypatch, classifiers):
+    """The command line scores with the small classifiers of the tests."""
     load, reference, provenance = (
         classifier.load_classifier,
         classifier.load_reference,
         classifier.provenance,
     )
-    monkeypatch.setattr(run, "run", partial(run.run, judges=judges))
+    monkeypatch.setattr(run, "run", partial(run.run, classifiers=classifiers))
     monkeypatch.setattr(
-        classifier, "load_classifier", lambda name="judge", root=judges: load(name, root)
+        classifier, "load_classifier", lambda name="classifier", root=classifiers: load(name, root)
     )
     monkeypatch.setattr(
         classifier,
         "load_reference",
-        lambda name="judge", test_images=10_000, root=judges: reference(name, test_images, root),
+        lambda name="classifier", test_images=10_000, root=classifiers: reference(
+            name, test_images, root
+        ),
     )
     monkeypatch.setattr(
-        classifier, "provenance", lambda name="judge", root=judges: provenance(name, root)
+        classifier, "provenance", lambda name="classifier", root=classifiers: provenance(name, root)
     )
 
 
@@ -134,7 +136,7 @@ def test_a_command_line_that_is_none_ends_with_code_2_and_the_usage(capsys, argu
     assert "usage:" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "judge", "zoo", "sweep", "bench"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "classifier", "zoo", "sweep", "bench"])
 def test_every_command_explains_itself(capsys, command):
     with pytest.raises(SystemExit) as caught:
         main.main([command, "--help"])
@@ -227,7 +229,7 @@ def test_a_model_of_stacked_digits_is_trained_and_its_modes_are_counted(
     # the same latents, so the same figures as the run's own
     assert {name: counted[name] for name in scored["modes"]} == scored["modes"]
     assert counted["noise_floor"] == pytest.approx(999 / 600)
-    assert counted["real"]["n"] == 300 and counted["judge_accuracy"] == 0.1
+    assert counted["real"]["n"] == 300 and counted["classifier_accuracy"] == 0.1
     assert len(counted["published"]) == len(modes.PUBLISHED)
     assert main.main(["evaluate", model, "--stacked", "--samples", "300"]) == 0
     out, _ = capsys.readouterr()
@@ -433,7 +435,7 @@ def test_judge_without_mnist_is_one_line(capsys, monkeypatch):
         raise RuntimeError("no network")
 
     monkeypatch.setattr(import_datasets().MNIST, "download", download)
-    assert "GAN_DATA" in _error(capsys, "judge", "--out", "here")
+    assert "GAN_DATA" in _error(capsys, "classifier", "--out", "here")
 
 
 def test_json_has_no_nan(capsys, monkeypatch):
@@ -545,9 +547,9 @@ def a_job(tiny):
     return folder
 
 
-def test_a_job_is_trained_listed_and_removed(a_job, judges, monkeypatch, capsys):
+def test_a_job_is_trained_listed_and_removed(a_job, classifiers, monkeypatch, capsys):
     monkeypatch.setattr(worker, "_give_way", lambda: None)
-    monkeypatch.setattr(worker, "work", partial(worker.work, judges=judges))
+    monkeypatch.setattr(worker, "work", partial(worker.work, classifiers=classifiers))
     assert main.main(["jobs", "list"]) == 0
     assert capsys.readouterr().out.split()[:2] == ["queued", "0"]
     assert main.main(["work", str(a_job), "--json"]) == 0
@@ -585,9 +587,9 @@ def test_jobs_that_are_not_there_are_named(a_job, capsys, monkeypatch, words, sa
     assert says in capsys.readouterr().err
 
 
-def test_a_job_that_cannot_be_trained_says_why(a_job, judges, monkeypatch, capsys):
+def test_a_job_that_cannot_be_trained_says_why(a_job, classifiers, monkeypatch, capsys):
     monkeypatch.setattr(worker, "_give_way", lambda: None)
-    monkeypatch.setattr(worker, "work", partial(worker.work, judges=judges))
+    monkeypatch.setattr(worker, "work", partial(worker.work, classifiers=classifiers))
     values = json.loads((a_job / "config.json").read_text())
     (a_job / "config.json").write_text(json.dumps({**values, "source": "mnist"}))
     assert main.main(["work", str(a_job)]) == 1

@@ -100,8 +100,8 @@ def test_rounding_changes_little_and_only_once():
 def test_a_reference_survives_the_disk(tmp_path, pictures):
     classifier = _untrained()
     made = make_reference(classifier, pictures.images[:100])
-    save(classifier, [made], {}, "judge", tmp_path)
-    loaded = digit_classifier.load_reference("judge", test_images=100, root=tmp_path)
+    save(classifier, [made], {}, "classifier", tmp_path)
+    loaded = digit_classifier.load_reference("classifier", test_images=100, root=tmp_path)
     for field in dataclasses.fields(Reference):
         there, back = getattr(made, field.name), getattr(loaded, field.name)
         if field.name == "sample":
@@ -149,27 +149,33 @@ def test_the_yardstick_is_that_of_the_nearest_lot():
 
 
 def test_an_unknown_judge_is_named_and_the_known_are_listed(tmp_path):
-    with pytest.raises(ConfigError, match=r"'oracle' is unknown; choose one of judge, monitor"):
+    with pytest.raises(
+        ConfigError, match=r"'oracle' is unknown; choose one of classifier, monitor"
+    ):
         digit_classifier.load_classifier("oracle", tmp_path)
 
 
 def test_a_missing_judge_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match=r"judge\.safetensors is missing"):
-        digit_classifier.load_classifier("judge", tmp_path)
-    with pytest.raises(CheckpointError, match=r"judge\.statistics\.safetensors is missing"):
-        digit_classifier.load_reference("judge", root=tmp_path)
+    with pytest.raises(CheckpointError, match=r"classifier\.safetensors is missing"):
+        digit_classifier.load_classifier("classifier", tmp_path)
+    with pytest.raises(CheckpointError, match=r"classifier\.statistics\.safetensors is missing"):
+        digit_classifier.load_reference("classifier", root=tmp_path)
 
 
-def test_statistics_of_another_test_set_are_refused(judges):
-    with pytest.raises(CheckpointError, match=r"no statistics of 123 test images; .*gan judge"):
-        digit_classifier.load_reference("judge", test_images=123, root=judges)
+def test_statistics_of_another_test_set_are_refused(classifiers):
+    with pytest.raises(
+        CheckpointError, match=r"no statistics of 123 test images; .*gan classifier"
+    ):
+        digit_classifier.load_reference("classifier", test_images=123, root=classifiers)
 
 
 def test_a_judge_file_without_a_usable_width_is_named(tmp_path):
     for width in (None, 0, "4", 10**6):
-        tensor_files.save_tensors(tmp_path / "judge.safetensors", "judge", {}, {"width": width})
-        with pytest.raises(CheckpointError, match=r"judge\.safetensors names no usable width"):
-            digit_classifier.load_classifier("judge", tmp_path)
+        tensor_files.save_tensors(
+            tmp_path / "classifier.safetensors", "classifier", {}, {"width": width}
+        )
+        with pytest.raises(CheckpointError, match=r"classifier\.safetensors names no usable width"):
+            digit_classifier.load_classifier("classifier", tmp_path)
 
 
 def test_training_learns_to_read_drawn_digits():
@@ -237,7 +243,7 @@ def test_one_class_alone_is_never_doubled(pictures):
 
 @pytest.fixture(scope="module")
 def shipped() -> Classifier:
-    return digit_classifier.load_classifier("judge")
+    return digit_classifier.load_classifier("classifier")
 
 
 @pytest.mark.parametrize("name", digit_classifier.CLASSIFIERS)
@@ -256,7 +262,7 @@ def test_the_shipped_files_fit_each_other(name):
 
 
 def test_the_shipped_judge_is_small():
-    assert (digit_classifier.PRETRAINED / "judge.safetensors").stat().st_size <= 500_000
+    assert (digit_classifier.PRETRAINED / "classifier.safetensors").stat().st_size <= 500_000
 
 
 def test_noise_and_grey_are_not_read(shipped):

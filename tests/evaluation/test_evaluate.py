@@ -13,13 +13,13 @@ from gan.networks.images import from_uint8
 
 
 @pytest.fixture(scope="module")
-def classifier(judges):
-    return digit_classifier.load_classifier(root=judges)
+def classifier(classifiers):
+    return digit_classifier.load_classifier(root=classifiers)
 
 
 @pytest.fixture(scope="module")
-def reference(judges):
-    return digit_classifier.load_reference(root=judges)
+def reference(classifiers):
+    return digit_classifier.load_reference(root=classifiers)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_every_figure_carries_its_protocol(of_real_digits):
         assert (figure.n, figure.draws) == (400, 3), name
         assert figure.spread >= 0.0, name
     assert of_real_digits.samples == 1_200
-    assert of_real_digits.judge == "judge" and of_real_digits.reference == "test10000"
+    assert of_real_digits.classifier == "classifier" and of_real_digits.reference == "test10000"
 
 
 def test_counts_and_legible_tell_the_same_story(of_real_digits):

@@ -1,4 +1,4 @@
-"""The protocol of Stacked MNIST, with a judge that reads grey levels: what is counted is known."""
+"""The protocol of Stacked MNIST, with a classifier that reads grey levels: what is counted is known."""
 
 import dataclasses
 import math
@@ -154,7 +154,7 @@ def test_a_generators_modes_are_counted_among_fixed_latents():
 
 
 @pytest.fixture(scope="module")
-def scored(judges):
+def scored(classifiers):
     """An evaluation of a "generator" that draws triples of real (drawn) digits."""
     digits = sources.load("drawn", 3_000, seed=13)
     triples = from_uint8(stacked.stack(digits, 2_000, 0).images)
@@ -165,8 +165,8 @@ def scored(judges):
     return evaluate.evaluate(
         generate,
         4,
-        classifier.load_classifier(root=judges),
-        classifier.load_reference(root=judges),
+        classifier.load_classifier(root=classifiers),
+        classifier.load_reference(root=classifiers),
         samples=400,
         draws=2,
         training_images=digits.images,
@@ -195,13 +195,13 @@ def test_an_evaluation_with_modes_survives_json(scored):
         evaluate.Evaluation.from_dict({**values, "modes": {"modes": 3}})
 
 
-def test_one_triple_for_every_latent_is_seen_though_its_digits_differ(judges):
+def test_one_triple_for_every_latent_is_seen_though_its_digits_differ(classifiers):
     triple = from_uint8(stacked.stack(sources.load("drawn", 30), 1, 0).images)
     found = evaluate.evaluate(
         lambda z: triple.expand(len(z), -1, -1, -1),
         4,
-        classifier.load_classifier(root=judges),
-        classifier.load_reference(root=judges),
+        classifier.load_classifier(root=classifiers),
+        classifier.load_reference(root=classifiers),
         samples=200,
         draws=2,
     )
@@ -215,14 +215,14 @@ def config(fake_mnist, tiny, tiny_model):
 
 
 @pytest.fixture
-def finished_stacked(tmp_path, config, judges):
+def finished_stacked(tmp_path, config, classifiers):
     folder = tmp_path / "stacked"
-    for _ in run.run(config, folder, CPU, judges):
+    for _ in run.run(config, folder, CPU, classifiers):
         pass
     return folder
 
 
-def test_a_run_on_stacked_digits_ends_in_a_zoo_with_modes(finished_stacked, config, judges):
+def test_a_run_on_stacked_digits_ends_in_a_zoo_with_modes(finished_stacked, config, classifiers):
     (card, *_) = cards.read_manifest(finished_stacked)
     assert card.config == config and card.source == "stacked:300"
     assert card.metrics.modes is not None and card.metrics.modes.n == 300
@@ -231,7 +231,7 @@ def test_a_run_on_stacked_digits_ends_in_a_zoo_with_modes(finished_stacked, conf
     assert card.metrics.copies is not None and card.metrics.copies.m == 300  # single digits
     assert build.verify(finished_stacked) == []
     before = files.read_json(finished_stacked / "manifest.json", "")
-    manifest.rescore(finished_stacked, config, judges)
+    manifest.rescore(finished_stacked, config, classifiers)
     assert files.read_json(finished_stacked / "manifest.json", "") == before
 
 
@@ -240,18 +240,20 @@ def test_the_film_of_stacked_digits_is_in_colour(finished_stacked):
     moments = len(monitor.moments_to_measure(12))
     film = cards.load_film(card, moments)
     assert film.shape == (moments, 16, 28, 28, 3)
-    z = run.latents.sample_z(range(16), card.config.model.latent_dim)
+    z = latents.sample_z(range(16), card.config.model.latent_dim)
     drawn = (cards.open_model(card).generator(z) + 1) * 127.5
     assert np.abs(film[-1] - drawn.permute(0, 2, 3, 1).numpy()).max() < 3
 
 
-def test_a_run_on_stacked_digits_goes_on_after_a_kill(tmp_path, finished_stacked, config, judges):
+def test_a_run_on_stacked_digits_goes_on_after_a_kill(
+    tmp_path, finished_stacked, config, classifiers
+):
     folder = tmp_path / "again" / "stacked"
-    loop = run.run(config, folder, CPU, judges)
+    loop = run.run(config, folder, CPU, classifiers)
     while next(loop).report.step < 7:
         pass
     loop.close()
-    for _ in run.run(config, folder, CPU, judges):
+    for _ in run.run(config, folder, CPU, classifiers):
         pass
     for name in ("evidence.json", "film.png"):
         assert (folder / name).read_bytes() == (finished_stacked / name).read_bytes()

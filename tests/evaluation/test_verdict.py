@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gan.evaluation import verdict as verdicts
-from gan.evaluation import verdict_words as words
+from gan.evaluation import verdict_words as templates
 from gan.evaluation.metrics import wilson_interval
 from gan.evaluation.verdict import (
     CopyFigures,
@@ -160,7 +160,7 @@ EVERY_KIND = {
 
 
 def test_there_are_words_for_every_verdict():
-    assert set(words.ENGLISH) == set(EVERY_KIND)
+    assert set(templates.ENGLISH) == set(EVERY_KIND)
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND)
@@ -171,7 +171,9 @@ def test_every_template_is_filled_from_the_facts_of_its_verdict(kind):
     assert (words.title, words.seen, words.measured, words.meaning) == tuple(words)
     assert all(words) and not any("{" in text or "}" in text for text in words)
     # another language may use any fact, so a template must not fail for want of one
-    fields = {f for text in words.ENGLISH[kind] for _, f, _, _ in string.Formatter().parse(text)}
+    fields = {
+        f for text in templates.ENGLISH[kind] for _, f, _, _ in string.Formatter().parse(text)
+    }
     assert fields - {None} <= set(verdict.facts)
 
 
@@ -183,7 +185,7 @@ def test_the_measured_sentence_carries_the_numbers():
 
 
 def test_words_can_come_from_another_language():
-    german = {"healthy": words.Words("Gesund", "{n}", "", "")}
+    german = {"healthy": templates.Words("Gesund", "{n}", "", "")}
     assert diagnose(HEALTHY)[0].words(german).seen == "2000"
 
 
@@ -245,7 +247,7 @@ def test_of_other_pictures_it_is_said_how_little_was_looked_for():
 
 @pytest.mark.parametrize("kind", ["one_picture/other", "copies/other", "not_digits"])
 def test_the_words_for_other_pictures_measure_no_digits(kind):
-    title, seen, measured, _ = words.ENGLISH[kind]
+    title, seen, measured, _ = templates.ENGLISH[kind]
     assert "digit" not in seen + measured
-    assert "legible" not in "".join(words.ENGLISH[kind])
+    assert "legible" not in "".join(templates.ENGLISH[kind])
     assert title

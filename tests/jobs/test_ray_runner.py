@@ -337,26 +337,26 @@ def make_wish(tiny_model, **changes):
 
 
 @pytest.fixture
-def small(monkeypatch, judges, tiny_model):
+def small(monkeypatch, classifiers, tiny_model):
     """Workers get the small scores, and one CPU each; gives what wishes are made with."""
     monkeypatch.setattr(ray_runner, "_Seat", SmallSeat)
     monkeypatch.setattr(ray_runner, "_CPU_THREADS", 1)
-    for name, value in _surroundings(judges).items():
+    for name, value in _surroundings(classifiers).items():
         monkeypatch.setenv(name, value)
     return partial(make_wish, tiny_model)
 
 
-def _surroundings(judges):
+def _surroundings(classifiers):
     return {
         **ray_system._QUIET,
         "RAY_AUTH_MODE": "disabled",
-        "SMALL_GAN_JUDGES": str(judges),
+        "SMALL_GAN_CLASSIFIERS": str(classifiers),
         "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
     }
 
 
 @pytest.fixture(scope="module")
-def address(judges):
+def address(classifiers):
     """A cluster of two CPUs that is there before and after any server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -371,7 +371,7 @@ def address(judges):
             stdout=said,
             stderr=said,
             cwd="/",
-            env={**os.environ, **_surroundings(judges)},
+            env={**os.environ, **_surroundings(classifiers)},
         )
     try:
         wait_for(lambda: b"block forever" in (Path(files) / "said").read_bytes(), "a Ray")

@@ -68,10 +68,10 @@ def test_a_worker_of_an_earlier_server_is_found_by_its_lock(folder, monkeypatch)
     runner = LocalRunner(1)
     assert runner.find(folder) is None
     code = (
-        f"import sys, time; sys.path.insert(0, {str(job_folder.__file__.rpartition('/gan/')[0])!r})\n"
+        f"import sys, time; sys.path.insert(0, {str(job_folder.__file__.rpartition('/gan/jobs/')[0])!r})\n"
         "from pathlib import Path\n"
-        "from gan import jobs\n"
-        f"jobs.try_lock(Path({str(folder / job_folder.WORKER_LOCK)!r}))\n"
+        "from gan.system import locks\n"
+        f"locks.try_lock(Path({str(folder / job_folder.WORKER_LOCK)!r}))\n"
         "time.sleep(30)"
     )
     worker, _ = start(folder, monkeypatch, code)

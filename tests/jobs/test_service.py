@@ -43,11 +43,11 @@ ME, OTHER = "visitor one", "visitor two"
 
 
 @pytest.fixture
-def runs(tmp_path, monkeypatch, judges):
-    """An empty folder for runs; workers are children with small networks' judges and small scores."""
+def runs(tmp_path, monkeypatch, classifiers):
+    """An empty folder for runs; workers are children with small networks' classifiers and small scores."""
     script = str(HERE / "faulty_gan.py")
     monkeypatch.setattr(processes, "gan_command", lambda *a: [sys.executable, script, *a])
-    monkeypatch.setenv("SMALL_GAN_JUDGES", str(judges))
+    monkeypatch.setenv("SMALL_GAN_CLASSIFIERS", str(classifiers))
     folder = tmp_path / "runs"
     yield folder
     for path in folder.glob("*"):  # whatever a test has left running
@@ -232,10 +232,10 @@ def test_stop_ends_it_within_a_second_and_keeps_what_was_learned(runs, wish):
     state_is(opened, id, "stopped")
 
 
-def test_paused_stepped_and_resumed_it_ends_with_the_same_bits(runs, wish, tmp_path, judges):
+def test_paused_stepped_and_resumed_it_ends_with_the_same_bits(runs, wish, tmp_path, classifiers):
     config = wish(updates=700)
     plain = tmp_path / "plain"
-    for _ in run.run(config, plain, torch.device("cpu"), judges):
+    for _ in run.run(config, plain, torch.device("cpu"), classifiers):
         pass
     opened = service.Service(runs)
     id = opened.submit(config, "cpu", ME).id

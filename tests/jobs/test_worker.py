@@ -37,8 +37,8 @@ def folder(tmp_path, tiny):
     return path
 
 
-def test_it_trains_the_job_and_leaves_the_lock(folder, judges):
-    assert worker.work(folder, "cpu", 1, judges) == 0
+def test_it_trains_the_job_and_leaves_the_lock(folder, classifiers):
+    assert worker.work(folder, "cpu", 1, classifiers) == 0
     status = job_folder.read_status(folder)
     assert (status.state, status.step, status.total) == ("finished", 12, 12)
     assert status.pid == os.getpid() and status.device.startswith("cpu")
@@ -47,24 +47,24 @@ def test_it_trains_the_job_and_leaves_the_lock(folder, judges):
     looks = history.looks(history.read_lines(folder))
     assert [look["step"] for look in looks] == list(range(1, 13))
     assert all(sum(look["counts"]) <= look["n"] == 100 for look in looks)
-    assert worker.work(folder, "cpu", 1, judges) == 0  # finished is finished
+    assert worker.work(folder, "cpu", 1, classifiers) == 0  # finished is finished
     assert job_folder.read_status(folder).state == "finished"
 
 
-def test_one_worker_at_a_time(folder, judges, monkeypatch):
+def test_one_worker_at_a_time(folder, classifiers, monkeypatch):
     monkeypatch.setattr(locks, "lock", lambda path, patience: locks.try_lock(path))
     held = locks.try_lock(folder / job_folder.WORKER_LOCK)
     with pytest.raises(ConfigError, match="has a worker already"):
-        worker.work(folder, "cpu", 1, judges)
+        worker.work(folder, "cpu", 1, classifiers)
     os.close(held)
     assert job_folder.read_status(folder).state == "queued"
 
 
-def test_orders_are_obeyed_between_two_blocks(folder, judges, tiny):
+def test_orders_are_obeyed_between_two_blocks(folder, classifiers, tiny):
     path = folder.with_name("two")
     create(Job("two", path, tiny(updates=90_000), "cpu", "me", time.time(), CAPS))
     write_control(path, Control("run", until=5))
-    thread = threading.Thread(target=worker.work, args=(path, "cpu", 1, judges))
+    thread = threading.Thread(target=worker.work, args=(path, "cpu", 1, classifiers))
     thread.start()
 
     def wait(state, step=None):
@@ -94,30 +94,30 @@ def test_orders_are_obeyed_between_two_blocks(folder, judges, tiny):
     )
 
 
-def test_a_paused_worker_leaves_after_a_while(folder, judges, monkeypatch):
+def test_a_paused_worker_leaves_after_a_while(folder, classifiers, monkeypatch):
     monkeypatch.setattr(worker, "PAUSE_SECONDS", 0.2)
     write_control(folder, Control("run", until=4))
-    assert worker.work(folder, "cpu", 1, judges) == 0
+    assert worker.work(folder, "cpu", 1, classifiers) == 0
     assert (job_folder.read_status(folder).state, updates_kept(folder)) == ("paused", 4)
     write_control(folder, Control("run"))
-    assert worker.work(folder, "cpu", 1, judges) == 0
+    assert worker.work(folder, "cpu", 1, classifiers) == 0
     assert job_folder.read_status(folder).state == "finished"
 
 
 def test_too_little_room_on_the_disk_is_told_before_anything_is_trained(
-    folder, judges, monkeypatch
+    folder, classifiers, monkeypatch
 ):
     monkeypatch.setattr(worker, "_FREE_BYTES", 10**18)
-    assert worker.work(folder, "cpu", 1, judges) == 0
+    assert worker.work(folder, "cpu", 1, classifiers) == 0
     status = job_folder.read_status(folder)
     assert (status.state, status.problem) == ("failed", "disk")
     assert "MB are free on the disk" in status.message and "resume" in status.message
     assert not (folder / "checkpoint.safetensors").exists()
 
 
-def test_a_job_that_outgrows_its_part_of_the_disk_is_stopped(folder, judges, tiny):
+def test_a_job_that_outgrows_its_part_of_the_disk_is_stopped(folder, classifiers, tiny):
     create(Job("one", folder, tiny(), "cpu", "me", 0.0, Caps(60.0, 10)))
-    assert worker.work(folder, "cpu", 1, judges) == 0
+    assert worker.work(folder, "cpu", 1, classifiers) == 0
     status = job_folder.read_status(folder)
     assert (status.state, status.problem) == (
         "stopped",

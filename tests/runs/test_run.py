@@ -65,14 +65,14 @@ def test_the_saved_model_is_the_average_of_the_run(finished, tiny):
     for _ in trainer.train(state, training.images, unseen.images):
         pass
     loaded, extra = model_file.load_model(finished / "model.safetensors")
-    for name, tensor in state.average.state_dict().items():
+    for name, tensor in state.generator_ema.state_dict().items():
         expected = tensor.half().float() if tensor.ndim > 1 else tensor
         assert torch.equal(loaded.state_dict()[name], expected), name
     assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
     directions = extra["directions"]
     assert directions.shape == (6, 6)
     torch.testing.assert_close(directions @ directions.T, torch.eye(6), atol=1e-5, rtol=0)
-    again, strengths = latents.principal_directions(state.average, 6)
+    again, strengths = latents.principal_directions(state.generator_ema, 6)
     torch.testing.assert_close(extra["strengths"], strengths, atol=1e-3, rtol=1e-2)
     assert model_file.model_config(finished / "model.safetensors") == tiny()
     assert again.shape == directions.shape
@@ -101,15 +101,15 @@ def test_the_film_has_a_row_of_sixteen_for_every_moment(finished):
     assert np.abs(last - expected.numpy()).max() < 3
 
 
-def test_running_a_finished_folder_again_does_nothing(finished, tiny, judges):
+def test_running_a_finished_folder_again_does_nothing(finished, tiny, classifiers):
     before = {p.name: p.stat().st_mtime_ns for p in finished.iterdir()}
-    assert list(run.run(tiny(), finished, CPU, judges)) == []
+    assert list(run.run(tiny(), finished, CPU, classifiers)) == []
     assert {p.name: p.stat().st_mtime_ns for p in finished.iterdir()} == before
 
 
-def test_another_run_is_not_put_into_a_finished_folder(finished, tiny, judges):
+def test_another_run_is_not_put_into_a_finished_folder(finished, tiny, classifiers):
     with pytest.raises(CheckpointError, match="finished run of another configuration"):
-        next(run.run(tiny(seed=1), finished, CPU, judges))
+        next(run.run(tiny(seed=1), finished, CPU, classifiers))
     assert manifest.is_finished(finished, tiny())
 
 
@@ -122,16 +122,16 @@ def test_a_folder_with_a_foreign_manifest_is_left_alone(tmp_path, tiny, content)
 
 @pytest.mark.parametrize("stop", [1, 7, 12])
 def test_a_run_killed_on_the_way_ends_as_an_uninterrupted_one(
-    tmp_path, finished, tiny, judges, stop
+    tmp_path, finished, tiny, classifiers, stop
 ):
     folder = tmp_path / "finished"
-    loop = run.run(tiny(), folder, CPU, judges)
+    loop = run.run(tiny(), folder, CPU, classifiers)
     for progress in loop:
         if progress.report.step >= stop:
             break
     loop.close()
     assert {path.name for path in folder.iterdir()} == {"checkpoint.safetensors"}
-    rest = list(run.run(tiny(), folder, CPU, judges))
+    rest = list(run.run(tiny(), folder, CPU, classifiers))
     assert [p.report.step for p in rest] == list(range(stop + 1, 13))
     _assert_same_model(folder, finished)
     assert {p.name for p in folder.iterdir()} == {p.name for p in finished.iterdir()}
@@ -141,22 +141,22 @@ def test_a_run_killed_on_the_way_ends_as_an_uninterrupted_one(
     assert [c.metrics for c in there] == [c.metrics for c in here]
 
 
-def test_a_run_that_dies_goes_on_from_its_last_checkpoint(tmp_path, finished, tiny, judges):
+def test_a_run_that_dies_goes_on_from_its_last_checkpoint(tmp_path, finished, tiny, classifiers):
     folder = tmp_path / "finished"
-    loop = run.run(tiny(), folder, CPU, judges, checkpoint_seconds=0.0)
+    loop = run.run(tiny(), folder, CPU, classifiers, checkpoint_seconds=0.0)
     for _ in range(5):
         next(loop)
     # what a power cut leaves: the file as it is now, not what closing the loop would write
     at_the_cut = (folder / "checkpoint.safetensors").read_bytes()
     loop.close()
     (folder / "checkpoint.safetensors").write_bytes(at_the_cut)
-    steps = [p.report.step for p in run.run(tiny(), folder, CPU, judges)]
+    steps = [p.report.step for p in run.run(tiny(), folder, CPU, classifiers)]
     assert steps[0] <= 6 and steps[-1] == 12
     _assert_same_model(folder, finished)
 
 
 def test_what_was_written_down_before_an_interruption_is_not_lost(
-    tmp_path, tiny, judges, monkeypatch
+    tmp_path, tiny, classifiers, monkeypatch
 ):
     config, total = tiny(updates=30), 30
     due = monitor.moments_to_measure(total)
@@ -177,14 +177,14 @@ def test_what_was_written_down_before_an_interruption_is_not_lost(
 
     monkeypatch.setattr(run, "sample_images", watch)
     monkeypatch.setattr(monitor, "Monitor", Monitor)
-    loop = run.run(config, folder, CPU, judges)
+    loop = run.run(config, folder, CPU, classifiers)
     while next(loop).report.step < stop:
         pass
     loop.close()
     state, extra = load_checkpoint(path, config, CPU)
     extra["seconds"][0] = 1_000.0
     save_checkpoint(path, state, extra)
-    for _ in run.run(config, folder, CPU, judges):
+    for _ in run.run(config, folder, CPU, classifiers):
         pass
     final, best = read_manifest(folder)
     assert best.step == 1  # the best moment was before
@@ -196,22 +196,22 @@ def test_what_was_written_down_before_an_interruption_is_not_lost(
     assert min(asked) >= evaluate.FIRST_SEED + evaluate.SAMPLES * evaluate.DRAWS
 
 
-def test_a_run_begun_with_other_settings_is_not_taken_up(tmp_path, tiny, judges):
-    loop = run.run(tiny(), tmp_path / "run", CPU, judges)
+def test_a_run_begun_with_other_settings_is_not_taken_up(tmp_path, tiny, classifiers):
+    loop = run.run(tiny(), tmp_path / "run", CPU, classifiers)
     next(loop)
     loop.close()
     with pytest.raises(CheckpointError, match="seed: 0 there, 1 here"):
-        next(run.run(tiny(seed=1), tmp_path / "run", CPU, judges))
+        next(run.run(tiny(seed=1), tmp_path / "run", CPU, classifiers))
 
 
-def test_nothing_is_written_before_it_is_clear_that_the_data_is_there(tmp_path, tiny, judges):
+def test_nothing_is_written_before_it_is_clear_that_the_data_is_there(tmp_path, tiny, classifiers):
     with pytest.raises(DataError):
-        next(run.run(tiny(source="folder:nowhere"), tmp_path / "run", CPU, judges))
+        next(run.run(tiny(source="folder:nowhere"), tmp_path / "run", CPU, classifiers))
     assert not (tmp_path / "run").exists()
 
 
 def test_blocks_that_a_listener_chooses_end_where_the_monitor_looks(
-    tmp_path, finished, tiny, judges, monkeypatch
+    tmp_path, finished, tiny, classifiers, monkeypatch
 ):
     monkeypatch.setattr(monitor, "moments_to_measure", lambda total: [2, 3, 7, total])
     folder, stops = tmp_path / "finished", [1, 6, 8, 12]
@@ -219,7 +219,7 @@ def test_blocks_that_a_listener_chooses_end_where_the_monitor_looks(
     def block(step):
         return next(stop for stop in stops if stop > step) - step
 
-    rows = list(run.run(tiny(), folder, CPU, judges, block=block))
+    rows = list(run.run(tiny(), folder, CPU, classifiers, block=block))
     assert [p.report.step for p in rows] == [1, 2, 3, 6, 7, 8, 12]
     assert [p.moment.step for p in rows if p.moment] == [2, 3, 7, 12]
     card = read_manifest(folder)[0]
@@ -230,9 +230,9 @@ def test_blocks_that_a_listener_chooses_end_where_the_monitor_looks(
     _assert_same_model(folder, finished)
 
 
-def test_looking_at_a_run_does_not_change_it(tmp_path, finished, tiny, judges):
+def test_looking_at_a_run_does_not_change_it(tmp_path, finished, tiny, classifiers):
     folder = tmp_path / "finished"
-    for progress in run.run(tiny(), folder, CPU, judges):
+    for progress in run.run(tiny(), folder, CPU, classifiers):
         torch.manual_seed(progress.report.step)  # a listener that draws and uses random numbers
         torch.rand(3)
         assert progress.images_per_second > 0
@@ -241,7 +241,7 @@ def test_looking_at_a_run_does_not_change_it(tmp_path, finished, tiny, judges):
 
 @pytest.mark.parametrize(("best_fd", "kept_apart"), [(10.0, True), (80.0, False)])
 def test_the_best_moment_is_kept_where_the_end_is_clearly_worse(
-    tmp_path, tiny, judges, monkeypatch, best_fd, kept_apart
+    tmp_path, tiny, classifiers, monkeypatch, best_fd, kept_apart
 ):
     class Monitor(monitor.Monitor):
         def __call__(self, generator, step):
@@ -253,7 +253,7 @@ def test_the_best_moment_is_kept_where_the_end_is_clearly_worse(
 
     monkeypatch.setattr(monitor, "Monitor", Monitor)
     folder = tmp_path / "run"
-    for _ in run.run(tiny(), folder, CPU, judges):
+    for _ in run.run(tiny(), folder, CPU, classifiers):
         pass
     if not kept_apart:
         assert [card.snapshot for card in read_manifest(folder)] == ["final"]
@@ -268,25 +268,27 @@ def test_the_best_moment_is_kept_where_the_end_is_clearly_worse(
     for _ in range(3):
         next(loop)
     kept = open_model(best).generator.state_dict()
-    for name, tensor in state.average.state_dict().items():
+    for name, tensor in state.generator_ema.state_dict().items():
         expected = tensor.half().float() if tensor.ndim > 1 else tensor
         assert torch.equal(kept[name], expected), name
 
 
-def test_a_moment_in_which_nothing_is_read_is_not_the_best(tmp_path, tiny, judges, monkeypatch):
+def test_a_moment_in_which_nothing_is_read_is_not_the_best(
+    tmp_path, tiny, classifiers, monkeypatch
+):
     class Monitor(monitor.Monitor):
         def __call__(self, generator, step):
             seen = super().__call__(generator, step)
             return replace(seen, counts=(0,) * 10, fd=1.0 if step == 3 else 100.0)
 
     monkeypatch.setattr(monitor, "Monitor", Monitor)
-    for _ in run.run(tiny(), tmp_path / "run", CPU, judges):
+    for _ in run.run(tiny(), tmp_path / "run", CPU, classifiers):
         pass
     assert [card.snapshot for card in read_manifest(tmp_path / "run")] == ["final"]
 
 
 def test_scoring_anew_gives_the_figures_of_the_measures_as_they_are_now(
-    tmp_path, finished, tiny, judges
+    tmp_path, finished, tiny, classifiers
 ):
     folder = tmp_path / "finished"
     shutil.copytree(finished, folder)
@@ -296,14 +298,14 @@ def test_scoring_anew_gives_the_figures_of_the_measures_as_they_are_now(
         entry["evaluation"]["figures"]["fd"]["value"] = -1.0
         entry["seeds"][0]["fd"] = -1.0
     (folder / "manifest.json").write_text(json.dumps(spoiled))
-    manifest.rescore(folder, tiny(), judges)
+    manifest.rescore(folder, tiny(), classifiers)
     assert json.loads((folder / "manifest.json").read_text()) == before
     with pytest.raises(CheckpointError, match="no finished run"):
-        manifest.rescore(tmp_path / "none", tiny(), judges)
+        manifest.rescore(tmp_path / "none", tiny(), classifiers)
 
 
 def test_a_scoring_that_fails_does_not_cost_the_training(
-    tmp_path, finished, tiny, judges, monkeypatch
+    tmp_path, finished, tiny, classifiers, monkeypatch
 ):
     folder = tmp_path / "finished"
 
@@ -313,13 +315,13 @@ def test_a_scoring_that_fails_does_not_cost_the_training(
     with monkeypatch.context() as patch:
         patch.setattr(manifest, "finish", fail)
         with pytest.raises(CheckpointError, match="no space left"):
-            list(run.run(tiny(), folder, CPU, judges))
-    assert list(run.run(tiny(), folder, CPU, judges)) == []  # nothing is trained again
+            list(run.run(tiny(), folder, CPU, classifiers))
+    assert list(run.run(tiny(), folder, CPU, classifiers)) == []  # nothing is trained again
     assert {path.name for path in folder.iterdir()} - {"best.safetensors"} == FILES
     _assert_same_model(folder, finished)
 
 
-def test_ones_own_pictures_can_be_trained_on(tmp_path, tiny, judges, monkeypatch):
+def test_ones_own_pictures_can_be_trained_on(tmp_path, tiny, classifiers, monkeypatch):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for index, pixels in enumerate(sources.load("drawn", 10).images):
@@ -331,7 +333,7 @@ def test_ones_own_pictures_can_be_trained_on(tmp_path, tiny, judges, monkeypatch
 
     monkeypatch.setattr(monitor, "Monitor", Monitor)
     config = tiny(source=f"folder:{pictures}", size=9)
-    for _ in run.run(config, tmp_path / "run", CPU, judges):
+    for _ in run.run(config, tmp_path / "run", CPU, classifiers):
         pass
     # nearness to digits says nothing of them, so no moment is the best
     (card,) = read_manifest(tmp_path / "run")
@@ -344,9 +346,9 @@ def test_ones_own_pictures_can_be_trained_on(tmp_path, tiny, judges, monkeypatch
 
 @pytest.mark.parametrize("block", [1, 7, 500])
 def test_the_monitor_looks_at_the_same_moments_however_long_the_blocks(
-    tmp_path, tiny, judges, block
+    tmp_path, tiny, classifiers, block
 ):
-    steps = run.run(tiny(updates=60), tmp_path, CPU, judges, block=lambda step: block)
+    steps = run.run(tiny(updates=60), tmp_path, CPU, classifiers, block=lambda step: block)
     progress = list(steps)
     seen = [p.moment.step for p in progress if p.moment is not None]
     assert seen == monitor.moments_to_measure(60)
@@ -355,8 +357,10 @@ def test_the_monitor_looks_at_the_same_moments_however_long_the_blocks(
     assert len(progress) == {1: 60, 500: len(seen)}.get(block, len(progress))
 
 
-def test_a_listener_sees_the_average_and_can_have_the_checkpoint_written(tmp_path, tiny, judges):
-    loop = run.run(tiny(), tmp_path, CPU, judges)
+def test_a_listener_sees_the_average_and_can_have_the_checkpoint_written(
+    tmp_path, tiny, classifiers
+):
+    loop = run.run(tiny(), tmp_path, CPU, classifiers)
     progress = next(loop)
     path = tmp_path / run.CHECKPOINT
     assert not path.exists()
@@ -364,7 +368,9 @@ def test_a_listener_sees_the_average_and_can_have_the_checkpoint_written(tmp_pat
     assert run.read_checkpoint_step(path) == progress.report.step
     saved, _ = load_checkpoint(path, tiny(), CPU)
     for ours, theirs in zip(
-        progress.average.state_dict().values(), saved.average.state_dict().values(), strict=True
+        progress.generator_ema.state_dict().values(),
+        saved.generator_ema.state_dict().values(),
+        strict=True,
     ):
         assert torch.equal(ours, theirs)
     loop.close()
@@ -375,10 +381,10 @@ def _snapshots(folder):
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory, tiny, judges):
+def kept(tmp_path_factory, tiny, classifiers):
     """The folder of a finished run with snapshots after 2, 4, 6, 8 and 10 of its 12 updates."""
     folder = tmp_path_factory.mktemp("kept") / "parent"
-    for _ in run.run(tiny(), folder, CPU, judges, snapshots=5):
+    for _ in run.run(tiny(), folder, CPU, classifiers, snapshots=5):
         pass
     return folder
 
@@ -411,18 +417,18 @@ def test_the_moments_to_keep_are_spread_and_never_the_last(count):
     assert monitor.snapshots_to_keep([1], count) == set()
 
 
-def test_an_interrupted_run_keeps_the_same_snapshots(tmp_path, kept, tiny, judges):
+def test_an_interrupted_run_keeps_the_same_snapshots(tmp_path, kept, tiny, classifiers):
     folder = tmp_path / "parent"
-    loop = run.run(tiny(), folder, CPU, judges, snapshots=5)
+    loop = run.run(tiny(), folder, CPU, classifiers, snapshots=5)
     while next(loop).report.step < 7:
         pass
     loop.close()
-    for _ in run.run(tiny(), folder, CPU, judges, snapshots=5):
+    for _ in run.run(tiny(), folder, CPU, classifiers, snapshots=5):
         pass
     assert _snapshots(folder) == _snapshots(kept)
 
 
-def test_no_snapshot_is_kept_of_a_run_that_has_diverged(tmp_path, tiny, judges, monkeypatch):
+def test_no_snapshot_is_kept_of_a_run_that_has_diverged(tmp_path, tiny, classifiers, monkeypatch):
     report = trainer.report
 
     def diverges(state, record, held_out):
@@ -433,7 +439,7 @@ def test_no_snapshot_is_kept_of_a_run_that_has_diverged(tmp_path, tiny, judges, 
     with monkeypatch.context() as patch:
         patch.setattr(trainer, "report", diverges)
         with pytest.raises(TrainingError):
-            list(run.run(tiny(), tmp_path / "run", CPU, judges, snapshots=11))
+            list(run.run(tiny(), tmp_path / "run", CPU, classifiers, snapshots=11))
     assert _snapshots(tmp_path / "run") == [f"{step:08d}.safetensors" for step in range(1, 6)]
 
     class Monitor(monitor.Monitor):  # the losses are numbers still, the weights no longer
@@ -445,7 +451,7 @@ def test_no_snapshot_is_kept_of_a_run_that_has_diverged(tmp_path, tiny, judges, 
 
     monkeypatch.setattr(monitor, "Monitor", Monitor)
     folder = tmp_path / "other"
-    loop = run.run(tiny(), folder, CPU, judges, checkpoint_seconds=0.0, snapshots=11)
+    loop = run.run(tiny(), folder, CPU, classifiers, checkpoint_seconds=0.0, snapshots=11)
     for _ in range(3):
         next(loop)
     loop.close()
@@ -455,7 +461,7 @@ def test_no_snapshot_is_kept_of_a_run_that_has_diverged(tmp_path, tiny, judges, 
 
 
 def test_going_on_from_a_snapshot_with_other_settings_shows_the_whole_history(
-    tmp_path, kept, tiny, judges, monkeypatch
+    tmp_path, kept, tiny, classifiers, monkeypatch
 ):
     class Monitor(monitor.Monitor):
         def __call__(self, generator, step):
@@ -469,7 +475,7 @@ def test_going_on_from_a_snapshot_with_other_settings_shows_the_whole_history(
     extra["moments"][:, 3:] = 10  # digits were read
     source = tmp_path / "source.safetensors"
     save_checkpoint(source, state, extra)
-    rows = list(run.run(config, folder, CPU, judges, start=source, snapshots=2))
+    rows = list(run.run(config, folder, CPU, classifiers, start=source, snapshots=2))
     assert [rows[0].report.step, rows[-1].report.step] == [7, 30]
     card, best = read_manifest(folder)
     assert card.config == config and card.step == 30
@@ -493,13 +499,15 @@ def test_going_on_from_a_snapshot_with_other_settings_shows_the_whole_history(
     assert len(kept_steps) == 2 and all(6 < step < 30 for step in kept_steps)
 
 
-def test_a_run_that_was_continued_and_killed_knows_where_it_came_from(tmp_path, kept, tiny, judges):
+def test_a_run_that_was_continued_and_killed_knows_where_it_came_from(
+    tmp_path, kept, tiny, classifiers
+):
     source = kept / "snapshots" / "00000006.safetensors"
     second, third = tiny(lr_g=2e-3), tiny(lr_g=3e-3)
     note = {"config": tiny().to_dict(), "step": 6}
     folder = tmp_path / "child"
     path = folder / "checkpoint.safetensors"
-    loop = run.run(second, folder, CPU, judges, start=source)
+    loop = run.run(second, folder, CPU, classifiers, start=source)
     next(loop)
     assert run.read_checkpoint_step(path) == 6  # written before anything was trained
     at_the_cut = path.read_bytes()
@@ -508,13 +516,13 @@ def test_a_run_that_was_continued_and_killed_knows_where_it_came_from(tmp_path, 
     assert run.read_checkpoint_step(path) == 8
     path.write_bytes(at_the_cut)
     # it goes on from its own, whatever there is to start from; a copy is taken up with a third setting
-    loop = run.run(second, folder, CPU, judges, start=tmp_path / "gone")
+    loop = run.run(second, folder, CPU, classifiers, start=tmp_path / "gone")
     assert next(loop).report.step == 7
     loop.close()
     grandchild = tmp_path / "grandchild"
-    for _ in run.run(third, grandchild, CPU, judges, start=path):
+    for _ in run.run(third, grandchild, CPU, classifiers, start=path):
         pass
-    for _ in run.run_together([second], [folder], CPU, judges):
+    for _ in run.run_together([second], [folder], CPU, classifiers):
         pass
     (card, *_), (last, *_) = read_manifest(folder), read_manifest(grandchild)
     assert card.provenance["continued_from"] == [note]
@@ -522,11 +530,11 @@ def test_a_run_that_was_continued_and_killed_knows_where_it_came_from(tmp_path, 
 
 
 def test_a_snapshot_taken_up_unchanged_ends_as_the_run_it_is_from(
-    tmp_path, kept, finished, tiny, judges
+    tmp_path, kept, finished, tiny, classifiers
 ):
     folder = tmp_path / "finished"
     source = kept / "snapshots" / "00000004.safetensors"
-    for _ in run.run(tiny(), folder, CPU, judges, start=source):
+    for _ in run.run(tiny(), folder, CPU, classifiers, start=source):
         pass
     _assert_same_model(folder, finished)
     for name in ("evidence.json", "film.png"):
@@ -535,14 +543,14 @@ def test_a_snapshot_taken_up_unchanged_ends_as_the_run_it_is_from(
     assert source.exists()
 
 
-def test_a_checkpoint_that_no_run_has_written_is_no_start(tmp_path, tiny, judges):
+def test_a_checkpoint_that_no_run_has_written_is_no_start(tmp_path, tiny, classifiers):
     path = tmp_path / "bare.safetensors"
     state = new_state(tiny(), CPU)
     save_checkpoint(path, state)
     with pytest.raises(
         CheckpointError, match=r"bare\.safetensors does not say .* a run has written"
     ):
-        next(run.run(tiny(), tmp_path / "run", CPU, judges, start=path))
+        next(run.run(tiny(), tmp_path / "run", CPU, classifiers, start=path))
     assert not (tmp_path / "run").exists()
 
 
@@ -569,48 +577,48 @@ def uploaded(tmp_path):
     return uploads.keep(files, tmp_path / "uploads").folder
 
 
-def test_uploads_are_trained_on_in_64_pixels(tmp_path, tiny, tiny_model, judges, uploaded):
+def test_uploads_are_trained_on_in_64_pixels(tmp_path, tiny, tiny_model, classifiers, uploaded):
     config = tiny(source=f"folder:{uploaded}", size=27, model=replace(tiny_model, img_size=64))
     folder = tmp_path / "run"
-    moments = [p.moment for p in run.run(config, folder, CPU, judges) if p.moment is not None]
+    moments = [p.moment for p in run.run(config, folder, CPU, classifiers) if p.moment is not None]
     (card,) = read_manifest(folder)
     assert (card.resolution, card.config) == (64, config)
     steps = monitor.moments_to_measure(12)
     film = load_film(card, len(steps))
     assert film.shape == (len(steps), 16, 64, 64, 1)
     model = open_model(card)
-    drawn = model.generator(run.latents.sample_z(range(16), model.generator.latent_dim))
+    drawn = model.generator(latents.sample_z(range(16), model.generator.latent_dim))
     assert drawn.shape == (16, 1, 64, 64)
     assert np.abs(film[-1] - ((drawn + 1) * 127.5).permute(0, 2, 3, 1).numpy()).max() < 3
     # both are told in units of the training images, not of digits
     assert not card.metrics.digits
     training = from_uint8(sources.load(config.source, 27, resolution=64).images)
-    sampled = run.sample_images(model.generator, 6, run.FIRST_SEED, 400)
+    sampled = evaluate.sample_images(model.generator, 6, evaluate.FIRST_SEED, 400)
     own = [metrics.pairwise_spread(x) for x in (sampled[:200], sampled[200:])]
     expected = sum(own) / 2 / metrics.pairwise_spread(training)
     assert card.metrics.figures["spread"].value == pytest.approx(expected, rel=1e-4)
-    sampled = run.sample_images(model.generator, 6, 2 * run.FIRST_SEED, 100)
+    sampled = evaluate.sample_images(model.generator, 6, 2 * evaluate.FIRST_SEED, 100)
     expected = metrics.pairwise_spread(sampled) / metrics.pairwise_spread(training)
     assert moments[-1].spread == pytest.approx(expected, rel=0.02)  # the file is in half precision
     assert {v.key for v in card.metrics.verdicts()} <= {"one_picture/other", "not_digits"}
     before = (folder / "manifest.json").read_bytes()
-    manifest.rescore(folder, config, judges)
+    manifest.rescore(folder, config, classifiers)
     assert (folder / "manifest.json").read_bytes() == before
 
 
 def test_uploads_of_64_pixels_go_on_after_a_kill_and_train_as_a_stack(
-    tmp_path, tiny, tiny_model, judges, uploaded
+    tmp_path, tiny, tiny_model, classifiers, uploaded
 ):
     config = tiny(source=f"folder:{uploaded}", size=27, model=replace(tiny_model, img_size=64))
-    loop = run.run(config, tmp_path / "one", CPU, judges)
+    loop = run.run(config, tmp_path / "one", CPU, classifiers)
     while next(loop).report.step < 7:
         pass
     loop.close()
     assert not (tmp_path / "one" / "manifest.json").exists()
-    for _ in run.run(config, tmp_path / "one", CPU, judges):
+    for _ in run.run(config, tmp_path / "one", CPU, classifiers):
         pass
     configs = [config, replace(config, seed=1)]
-    for _ in run.run_together(configs, [tmp_path / "a", tmp_path / "b"], CPU, judges):
+    for _ in run.run_together(configs, [tmp_path / "a", tmp_path / "b"], CPU, classifiers):
         pass
     curves = [
         np.array(load_evidence(read_manifest(tmp_path / n)[0])["curves"]["d_loss"])
@@ -640,11 +648,11 @@ def test_a_cell_is_named_by_what_is_compared(changes, name):
 
 
 @pytest.mark.parametrize("total", [1, 47, 60, 300, 18_740])
-def test_looks_are_counted_as_a_run_makes_them(total, tiny, tmp_path, judges, monkeypatch):
+def test_looks_are_counted_as_a_run_makes_them(total, tiny, tmp_path, classifiers, monkeypatch):
     monkeypatch.setattr(monitor.Monitor, "__call__", lambda self, generator, step: step)
     monkeypatch.setattr(monitor.Monitor, "film", lambda self, generator: None)
     monkeypatch.setattr(RunRecord, "see", lambda self, *a: None)
-    one = run._Run(tiny(updates=total), tmp_path, torch.device("cpu"), judges, 1e9, "float32")
+    one = run._Run(tiny(updates=total), tmp_path, torch.device("cpu"), classifiers, 1e9, "float32")
     assert one.block == monitor.block_length(total) <= trainer.BLOCK
     ends = [*range(one.block, total, one.block), total]
     loss = torch.zeros(1)
@@ -727,21 +735,21 @@ def test_a_copied_folder_is_still_finished(tmp_path, finished, tiny):
     assert not manifest.is_finished(tmp_path / "nowhere", tiny())
 
 
-def test_runs_trained_together_end_like_runs_trained_alone(tmp_path, tiny, judges):
+def test_runs_trained_together_end_like_runs_trained_alone(tmp_path, tiny, classifiers):
     configs = [
         tiny(seed=0),
         tiny(seed=1),
         tiny(seed=2, lr_g=2e-3),
     ]  # the last in a stack of its own
     folders = [tmp_path / str(c.seed) for c in configs]
-    for _ in run.run(configs[0], folders[0], CPU, judges):
+    for _ in run.run(configs[0], folders[0], CPU, classifiers):
         pass
-    seen = [len(row) for row in run.run_together(configs, folders, CPU, judges)]
+    seen = [len(row) for row in run.run_together(configs, folders, CPU, classifiers)]
     assert set(seen) == {1}  # the first had finished; the others differ in more than the seed
     for config, folder in zip(configs, folders, strict=True):
         assert manifest.is_finished(folder, config)
     again = [tmp_path / f"again{c.seed}" for c in configs[:2]]
-    assert {len(row) for row in run.run_together(configs[:2], again, CPU, judges)} == {2}
+    assert {len(row) for row in run.run_together(configs[:2], again, CPU, classifiers)} == {2}
     for folder, other in zip(folders, again, strict=False):
         (alone,), (together,) = read_manifest(folder), read_manifest(other)
         assert together.step == alone.step == 12
@@ -751,24 +759,26 @@ def test_runs_trained_together_end_like_runs_trained_alone(tmp_path, tiny, judge
         assert ours == pytest.approx(theirs, abs=0.05)
 
 
-def test_runs_trained_together_are_kept_when_nobody_asks_any_more(tmp_path, tiny, judges):
+def test_runs_trained_together_are_kept_when_nobody_asks_any_more(tmp_path, tiny, classifiers):
     configs = [tiny(seed=s) for s in range(2)]
     folders = [tmp_path / str(s) for s in range(2)]
-    steps = run.run_together(configs, folders, CPU, judges)
+    steps = run.run_together(configs, folders, CPU, classifiers)
     for _ in range(5):
         assert [p.report.step for p in next(steps)]
     steps.close()
     for config, folder in zip(configs, folders, strict=True):
         state, _ = load_checkpoint(folder / "checkpoint.safetensors", config, CPU)
         assert state.step == 5
-    rest = [p.report.step for p in run.run(configs[0], folders[0], CPU, judges)]
+    rest = [p.report.step for p in run.run(configs[0], folders[0], CPU, classifiers)]
     assert rest[0] == 6 and rest[-1] == 12  # one of them alone, and then the other
-    others = list(run.run_together(configs, folders, CPU, judges))
+    others = list(run.run_together(configs, folders, CPU, classifiers))
     assert others[0][0].report.step == 6 and len(others[0]) == 1
     assert all(manifest.is_finished(f, c) for c, f in zip(configs, folders, strict=True))
 
 
-def test_a_run_that_diverges_does_not_stop_those_beside_it(tmp_path, tiny, judges, monkeypatch):
+def test_a_run_that_diverges_does_not_stop_those_beside_it(
+    tmp_path, tiny, classifiers, monkeypatch
+):
     report = trainer.report
 
     def diverges(state, record, held_out):
@@ -781,7 +791,7 @@ def test_a_run_that_diverges_does_not_stop_those_beside_it(tmp_path, tiny, judge
     folders = [tmp_path / str(s) for s in range(3)]
     seen = []
     with pytest.raises(TrainingError, match=f"{folders[1]}: a loss is no longer a number"):
-        for row in run.run_together(configs, folders, CPU, judges):
+        for row in run.run_together(configs, folders, CPU, classifiers):
             seen.append([p.run for p in row])
     assert seen[0] == [0, 1, 2] and seen[-1] == [0, 2]
     finished = [manifest.is_finished(f, c) for c, f in zip(configs, folders, strict=True)]
@@ -791,7 +801,7 @@ def test_a_run_that_diverges_does_not_stop_those_beside_it(tmp_path, tiny, judge
     assert not list(tmp_path.glob("*/progress.json"))
 
 
-def test_seeds_of_one_amount_of_data_share_it_in_memory(tmp_path, tiny, judges, monkeypatch):
+def test_seeds_of_one_amount_of_data_share_it_in_memory(tmp_path, tiny, classifiers, monkeypatch):
     lengths = []
     pool = stacking._pool
     monkeypatch.setattr(
@@ -799,6 +809,6 @@ def test_seeds_of_one_amount_of_data_share_it_in_memory(tmp_path, tiny, judges, 
     )
     configs = [tiny(seed=0), tiny(seed=1), tiny(seed=2, size=50)]
     folders = [tmp_path / str(s) for s in range(3)]
-    for _ in run.run_together(configs, folders, CPU, judges):
+    for _ in run.run_together(configs, folders, CPU, classifiers):
         pass
     assert lengths == [90]

@@ -161,9 +161,9 @@ def test_a_consumer_that_stops_ends_the_ray(ray, elsewhere, tiny, tmp_path):
     assert ray.ended == 1
 
 
-def test_a_task_trains_and_hands_the_files_back(finished, tiny, tmp_path, monkeypatch, judges):
+def test_a_task_trains_and_hands_the_files_back(finished, tiny, tmp_path, monkeypatch, classifiers):
     real = run.run
-    monkeypatch.setattr(run, "run", lambda *a, **k: real(*a, **k, judges=judges))
+    monkeypatch.setattr(run, "run", lambda *a, **k: real(*a, **k, classifiers=classifiers))
     folder = tmp_path / "finished"
     error, seconds, files = on_ray.train_run(tiny().to_dict(), str(folder), "cpu", 1, ["x"])
     assert error == "" and seconds > 0

@@ -196,17 +196,19 @@ def test_a_setting_that_is_new_tomorrow_leaves_the_names_as_they_are(monkeypatch
 
 
 @pytest.fixture
-def own_judges(monkeypatch, judges):
-    """The command line scores with the small judges of the tests."""
+def own_judges(monkeypatch, classifiers):
+    """The command line scores with the small classifiers of the tests."""
     load, reference = classifier.load_classifier, classifier.load_reference
-    monkeypatch.setattr(run, "run", partial(run.run, judges=judges))
+    monkeypatch.setattr(run, "run", partial(run.run, classifiers=classifiers))
     monkeypatch.setattr(
-        classifier, "load_classifier", lambda name="judge", root=judges: load(name, root)
+        classifier, "load_classifier", lambda name="classifier", root=classifiers: load(name, root)
     )
     monkeypatch.setattr(
         classifier,
         "load_reference",
-        lambda name="judge", test_images=10_000, root=judges: reference(name, test_images, root),
+        lambda name="classifier", test_images=10_000, root=classifiers: reference(
+            name, test_images, root
+        ),
     )
 
 
@@ -356,7 +358,7 @@ def test_a_finished_sweep_called_again_does_nothing_and_needs_nothing(
     _start([tiny()], work)
     before = (work / "results.jsonl").stat().st_mtime_ns
     monkeypatch.setattr(
-        classifier, "load_classifier", lambda *_: pytest.fail("the judge was asked for")
+        classifier, "load_classifier", lambda *_: pytest.fail("the classifier was asked for")
     )
     assert _start([tiny()], work, on_progress=told.append) == []
     assert (work / "results.jsonl").stat().st_mtime_ns == before
@@ -507,9 +509,9 @@ def test_one_run_a_core_unless_a_gpu_is_shared(monkeypatch):
     assert sweep.default_workers(torch.device("cuda"), threads=1) == 1
 
 
-def _sweep_process(path, judges, *arguments):
+def _sweep_process(path, classifiers, *arguments):
     """``python -m gan sweep`` with small scores, as a process."""
-    environment = {**os.environ, "SMALL_GAN_JUDGES": str(judges), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "SMALL_GAN_CLASSIFIERS": str(classifiers), "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, SMALL_GAN, "sweep", path, "--work", "work", "--device", "cpu", *arguments],
         env=environment,
@@ -546,28 +548,28 @@ def _end(process):
     return process.returncode, err
 
 
-def _undisturbed(config, folder, judges):
-    for _ in run.run(config, folder, CPU, judges=judges):
+def _undisturbed(config, folder, classifiers):
+    for _ in run.run(config, folder, CPU, classifiers=classifiers):
         pass
     return folder
 
 
 def test_a_sweep_that_is_killed_goes_on_and_repeats_nothing(
-    tmp_path, judges, finished, own_judges, monkeypatch
+    tmp_path, classifiers, finished, own_judges, monkeypatch
 ):
     path = _tiny_file(tmp_path, "size = [40]\nseed = [0, 1]", updates=300)
     configs, work = read(path).configs, tmp_path / "work"
     first, second = (sweep.run_folder(config, work) for config in configs)
     _finished_run(finished, configs[0], work)
     made = {p.name: p.stat().st_mtime_ns for p in first.iterdir()}
-    killed = _sweep_process(path, judges)
+    killed = _sweep_process(path, classifiers)
     try:
         note = _wait_for(lambda: _note(second), killed)
     finally:
         killed.kill()
         killed.communicate()
     # at once: the child of the killed one may still be at work, and is waited for
-    environment = {"SMALL_GAN_JUDGES": str(judges), "PYTHONPATH": str(ROOT)}
+    environment = {"SMALL_GAN_CLASSIFIERS": str(classifiers), "PYTHONPATH": str(ROOT)}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(
@@ -578,7 +580,7 @@ def test_a_sweep_that_is_killed_goes_on_and_repeats_nothing(
         os.kill(note["pid"], 0)
     assert made == {p.name: p.stat().st_mtime_ns for p in first.iterdir()}
     assert [row["config"]["seed"] for row in _rows(work)] == [0, 1]
-    _assert_same_model(second, _undisturbed(configs[1], tmp_path / "alone", judges))
+    _assert_same_model(second, _undisturbed(configs[1], tmp_path / "alone", classifiers))
 
 
 def test_runs_are_grouped_where_they_differ_in_data_and_seed_only(tiny):
@@ -595,9 +597,9 @@ def test_runs_are_grouped_where_they_differ_in_data_and_seed_only(tiny):
     assert sweep.group(configs, 1) == [[i] for i in range(6)]
 
 
-def test_a_sweep_trains_several_runs_in_one_process(tmp_path, judges, own_judges):
+def test_a_sweep_trains_several_runs_in_one_process(tmp_path, classifiers, own_judges):
     path = _tiny_file(tmp_path, "size = [40]\nseed = [0, 1, 2]", updates=60)
-    code, said = _end(_sweep_process(path, judges, "--together", "2"))
+    code, said = _end(_sweep_process(path, classifiers, "--together", "2"))
     assert code == 0, said
     rows = _rows(tmp_path / "work")
     assert sorted(row["config"]["seed"] for row in rows) == [0, 1, 2]
@@ -605,7 +607,7 @@ def test_a_sweep_trains_several_runs_in_one_process(tmp_path, judges, own_judges
     assert len(commands) == 2  # two processes: one of two runs, one of one
     assert sum(command.count(" --config ") for command in commands) == 2
     config = read(path).configs[0]
-    alone = _undisturbed(config, tmp_path / "alone", judges)
+    alone = _undisturbed(config, tmp_path / "alone", classifiers)
     ours, theirs = (
         json.loads((folder / "evidence.json").read_text())["curves"]["g_loss"]
         for folder in (sweep.run_folder(config, tmp_path / "work"), alone)
@@ -664,19 +666,19 @@ def test_a_ray_task_trains_one_run(tiny, tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
-def test_a_ray_worker_that_is_killed_costs_nothing(tmp_path, judges):
+def test_a_ray_worker_that_is_killed_costs_nothing(tmp_path, classifiers):
     path = _tiny_file(tmp_path, "size = [40]\nseed = [0, 1, 2]", updates=600)
     configs, work = read(path).configs, tmp_path / "work"
     folders = [sweep.run_folder(config, work) for config in configs]
     # begun before: a worker that dies within its first minute leaves no checkpoint of its own
-    loop = run.run(configs[0], folders[0], CPU, judges=judges)
+    loop = run.run(configs[0], folders[0], CPU, classifiers=classifiers)
     while next(loop).report.step < 100:
         pass
     loop.close()
     # and one that cannot be gone on with, whose error comes back
     folders[2].mkdir()
     (folders[2] / "checkpoint.safetensors").write_text("<html>")
-    process = _sweep_process(path, judges, "--on", "ray", "--workers", "2", "--json")
+    process = _sweep_process(path, classifiers, "--on", "ray", "--workers", "2", "--json")
     try:
         note = _wait_for(lambda: _note(folders[0]), process)
         assert note["step"] > 100  # gone on with, not begun anew
@@ -691,6 +693,6 @@ def test_a_ray_worker_that_is_killed_costs_nothing(tmp_path, judges):
     assert f"{folders[2].name}: " in err and "checkpoint.safetensors is damaged" in err
     assert sorted(row["config"]["seed"] for row in _rows(work)) == [0, 1]
     for config, folder in zip(configs[:2], folders[:2], strict=True):
-        _assert_same_model(folder, _undisturbed(config, tmp_path / f"s{config.seed}", judges))
+        _assert_same_model(folder, _undisturbed(config, tmp_path / f"s{config.seed}", classifiers))
     with pytest.raises(ProcessLookupError):
         os.kill(again["pid"], 0)

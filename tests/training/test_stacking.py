@@ -25,8 +25,8 @@ def _runs(tiny, **changes):
 
 
 def _numbers(state: TrainState) -> dict[str, torch.Tensor]:
-    found = {"gauges": state.gauges}
-    for name in ("generator", "discriminator", "average"):
+    found = {"gauges": state.d_stats}
+    for name in ("generator", "discriminator", "generator_ema"):
         found |= {f"{name}.{k}": t for k, t in getattr(state, name).state_dict().items()}
     for name in ("optimizer_g", "optimizer_d"):
         for index, moments in getattr(state, name).state_dict()["state"].items():

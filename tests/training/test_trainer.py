@@ -7,7 +7,9 @@ import torch
 from gan.config import LOSSES
 from gan.data import sources
 from gan.errors import CheckpointError, ConfigError, TrainingError
+from gan.networks import losses
 from gan.networks.augment import UNIFORMS
+from gan.networks.images import from_uint8
 from gan.system import devices, tensor_files
 from gan.training import cuda_graph, trainer
 from gan.training import step as update_step
@@ -45,7 +47,7 @@ def unseen():
 def _everything(state: TrainState) -> dict[str, torch.Tensor]:
     """Every number that training changes, by name."""
     found = {"step": torch.tensor(state.step)}
-    for name in ("generator", "discriminator", "average"):
+    for name in ("generator", "discriminator", "generator_ema"):
         for key, tensor in getattr(state, name).state_dict().items():
             found[f"{name}.{key}"] = tensor.clone()
     for name in ("optimizer_g", "optimizer_d"):
@@ -134,7 +136,7 @@ def test_the_same_seed_is_the_same_run_and_another_seed_another(tiny, pictures, 
     same, _ = _train(tiny(seed=3), pictures, unseen)
     other, _ = _train(tiny(seed=4), pictures, unseen)
     _assert_same(_everything(one), _everything(same))
-    assert not torch.equal(one.average.hidden.weight, other.average.hidden.weight)
+    assert not torch.equal(one.generator_ema.hidden.weight, other.generator_ema.hidden.weight)
 
 
 def test_what_is_held_out_is_looked_at_but_not_learned(tiny, pictures, unseen):
@@ -149,9 +151,9 @@ def test_the_average_follows_the_generator_with_a_decay_that_warms_up(tiny, pict
     for step, _ in enumerate(trainer.train(state, pictures, unseen, block=1)):
         decay = min(0.4, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * state.generator.expand.weight.detach()
-        torch.testing.assert_close(state.average.expand.weight, expected)
+        torch.testing.assert_close(state.generator_ema.expand.weight, expected)
     running = state.generator.expand_norm.running_var
-    assert torch.equal(state.average.expand_norm.running_var, running)
+    assert torch.equal(state.generator_ema.expand_norm.running_var, running)
 
 
 def test_without_unseen_pictures_their_probability_is_not_known(tiny, pictures, unseen):
@@ -305,8 +307,8 @@ def test_a_loaded_average_is_ready_to_be_looked_at(tiny, tmp_path):
     save_checkpoint(path, new_state(tiny(), CPU))
     state, extra = load_checkpoint(path, tiny(), CPU)
     assert extra == {}
-    assert not state.average.training and state.generator.training
-    assert not any(p.requires_grad for p in state.average.parameters())
+    assert not state.generator_ema.training and state.generator.training
+    assert not any(p.requires_grad for p in state.generator_ema.parameters())
 
 
 @pytest.mark.parametrize(
@@ -367,10 +369,10 @@ def test_going_on_with_the_same_settings_is_going_on(tmp_path, tiny, pictures, u
     state, extra = continue_from(path, config, CPU)
     assert extra["note"].tolist() == [7]
     _assert_same(_everything(state), _everything(loaded))
-    assert torch.equal(state.gauges, loaded.gauges)
+    assert torch.equal(state.d_stats, loaded.d_stats)
     list(trainer.train(state, pictures, unseen))
     _assert_same(_everything(state), _everything(whole))
-    assert torch.equal(state.gauges, whole.gauges)
+    assert torch.equal(state.d_stats, whole.d_stats)
 
 
 def test_going_on_keeps_what_was_learned_and_follows_the_new_settings(
@@ -394,14 +396,14 @@ def test_going_on_keeps_what_was_learned_and_follows_the_new_settings(
     for name in ("optimizer_g.lr", "optimizer_d.lr"):
         del ours[name], theirs[name]
     _assert_same(ours, theirs)
-    assert torch.equal(state.gauges[1:], before.gauges[1:])
-    assert bool(state.gauges[1:].abs().min() > 0)
+    assert torch.equal(state.d_stats[1:], before.d_stats[1:])
+    assert bool(state.d_stats[1:].abs().min() > 0)
     assert state.config == config and state.optimizer_d.param_groups[0]["betas"] == (0.3, 0.999)
 
     # the next update, by hand
     twin, _ = continue_from(path, config, CPU)
     drawn, index = update_step.draws(config, 5, 1), batch_indices(config, 5, 1)
-    real = trainer.from_uint8(pictures[:30][index[0]])
+    real = from_uint8(pictures[:30][index[0]])
     assert real.shape[0] == 4
     record = update_step.train_step(
         twin, real, Draws(drawn.z[0], None), update_step.rates(config, 5)
@@ -430,11 +432,11 @@ def test_the_probability_of_augmentation_follows_the_new_settings(
 ):
     state = new_state(tiny(**before), CPU)
     if before == {"augment": "adaptive"}:
-        state.gauges[0] = 0.5
-    state.gauges[1:] = torch.tensor([0.1, 0.2, -0.3])
+        state.d_stats[0] = 0.5
+    state.d_stats[1:] = torch.tensor([0.1, 0.2, -0.3])
     save_checkpoint(tmp_path / "c", state)
     state, _ = continue_from(tmp_path / "c", tiny(**after), CPU)
-    assert state.gauges.tolist() == pytest.approx([expected, 0.1, 0.2, -0.3])
+    assert state.d_stats.tolist() == pytest.approx([expected, 0.1, 0.2, -0.3])
 
 
 def test_where_a_state_was_continued_stays_with_it(tmp_path, tiny, pictures, unseen):
@@ -505,18 +507,18 @@ HARD = {"augment": "adaptive", "augment_ramp": 80, "augment_hole": True, "lecam"
 def test_the_probability_rises_while_d_is_sure_of_its_images_and_falls_again(tiny):
     config = tiny(augment="adaptive", augment_ramp=80, augment_target=0.5, augment_probability=0.25)
     state = new_state(config, CPU)
-    assert float(state.gauges[0]) == 0
+    assert float(state.d_stats[0]) == 0
     seen = []
     for sign in [1.0] * 30 + [-1.0] * 30:
         update_d_stats(state, torch.full((8,), sign), torch.zeros(8))
-        seen.append(float(state.gauges[0]))
+        seen.append(float(state.d_stats[0]))
     step = 8 / 80  # a batch of 8 of the 80 images in which it may go from 0 to 1
     crossing = math.ceil(math.log(0.5) / math.log(0.9))  # the average needs that long to pass 0.5
     assert seen[crossing - 2] == 0 and seen[crossing - 1] == pytest.approx(step)
     assert max(seen) == seen[29] == 0.25 and min(seen[crossing:]) == seen[-1] == 0
     fixed = new_state(tiny(augment="fixed", augment_probability=0.3), CPU)
     update_d_stats(fixed, torch.ones(8), torch.zeros(8))
-    assert float(fixed.gauges[0]) == pytest.approx(0.3)
+    assert float(fixed.d_stats[0]) == pytest.approx(0.3)
 
 
 def test_what_d_is_shown_is_changed_and_what_g_draws_is_not(tiny, pictures, unseen, monkeypatch):
@@ -526,7 +528,7 @@ def test_what_d_is_shown_is_changed_and_what_g_draws_is_not(tiny, pictures, unse
         shown.append((len(images), float(probability[0]), hole))
         return images
 
-    monkeypatch.setattr(trainer, "augment", watch)
+    monkeypatch.setattr(update_step, "augment", watch)
     _train(tiny(augment="fixed", updates=2), pictures, unseen)
     # real, fake for D, fake for G; twice, and at the end of the block the unseen ones
     assert shown == [(8, pytest.approx(0.8), False)] * 7
@@ -544,16 +546,16 @@ def test_unseen_pictures_are_shown_as_the_training_pictures_are(tiny, pictures, 
         shown.append(images)
         return images
 
-    monkeypatch.setattr(trainer, "augment", watch)
+    monkeypatch.setattr(update_step, "augment", watch)
     only = pictures[:1].expand(30, -1, -1, -1)
     _train(tiny(augment="fixed", updates=1), pictures, only)
     assert len(shown) == 4  # real, fake for D, fake for G, and the unseen ones
-    torch.testing.assert_close(shown[3], trainer.from_uint8(only[:8]))
+    torch.testing.assert_close(shown[3], from_uint8(only[:8]))
 
 
 def test_fakes_are_changed_in_the_same_precision_as_real_pictures(tiny, pictures):
     state = new_state(tiny(augment="fixed"), CPU, "bfloat16")
-    images = trainer.from_uint8(pictures[:8])
+    images = from_uint8(pictures[:8])
     draws = update_step.draws(state.config, 0, 1)
     chance = Draws(draws.z[0], draws.uniforms[0])
     alone = _shown(state, images, chance, 0)
@@ -573,7 +575,7 @@ def test_every_option_changes_what_is_learned_and_stays_resumable(
     config = tiny(**changes)
     whole, _ = _train(config, pictures, unseen, block=5)
     plain, _ = _train(tiny(), pictures, unseen, block=5)
-    assert not torch.equal(whole.average.hidden.weight, plain.average.hidden.weight)
+    assert not torch.equal(whole.generator_ema.hidden.weight, plain.generator_ema.hidden.weight)
     half = new_state(config, CPU)
     next(trainer.train(half, pictures, unseen, block=5))
     save_checkpoint(tmp_path / "checkpoint", half)
@@ -581,7 +583,7 @@ def test_every_option_changes_what_is_learned_and_stays_resumable(
     for _ in trainer.train(state, pictures, unseen, block=5):
         pass
     _assert_same(_everything(state), _everything(whole))
-    assert torch.equal(state.gauges, whole.gauges)
+    assert torch.equal(state.d_stats, whole.d_stats)
 
 
 def test_without_reshuffling_the_images_of_the_remainder_are_never_used(tiny):
@@ -612,7 +614,7 @@ def test_half_precision_changes_the_products_and_nothing_else(tiny, pictures, un
         numbers = _everything(state)
         assert {t.dtype for name, t in numbers.items() if "weight" in name} == {torch.float32}
         with torch.no_grad():
-            assert state.average(torch.zeros(1, 6)).dtype == torch.float32
+            assert state.generator_ema(torch.zeros(1, 6)).dtype == torch.float32
     full, half = reports["float32"], reports["bfloat16"]
     assert not torch.equal(full.g_loss, half.g_loss)
     torch.testing.assert_close(half.g_loss, full.g_loss, rtol=0.05, atol=0.02)
@@ -642,7 +644,7 @@ def test_updates_can_be_taken_back_in_place(tiny, pictures, unseen):
 def test_rates_given_as_tensors_move_the_networks_alike(tiny, pictures):
     config = tiny()
     drawn = update_step.draws(config, 0, 1)
-    real = trainer.from_uint8(pictures[:8])
+    real = from_uint8(pictures[:8])
     states = [new_state(config, CPU) for _ in range(2)]
     rates = update_step.rates(config, 0)
     as_tensors = Rates(*(torch.tensor(rate) for rate in rates))
@@ -711,7 +713,7 @@ def test_what_a_graph_reads_and_writes_is_what_single_updates_do(
     for ours, theirs in zip(reports, expected, strict=True):
         torch.testing.assert_close(ours.g_loss, theirs.g_loss, rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(ours.prob_real, theirs.prob_real, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(captured.gauges, plain.gauges, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(captured.d_stats, plain.d_stats, rtol=1e-3, atol=1e-3)
 
 
 def test_where_nothing_was_captured_updates_go_on_one_by_one(tiny, pictures, unseen, monkeypatch):
@@ -727,7 +729,7 @@ def test_where_nothing_was_captured_updates_go_on_one_by_one(tiny, pictures, uns
 def test_a_capture_that_breaks_half_way_leaves_d_able_to_learn(tiny, pictures, unseen, monkeypatch):
     captured_step = _without_cuda(monkeypatch, lambda captured: None)
     monkeypatch.setattr(trainer, "updater", captured_step)
-    real, calls = trainer.losses.generator_loss, []
+    real, calls = losses.generator_loss, []
 
     def broken(logits, loss):
         calls.append(1)
@@ -735,7 +737,7 @@ def test_a_capture_that_breaks_half_way_leaves_d_able_to_learn(tiny, pictures, u
             raise RuntimeError("operation not permitted when stream is capturing")
         return real(logits, loss)
 
-    monkeypatch.setattr(trainer.losses, "generator_loss", broken)
+    monkeypatch.setattr(losses, "generator_loss", broken)
     with pytest.warns(UserWarning, match="not permitted"):
         captured, _ = _train(tiny(), pictures, unseen)
     monkeypatch.undo()
@@ -754,10 +756,12 @@ def test_a_captured_graph_trains_what_single_updates_train(tiny, pictures, unsee
         drawn, index = update_step.draws(config, 0, 12), batch_indices(config, 0, 12)
         for i in range(12):
             uniforms = None if drawn.uniforms is None else drawn.uniforms[i].to(device)
-            real = trainer.from_uint8(pictures[index[i]].to(device))
+            real = from_uint8(pictures[index[i]].to(device))
             chance = Draws(drawn.z[i].to(device), uniforms)
             update_step.train_step(eager, real, chance, update_step.rates(config, i))
         for (name, a), b in zip(
-            captured.average.state_dict().items(), eager.average.state_dict().values(), strict=True
+            captured.generator_ema.state_dict().items(),
+            eager.generator_ema.state_dict().values(),
+            strict=True,
         ):
             torch.testing.assert_close(a, b, rtol=0.02, atol=2e-3, msg=name)

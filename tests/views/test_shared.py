@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan.browser import payload
 from gan.config import RECIPES
 from gan.data import mnist, sources
 from gan.networks.latent_request import (
@@ -142,7 +143,7 @@ def test_both_languages_say_the_same_things_with_the_same_facts():
     [(60_000, "100 %"), (30_000, "50 %"), (6_000, "10 %"), (600, "1 %"), (200, "0.33 %")],
 )
 def test_shares_of_the_full_set(count, share):
-    assert i18n.share_text(count, mnist.FULL_SIZE) == share
+    assert payload.share_text(count, mnist.FULL_SIZE) == share
 
 
 def test_every_size_of_the_articles_has_its_claim():

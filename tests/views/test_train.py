@@ -427,7 +427,7 @@ def test_a_training_under_way_is_shown(studio, me):
         ("queued", {"job_stop"}, "waiting"),
         ("starting", {"job_pause", "job_stop"}, "worker is starting"),
         ("paused", {"job_resume", "job_step_one", "job_step_many", "job_stop"}, "Paused"),
-        ("scoring", {"job_stop"}, "judge is looking"),
+        ("scoring", {"job_stop"}, "classifier is looking"),
         ("stopped", {"job_resume", "job_remove_sure"}, "stopped"),
         ("failed", {"job_resume", "job_remove_sure"}, "failed"),
     ],
@@ -668,13 +668,13 @@ def test_pictures_that_are_no_digits_are_shown_without_the_judge_of_digits(studi
     put_model(finished, "faces", no_digits)
     app = open_page("explore", model="faces")
     assert not app.exception and not app.error
-    assert not app.metric and "judge reads" not in said(app)
+    assert not app.metric and "classifier reads" not in said(app)
     assert "64 pictures drawn" in html(app)
     assert not app.get("vega_lite_chart")  # no histogram
     shown = {
         e.proto.id.rpartition("-")[2]: json.loads(e.proto.json) for e in app.get("bidi_component")
     }
-    assert shown["playground"]["exhibit"]["judge"] is None
+    assert shown["playground"]["exhibit"]["classifier"] is None
     (cell,) = shown["film"]["exhibit"]["cells"]
     told = json.loads((static_files.STATIC / Path(cell["story"]["url"]).name).read_text())
     assert told["digits"] is False and "legible" not in told["moments"][0]

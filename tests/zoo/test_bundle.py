@@ -560,7 +560,7 @@ def test_weights_of_another_moment_are_refused(files, tiny, tmp_path):
         ),
         (lambda t, i: i.update(more=1), "which this version does not know"),
         (lambda t, i: i.update(config=5), "where settings belong"),
-        (lambda t, i: i.update(kind="judge"), "holds 'judge'"),
+        (lambda t, i: i.update(kind="classifier"), "holds 'classifier'"),
     ],
 )
 def test_weights_that_cannot_be_are_refused(files, tiny, tmp_path, change, match):

@@ -116,8 +116,8 @@ def test_latents_given_as_such_are_drawn_as_they_are(model):
     torch.testing.assert_close(result.images, model.generator(z))
 
 
-def test_a_single_picture_is_read_as_in_a_batch(model, judges):
-    classifier = digit_classifier.load_classifier(root=judges)
+def test_a_single_picture_is_read_as_in_a_batch(model, classifiers):
+    classifier = digit_classifier.load_classifier(root=classifiers)
     drawn = generate.generate(model, GenerateRequest(count=3)).images
     reading = read(classifier, drawn)
     for index in range(3):

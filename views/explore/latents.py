@@ -78,7 +78,7 @@ def _drawn_by_the_server(lang: str, model: Model, cards: list[ModelCard]) -> Non
 
 
 def _first_digit(lang: str, first: generate.GenerateResult) -> None:
-    """The first latent's picture, enlarged, and what the judge reads."""
+    """The first latent's picture, enlarged, and what the classifier reads."""
     try:
         digit, confidence = generate.read_one(cache.classifier(), first.images[0])
     except GanError as error:

@@ -48,7 +48,7 @@ def playground(lang: str, model: Model, cards: Sequence[ModelCard]) -> None:
             {
                 "chosen": chosen,
                 "cells": _cells(model.card, cards),
-                "judge": cache.judge_weights() if model.card.metrics.digits else None,
+                "classifier": cache.classifier_weights() if model.card.metrics.digits else None,
                 "columns": payload.wall_columns(cards, chosen),
                 "start": payload.start(start["id"], start["pose"], chosen),
                 "still": _still(model, start["pose"]),

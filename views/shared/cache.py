@@ -1,6 +1,6 @@
 """Every cache of the app: what is loaded once and shared by all visitors, bounded.
 
-Models and judges are frozen, in eval mode, and never changed by a page; anything a visitor owns
+Models and classifiers are frozen, in eval mode, and never changed by a page; anything a visitor owns
 lives in the session instead.
 """
 
@@ -204,9 +204,9 @@ def weights(card: ModelCard) -> dict[str, Any]:
     return asset(card.path, card.sha256, ".safetensors")
 
 
-def judge_weights() -> dict[str, Any]:
-    """The file of the judge, for browsers."""
-    path = weights_file("judge")
+def classifier_weights() -> dict[str, Any]:
+    """The file of the classifier, for browsers."""
+    path = weights_file("classifier")
     return asset(path, _sha256(str(path), _stamp(path)), path.suffix)
 
 

@@ -32,14 +32,14 @@ _ENGLISH: dict[str, str] = {
     "moment_final": "End (update {step})",
     "moment_best": "Best moment (update {step})",
     "moment_help": "This run got clearly worse later. The best moment was picked by a second "
-    "classifier, not by the judge that gives the figures.",
+    "classifier, not by the classifier that gives the figures.",
     "updates_done": "{updates} updates on {count} images",
     "grid_alt": "{n} digits drawn by the generator trained on {count} images",
     "seed": "Seed",
     "seed_help": "Picture i is drawn from the latent vector of seed + i, the same for every size.",
     "download": "Download PNG",
     "legible": "Read as a digit",
-    "legible_help": "Share of samples that the judge reads as a digit with 0.9 confidence.",
+    "legible_help": "Share of samples that the classifier reads as a digit with 0.9 confidence.",
     "fd": "FD to real digits",
     "fd_help": "Frechet distance in the features of our own digit classifier, to {n} real test "
     "digits. Lower is better. Not FID: that name belongs to Inception features.",
@@ -52,7 +52,7 @@ _ENGLISH: dict[str, str] = {
     "many_seeds": "{seeds} training runs: FD {low} to {high}; pictures and figures of the middle one.",
     "histogram": "Which digits survived?",
     "histogram_note": "Share of {n} samples read as each digit; “none” was not read with 0.9 "
-    "confidence. Real: the judge's reading of {real_n} test digits.",
+    "confidence. Real: the classifier's reading of {real_n} test digits.",
     "histogram_alt": "Bar chart: share of each digit among generated and real pictures",
     "real": "real",
     "generated": "generated",
@@ -82,7 +82,7 @@ _ENGLISH: dict[str, str] = {
     "all of them.",
     "raw_axes": "Components to move",
     "raw_axis": "z[{axis}]",
-    "first_digit": "First latent, enlarged. The judge reads {digit} ({confidence:.0%} sure).",
+    "first_digit": "First latent, enlarged. The classifier reads {digit} ({confidence:.0%} sure).",
     "first_digit_alt": "The first latent drawn by this model, read as {digit}",
     "collapsed_note": "Hardly anything moves: this generator ignores its latent vector. That is the "
     "finding, not a fault of the sliders.",

@@ -9,9 +9,10 @@ import secrets
 
 import streamlit as st
 
+from gan.browser.payload import share_text
 from gan.data.mnist import FULL_SIZE
 from views.explore.state import LANGUAGES
-from views.shared.i18n import share_text, text
+from views.shared.i18n import text
 
 PAGE_ICONS = {"explore": ":material/grid_view:", "train": ":material/model_training:"}
 #: Where each page keeps (the link written last, what was shown under it).

@@ -61,7 +61,7 @@ ENGLISH: dict[str, str] = {
     "device_mps": "GPU (Apple)",
     "device_cpu": "CPU",
     "device_only": "Device: {device}",
-    "expected": "About **{time}** on this {device}: {updates} updates, then about {scoring} to judge the result.",
+    "expected": "About **{time}** on this {device}: {updates} updates, then about {scoring} to classifier the result.",
     "expected_unknown": "How long it takes is being measured on this device…",
     "expected_never": "Nothing has been measured on this device yet, so there is no estimate; the first run "
     "will tell.",
@@ -101,7 +101,7 @@ ENGLISH: dict[str, str] = {
     "progress_speed": "{speed} images/s",
     "progress_left": "about {time} left",
     "starting_note": "The worker is starting and reads the data.",
-    "scoring_note": "Trained. The judge is looking at 10,000 pictures.",
+    "scoring_note": "Trained. The classifier is looking at 10,000 pictures.",
     "paused_note": "Paused. The worker keeps its place for two minutes, unless somebody waits for it; you "
     "can resume at any time.",
     "pause": "Pause",
@@ -171,7 +171,7 @@ ENGLISH: dict[str, str] = {
     "own_grid_alt": "{n} pictures drawn by the generator trained on {count} images",
     "own_latents_note": "One latent vector z per row. The plane and the sliders move all of them along the "
     "directions that change the picture of this model most, live in your browser.",
-    "own_no_digits": "These pictures are no digits, so what the digit judge counts says nothing of them; only "
+    "own_no_digits": "These pictures are no digits, so what the digit classifier counts says nothing of them; only "
     "variety and copies are judged.",
 }
 JAPANESE: dict[str, str] = {

@@ -1,4 +1,4 @@
-// The generator and the judge, from the files the library loads. Activations lie channels-last ([pixel][channel],
+// The generator and the classifier, from the files the library loads. Activations lie channels-last ([pixel][channel],
 // channels padded to whole panels with zeros); every layer is one matrix product. BatchNorm, which in use is only a
 // scale and a shift for each channel, is multiplied into the weights when a file is read.
 
@@ -147,16 +147,16 @@ function addPatches(patches, side, channels, columns, shift, out, offset, stride
   }
 }
 
-// --- judge ---------------------------------------------------------------------------------------------
+// --- classifier ---------------------------------------------------------------------------------------------
 
 /**
- * A judge's file -> `{side, read}`, see gan/evaluation/classifier.py. `read(pictures, count)`: Float32Array [count * 28 * 28] in
+ * A classifier's file -> `{side, read}`, see gan/evaluation/classifier.py. `read(pictures, count)`: Float32Array [count * 28 * 28] in
  * [-1, 1] -> [{digit, confidence, probabilities: Float32Array [10]}] for each.
  */
-export function readJudge(buffer, { simd = true } = {}) {
+export function readClassifier(buffer, { simd = true } = {}) {
   const { info, tensor, unread } = readTensors(buffer);
   const width = info.width;
-  if (info.kind !== "judge" || !Number.isInteger(width) || width < 1 || width > 256) {
+  if (info.kind !== "classifier" || !Number.isInteger(width) || width < 1 || width > 256) {
     throw new LoadError("other", `a file of kind ${info.kind}`);
   }
   const side = 28;

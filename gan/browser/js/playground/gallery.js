@@ -1,4 +1,4 @@
-// Pictures of one model by seed, all or only those that the judge reads as one digit.
+// Pictures of one model by seed, all or only those that the classifier reads as one digit.
 
 import { element } from "../shared/dom.js";
 import { LAST_SEED } from "../nn/latents.js";

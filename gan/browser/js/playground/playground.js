@@ -4,7 +4,7 @@ import { element, onFrame } from "../shared/dom.js";
 import { makeGallery } from "./gallery.js";
 import { fitting, makeModels } from "../nn/models.js";
 import { makeNear } from "./near.js";
-import { readJudge } from "../nn/networks.js";
+import { readClassifier } from "../nn/networks.js";
 import { makePad } from "./pad.js";
 import { SURE, makeReading } from "./reading.js";
 import { makeRows } from "./rows.js";
@@ -17,7 +17,7 @@ const IDLE_MILLISECONDS = 150; // without a move, until every picture of the wal
  * `makePlayground(say, {assets, onRelease, onFocus, onFail, simd})` -> `{node, show(exhibit), destroy()}`; `node.stats`: how often everything
  * was drawn, the milliseconds that took together, and whether with SIMD.
  *
- * exhibit: {chosen (name), cells: [{name, title, count, side, channels, digits, weights (ref)}] by amount of data, judge
+ * exhibit: {chosen (name), cells: [{name, title, count, side, channels, digits, weights (ref)}] by amount of data, classifier
  * (ref or null), columns (names shown in the wall until the visitor chooses), start: {id, pose, focus: {name, row} or null}, still (address of
  * the picture the server drew, or null), neighbours: null | {asked, training, unseen, words}}.
  *
@@ -33,8 +33,8 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
   let focus = null; // {name, row}
   let amounts = null; // of data that the visitor wants in the wall, whatever the models of them are called; null: the exhibit's columns
   let failed = failedBefore;
-  const problems = { chosen: "", judge: "" }; // in words
-  let judge = null;
+  const problems = { chosen: "", classifier: "" }; // in words
+  let classifier = null;
   let idle = 0;
   let gone = false;
 
@@ -137,7 +137,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     reading.prepare({ ...cell, still: exhibit.still });
     for (const part of Object.keys(problems)) report(part, "");
     drawing.ask(); // what is there; without the chosen model nothing can be saved
-    await Promise.all([chosenArrived(cellOf(chosen)), judgeArrived()]);
+    await Promise.all([chosenArrived(cellOf(chosen)), classifierArrived()]);
     for (const name of shown) {
       if (gone || !exhibit.cells.some((other) => other.name === name)) return;
       if (name !== chosen) await columnArrived(cellOf(name)); // one after the other: what is drawn first is there first
@@ -174,13 +174,13 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     }
   }
 
-  async function judgeArrived() {
-    if (judge || !exhibit.judge) return;
+  async function classifierArrived() {
+    if (classifier || !exhibit.classifier) return;
     try {
-      judge = readJudge(await assets.bytes(exhibit.judge), { simd });
+      classifier = readClassifier(await assets.bytes(exhibit.classifier), { simd });
       drawing.ask();
     } catch (error) {
-      report("judge", `${say("reading_no_judge")} ${reason(error)}`);
+      report("classifier", `${say("reading_no_classifier")} ${reason(error)}`);
     }
   }
 
@@ -261,11 +261,11 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     reading.show(readings(picture.values, model.generator));
   }
 
-  /** What the judge says of each channel of one picture; null where there is none for such pictures. */
+  /** What the classifier says of each channel of one picture; null where there is none for such pictures. */
   function readings(pixels, { side, channels }) {
-    if (!judge || side !== judge.side || !cellOf(focus.name).digits) return null;
-    if (channels === 1) return judge.read(pixels, 1);
-    return Array.from({ length: channels }, (_, c) => judge.read(pixels.filter((_, i) => i % channels === c), 1)[0]);
+    if (!classifier || side !== classifier.side || !cellOf(focus.name).digits) return null;
+    if (channels === 1) return classifier.read(pixels, 1);
+    return Array.from({ length: channels }, (_, c) => classifier.read(pixels.filter((_, i) => i % channels === c), 1)[0]);
   }
 
   function readAll() {

@@ -1,4 +1,4 @@
-// One picture, large, and what the judge reads in it.
+// One picture, large, and what the classifier reads in it.
 
 import { element } from "../shared/dom.js";
 import { makePicture } from "./picture.js";
@@ -9,8 +9,8 @@ export const SURE = 0.9; // from this confidence on a picture counts as read, as
  * `makeReading(say)` -> `{node, picture, prepare({side, channels, still}), live(), name(text), show(readings), speak(),
  * message(text)}`.
  *
- * `still` is the address of a picture that the server drew, shown until `live()`. `readings`: what the judge says of
- * each channel, null where there is no judge for such pictures.
+ * `still` is the address of a picture that the server drew, shown until `live()`. `readings`: what the classifier says of
+ * each channel, null where there is no classifier for such pictures.
  */
 export function makeReading(say) {
   const frame = element("div", { class: "reading-frame" });

@@ -15,7 +15,7 @@ const LANGUAGES = [
 ];
 const USUAL_SIZE = 6000; // what a page begins with, as the app does
 
-/** `data`: {words, models, judge, columns, recipes, budgets, pose} as gan/browser/site.py writes it. */
+/** `data`: {words, models, classifier, columns, recipes, budgets, pose} as gan/browser/site.py writes it. */
 export function startSite(data) {
   const assets = scriptAssets();
   const offered = offeredBy(data);
@@ -137,7 +137,7 @@ function makePage(say, data, { assets, offered, onChange, onPose }) {
     playground.show({
       chosen: chosen.name,
       cells: beside.map((model) => model.cell),
-      judge: data.judge,
+      classifier: data.classifier,
       columns: beside.filter((model) => model === chosen || data.columns.includes(model.size)).map((model) => model.name),
       start: { id: String(starts), pose: state.pose, focus: { name: chosen.name, row: 0 } },
       still: null,

@@ -15,13 +15,13 @@ st.set_page_config(
 page = st.navigation(
     [
         st.Page(
-            "views/explore/page.py",
+            "views/explore/explore.py",
             title=text(language, "page_explore"),
             icon=session.PAGE_ICONS["explore"],
             default=True,
         ),
         st.Page(
-            "views/train/page.py",
+            "views/train/train.py",
             title=text(language, "page_train"),
             icon=session.PAGE_ICONS["train"],
             url_path="train",

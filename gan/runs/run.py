@@ -32,7 +32,7 @@ from gan.errors import CheckpointError, TrainingError
 from gan.evaluation import classifier
 from gan.networks import dcgan
 from gan.runs import manifest, monitor, record
-from gan.runs.monitor import Moment, Monitor
+from gan.runs.monitor import Moment
 from gan.runs.record import RunRecord
 from gan.system import devices, files, tensor_files
 from gan.training import stacking, state, trainer
@@ -200,7 +200,7 @@ class _Run:
             config.source, config.size, config.data_seed, config.model.img_size
         )
         self._classifiers, self._checkpoint_seconds = classifiers, checkpoint_seconds
-        self._watch = Monitor(config, classifiers, self.training.images)
+        self._watch = monitor.Monitor(config, classifiers, self.training.images)
         self._path = folder / CHECKPOINT
         begins = start is not None and not self._path.exists()
         if start is not None and begins:

@@ -51,7 +51,7 @@ class GenerateResult:
     """z [N, Z]; images [N, C, H, W] in [-1, 1]; pixels, the same as uint8 [N, H, W, C]."""
 
     z: Tensor
-    image_tools: Tensor
+    images: Tensor
     pixels: np.ndarray
 
 

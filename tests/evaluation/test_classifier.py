@@ -172,7 +172,7 @@ def test_statistics_of_another_test_set_are_refused(classifiers):
 def test_a_judge_file_without_a_usable_width_is_named(tmp_path):
     for width in (None, 0, "4", 10**6):
         tensor_files.save_tensors(
-            tmp_path / "classifier.safetensors", "classifier", {}, {"width": width}
+            tmp_path / "classifier.safetensors", "judge", {}, {"width": width}
         )
         with pytest.raises(CheckpointError, match=r"classifier\.safetensors names no usable width"):
             digit_classifier.load_classifier("classifier", tmp_path)

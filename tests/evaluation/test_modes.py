@@ -14,6 +14,7 @@ from gan.data import sources, stacked
 from gan.data.labelled import Labelled
 from gan.errors import ConfigError
 from gan.evaluation import classifier, evaluate, modes
+from gan.networks import latents
 from gan.networks.images import from_uint8
 from gan.runs import manifest, monitor, names, run
 from gan.system import files

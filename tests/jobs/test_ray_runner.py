@@ -25,7 +25,6 @@ from gan.jobs.folder import Caps, Job, create, updates_kept
 from gan.jobs.limits import Limits
 from gan.jobs.ray_runner import RayRunner
 from gan.jobs.runner import UNKNOWN
-from gan.sweeps import on_ray
 from gan.system import locks, processes
 from gan.system import ray as ray_system
 from gan.zoo import cards
@@ -183,7 +182,7 @@ def test_a_worker_learns_where_things_are(fake, folder, monkeypatch):
 
 
 def test_a_ray_of_its_own_leaves_a_core_to_visitors(fake, monkeypatch):
-    monkeypatch.setattr(on_ray, "usable_cores", lambda: 8)
+    monkeypatch.setattr(ray_system, "usable_cores", lambda: 8)
     RayRunner(None)
     assert (fake.settings["address"], fake.settings["num_cpus"]) == ("local", 7)
     fake.trouble = AssertionError("a hot reload connects anew")

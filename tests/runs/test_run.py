@@ -163,7 +163,7 @@ def test_what_was_written_down_before_an_interruption_is_not_lost(
     stop = next(step for step in range(1, total) if step not in due)
     folder, path = tmp_path / "run", tmp_path / "run" / "checkpoint.safetensors"
     asked = set()
-    sample_images = run.sample_images
+    sample_images = evaluate.sample_images
 
     def watch(generator, latent_dim, first_seed, count):
         asked.update((first_seed, first_seed + count))
@@ -175,7 +175,7 @@ def test_what_was_written_down_before_an_interruption_is_not_lost(
                 super().__call__(generator, step), counts=(10,) * 10, fd=1.0 if step == 1 else 100.0
             )
 
-    monkeypatch.setattr(run, "sample_images", watch)
+    monkeypatch.setattr(monitor, "sample_images", watch)
     monkeypatch.setattr(monitor, "Monitor", Monitor)
     loop = run.run(config, folder, CPU, classifiers)
     while next(loop).report.step < stop:

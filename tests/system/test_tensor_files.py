@@ -269,7 +269,7 @@ def test_what_is_kept_outlives_the_file_it_was(tmp_path, monkeypatch, links):
         raise PermissionError("no second names here")
 
     if not links:
-        monkeypatch.setattr(tensor_files.os, "link", refuse)
+        monkeypatch.setattr(os, "link", refuse)
     path, name = tmp_path / "file", tmp_path / "kept" / "1"
     for content in (b"first", b"second"):  # an older one of that name gives way
         files.write_atomically(path, content)

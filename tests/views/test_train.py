@@ -36,6 +36,7 @@ from gan.jobs.folder import (
 from gan.jobs.limits import Limits
 from gan.jobs.service import Service, Ticket
 from gan.networks import images
+from gan.runs import names, run
 from gan.runs.estimate import Estimate
 from gan.system import locks
 from gan.zoo import bundle, cards
@@ -122,7 +123,7 @@ def me(monkeypatch):
 
 def open_page(page="train", **query):
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=60)
-    app.switch_page(f"views/{page}/page.py")
+    app.switch_page(f"views/{page}/{page}.py")
     for name, value in {"lang": "en", **query}.items():
         app.query_params[name] = value
     return app.run()
@@ -207,7 +208,7 @@ def test_the_same_wish_of_somebody_else_joins(studio):
 
 def test_what_was_stopped_goes_on(studio, me):
     config = recipe_config("plain", source="drawn", size=200, updates=60, batch_size=16)
-    name = make_job(cards.run.run_name(config), "stopped", config=config, step=20, total=60)
+    name = make_job(names.run_name(config), "stopped", config=config, step=20, total=60)
     app = open_page(**SMALL)
     button(app, "train_go").click().run()
     assert "goes on" in app.toast[0].value and app.query_params["job"] == name
@@ -325,9 +326,9 @@ def wish_on(app):
 
 def test_the_wish_survives_a_look_at_the_other_page(studio):
     app = open_page(**SMALL)
-    app.switch_page("views/explore/page.py").run()
+    app.switch_page("views/explore/explore.py").run()
     app.query_params.clear()  # as the navigation does
-    app.switch_page("views/train/page.py").run()
+    app.switch_page("views/train/train.py").run()
     assert not app.exception
     assert app.number_input(key="wish_updates").value == 60
     assert dict(app.query_params) == {"lang": "en", **SMALL}
@@ -336,9 +337,9 @@ def test_the_wish_survives_a_look_at_the_other_page(studio):
 def test_the_job_is_still_watched_after_a_look_at_the_other_page(studio):
     name = make_job()
     app = open_page(job=name)
-    app.switch_page("views/explore/page.py").run()
+    app.switch_page("views/explore/explore.py").run()
     app.query_params.clear()
-    app.switch_page("views/train/page.py").run()
+    app.switch_page("views/train/train.py").run()
     assert app.query_params["job"] == name
 
 
@@ -534,7 +535,7 @@ def test_an_alarm_while_there_is_time_and_a_way_back(studio, me):
     good = LOOK | {"step": 100, "fd": 10.0, "counts": [90] * 10}
     bad = LOOK | {"step": 300, "fd": 90.0, "counts": [0] * 10, "contrast": 0.1}
     name = make_job(looks=[good, bad])
-    snapshots = cards.RUNS / name / cards.run.SNAPSHOTS
+    snapshots = cards.RUNS / name / run.SNAPSHOTS
     snapshots.mkdir()
     for step in (100, 200):
         (snapshots / f"{step:08d}.safetensors").write_bytes(b"weights")
@@ -558,7 +559,7 @@ def test_a_rewind_under_narrower_limits_still_has_its_widgets(runner, monkeypatc
     opened = Service(cards.RUNS, Limits(updates=250), runner)
     monkeypatch.setattr(cache, "training", lambda: opened)
     name = make_job(state="stopped")
-    snapshots = cards.RUNS / name / cards.run.SNAPSHOTS
+    snapshots = cards.RUNS / name / run.SNAPSHOTS
     snapshots.mkdir()
     for step in (100, 300):
         (snapshots / f"{step:08d}.safetensors").write_bytes(b"weights")
@@ -691,9 +692,9 @@ def test_a_model_that_was_removed_falls_back_to_the_comparison(studio, finished)
 
 def test_what_was_explored_is_found_again_after_training(studio):
     app = open_page("explore", size="600", seed="64")
-    app.switch_page("views/train/page.py").run()
+    app.switch_page("views/train/train.py").run()
     app.query_params.clear()
-    app.switch_page("views/explore/page.py").run()
+    app.switch_page("views/explore/explore.py").run()
     assert not app.exception
     assert app.select_slider(key="size").value == 600 and app.number_input(key="seed").value == 64
 
@@ -703,11 +704,11 @@ def test_an_own_model_is_found_again_after_training(studio, finished, link):
     put_model(finished, "mine")
     app = open_page("explore", model="mine")
     app.number_input(key="seed").set_value(64).run()
-    app.switch_page("views/train/page.py").run()
+    app.switch_page("views/train/train.py").run()
     app.query_params.clear()
     if link:
         app.query_params.update({"model": "mine", "lang": "en", "seed": "64"})
-    app.switch_page("views/explore/page.py").run()
+    app.switch_page("views/explore/explore.py").run()
     assert not app.exception and not app.error
     assert app.selectbox(key="model").value == "mine" and app.number_input(key="seed").value == 64
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from gan.evaluation.verdict import Verdict
+from gan.evaluation.verdict import Verdict, verdict_words
 from gan.zoo import cards, compare
 from views.explore.articles import CLAIMS
 from views.shared import cache, charts
-from views.shared.i18n import text, verdict_words
+from views.shared.i18n import text
 
 
 def amounts(lang: str, tables: dict[str, compare.Table], card: cards.ModelCard) -> None:

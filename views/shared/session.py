@@ -54,7 +54,7 @@ def head(lang: str, title: str, other: str) -> None:
         # to what was seen there last; a bare address would be one more step on the way back
         left = st.session_state.get(WRITTEN[other], ({}, None))[0]
         st.page_link(
-            f"views/{other}.py",
+            f"views/{other}/{other}.py",
             label=text(lang, f"to_{other}"),
             icon=PAGE_ICONS[other],
             query_params={**left, "lang": lang},
@@ -88,7 +88,7 @@ def follow() -> None:
     name = st.session_state.pop("go_explore", None)
     if name is not None:
         query = {"model": name, "lang": language()}
-        st.switch_page("views/explore.py", query_params=query)
+        st.switch_page("views/explore/explore.py", query_params=query)
 
 
 def size_text(lang: str, size: int) -> str:

@@ -8,7 +8,7 @@ from gan.config import TrainConfig
 from gan.jobs.folder import Job
 from gan.zoo import cards
 from views.shared.i18n import text
-from views.train.state import friendly_seconds
+from views.train.settings import friendly_seconds
 
 
 def about(lang: str, seconds: float) -> str:

@@ -14,12 +14,12 @@ import streamlit as st
 
 from gan.config import AUGMENTATIONS, has_digits
 from gan.errors import GanError
-from gan.evaluation.verdict import diagnose, missing_digits
+from gan.evaluation.verdict import diagnose, missing_digits, verdict_words
 from gan.jobs import history
 from gan.jobs.service import Service, View
 from gan.zoo import cards
 from views.shared import cache, session
-from views.shared.i18n import text, verdict_words
+from views.shared.i18n import text
 from views.shared.pictures import digit_row, frame, picture_tag
 from views.shared.words import about, chart_alt, job_title, queue_words, reason
 from views.train import form_state, live_charts

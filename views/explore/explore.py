@@ -8,12 +8,13 @@ from gan.browser import payload
 from gan.config import TrainConfig
 from gan.errors import GanError
 from gan.evaluation import classifier
+from gan.evaluation.verdict import verdict_words
 from gan.networks import images
 from gan.zoo import compare, generate
 from gan.zoo.cards import Model, ModelCard, is_imported
 from views.explore import controls, latents, size_comparison, training
 from views.shared import cache, charts, session
-from views.shared.i18n import text, verdict_words
+from views.shared.i18n import text
 from views.shared.pictures import image_tag
 from views.shared.words import model_lead, model_name
 

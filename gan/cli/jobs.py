@@ -23,7 +23,7 @@ def jobs(options: argparse.Namespace) -> tuple[Any, str]:
             raise ConfigError(f"jobs list takes no name, got {options.id!r}; leave it out")
         rows = [
             {"id": v.job.id, "owner": v.job.owner, "ahead": v.ahead, **asdict(v.status)}
-            for v in opened.views()
+            for v in opened.queries.views()
         ]
         lines = [
             f"{row['state']:9} {row['step']:>7,} of {row['total']:>7,}  {row['id']}  {row['message']}"
@@ -32,14 +32,14 @@ def jobs(options: argparse.Namespace) -> tuple[Any, str]:
         return rows, "\n".join(lines) or "no trainings"
     if options.id is None:
         raise ConfigError(f"jobs {options.verb} needs the name of a job; see: jobs list")
-    getattr(opened, options.verb)(options.id, None)
+    getattr(opened.orders, options.verb)(options.id, None)
     deadline = time.monotonic() + _ORDER_SECONDS
     done = {"pause": ("paused",), "stop": ("stopped",)}.get(options.verb, ())
-    view = opened.view(options.id)
+    view = opened.queries.view(options.id)
     while view is not None and view.status.active and done and view.status.state not in done:
         if time.monotonic() > deadline:
             break
         time.sleep(0.1)
-        view = opened.view(options.id)
+        view = opened.queries.view(options.id)
     state = "removed" if view is None else view.status.state
     return {"id": options.id, "state": state}, f"{options.id}: {state}"

@@ -18,8 +18,9 @@ from gan.cli import score
 from gan.config import TrainConfig, has_digits, recipe_config, source_channels
 from gan.data import stacked
 from gan.errors import ConfigError, TrainingError
-from gan.jobs import folder as job_folder
 from gan.jobs import worker
+from gan.jobs.folder import WORKER_LOCK
+from gan.jobs.state import read_status
 from gan.runs import manifest, names, run
 from gan.sweeps import sweep
 from gan.system import devices, locks
@@ -45,7 +46,7 @@ _SETTINGS = (
 def train(options: argparse.Namespace) -> tuple[Any, str]:
     configs, folders = _what_and_where(options)
     for folder in folders:
-        if locks.is_locked(folder / job_folder.WORKER_LOCK):
+        if locks.is_locked(folder / WORKER_LOCK):
             raise ConfigError(
                 f"{folder} is being trained by the app; stop it there, or choose another folder with --out"
             )
@@ -161,7 +162,7 @@ def _polite_stop() -> Iterator[threading.Event]:
 def work(options: argparse.Namespace) -> tuple[Any, str]:
     code = worker.work(options.folder, options.device, options.threads, held=options.lock)
     if code:
-        status = job_folder.read_status(options.folder)
+        status = read_status(options.folder)
         raise TrainingError(status.message or f"{options.folder} could not be trained")
-    state = job_folder.read_status(options.folder).state
+    state = read_status(options.folder).state
     return {"folder": str(options.folder), "state": state}, f"{options.folder}: {state}"

@@ -11,8 +11,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from benchmarks import pages, watch
 from gan.cli import main
 from gan.errors import ConfigError, TrainingError
-from gan.jobs import folder as job_folder
-from gan.jobs.folder import Status, write_status
+from gan.jobs import state
+from gan.jobs.state import Status, write_status
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_the_speed_is_told_by_the_workers_own_clock(tmp_path, monkeypatch):
         step, updated = next(seen)
         return Status("training", step=step, updated=updated)
 
-    monkeypatch.setattr(job_folder, "read_status", read)
+    monkeypatch.setattr(state, "read_status", read)
     monkeypatch.setattr(watch.time, "sleep", lambda seconds: None)
     # of the second slice nothing is known: the worker has said nothing new
     assert watch._speeds(tmp_path, 15.0) == [50.0, 25.0]

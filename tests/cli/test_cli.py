@@ -16,8 +16,7 @@ from gan.browser import site
 from gan.cli import main, zoo
 from gan.data.torchvision_compat import import_datasets
 from gan.evaluation import classifier, evaluate, modes
-from gan.jobs import folder as job_folder
-from gan.jobs import worker
+from gan.jobs import state, worker
 from gan.jobs.folder import Caps, Job, create
 from gan.runs import run
 from gan.system import locks, tensor_files
@@ -568,7 +567,7 @@ def test_a_job_that_waits_can_be_stopped_from_the_terminal(a_job, capsys):
     finally:
         os.close(held)
     assert capsys.readouterr().out == "one: stopped\n"
-    assert job_folder.read_status(a_job).state == "stopped"
+    assert state.read_status(a_job).state == "stopped"
 
 
 @pytest.mark.parametrize(
@@ -594,4 +593,4 @@ def test_a_job_that_cannot_be_trained_says_why(a_job, classifiers, monkeypatch, 
     (a_job / "config.json").write_text(json.dumps({**values, "source": "mnist"}))
     assert main.main(["work", str(a_job)]) == 1
     assert "MNIST" in capsys.readouterr().err
-    assert job_folder.read_status(a_job).problem == "data"
+    assert state.read_status(a_job).problem == "data"

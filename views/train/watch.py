@@ -16,7 +16,9 @@ from gan.config import AUGMENTATIONS, has_digits
 from gan.errors import GanError
 from gan.evaluation.verdict import diagnose, missing_digits, verdict_words
 from gan.jobs import history
-from gan.jobs.service import Service, View
+from gan.jobs.limits import may_control
+from gan.jobs.queries import View
+from gan.jobs.service import Service
 from gan.zoo import cards
 from views.shared import cache, session
 from views.shared.i18n import text
@@ -31,18 +33,18 @@ _REFUSED_SECONDS = 15.0
 _STOP_ICONS = {"failed": ":material/error:", "stopped": ":material/stop:"}
 
 
-def panel(lang: str, studio: Service, id: str) -> None:
+def panel(lang: str, service: Service, id: str) -> None:
     """Polls while there is something to wait for."""
-    view = studio.view(id)
+    view = service.queries.view(id)
     phase = _phase(view)
     if view is not None:
         st.subheader(job_title(lang, view.job), anchor=False)
         if view.status.state == "finished":
             _finished(lang, view)
     polls = phase in ("active", "paused")
-    st.fragment(_panel, run_every=POLL_SECONDS if polls else None)(lang, studio, id, phase)
+    st.fragment(_panel, run_every=POLL_SECONDS if polls else None)(lang, service, id, phase)
     if view is not None and phase in ("paused", "over"):
-        _rewind(lang, studio, view)
+        _rewind(lang, service, view)
 
 
 def _phase(view: View | None) -> str:
@@ -54,13 +56,13 @@ def _phase(view: View | None) -> str:
     return "active" if view.status.active else "over"
 
 
-def _panel(lang: str, studio: Service, id: str, phase: str) -> None:
-    view = studio.view(id)
+def _panel(lang: str, service: Service, id: str, phase: str) -> None:
+    view = service.queries.view(id)
     if view is None or _phase(view) != phase:
         st.rerun()  # another kind of page from now on
     status = view.status
-    _progress(lang, studio, view)
-    _buttons(lang, studio, view)
+    _progress(lang, service, view)
+    _buttons(lang, service, view)
     _refused(lang)
     if status.problem:
         told = st.error if status.state == "failed" else st.warning
@@ -68,9 +70,9 @@ def _panel(lang: str, studio: Service, id: str, phase: str) -> None:
             f"**{text(lang, f'problem_{status.problem}')}** {_escaped(status.message)}",
             icon=_STOP_ICONS.get(status.state, ":material/info:"),
         )
-    reel = cache.reel(view.job.folder)
-    lines = reel.lines()
-    looks = history.looks(lines)
+    metrics = cache.metrics(view.job.folder)
+    lines = metrics.lines()
+    looks = history.measurements(lines)
     if phase == "active":
         _alarm(lang, view, lines)
     left, right = st.columns([1, 1], gap="large")
@@ -78,7 +80,7 @@ def _panel(lang: str, studio: Service, id: str, phase: str) -> None:
         _pictures(lang, view)
     with right:
         _look(lang, view, looks)
-    _curves(lang, view, reel.curves(), looks)
+    _curves(lang, view, metrics.curves(), looks)
 
 
 def _refused(lang: str) -> None:
@@ -101,7 +103,7 @@ def _escaped(message: str) -> str:
     return reason("en", Exception(message))
 
 
-def _progress(lang: str, studio: Service, view: View) -> None:
+def _progress(lang: str, service: Service, view: View) -> None:
     status = view.status
     state = text(lang, f"state_{status.state}")
     total = max(1, status.total or view.job.config.total_updates)
@@ -109,37 +111,46 @@ def _progress(lang: str, studio: Service, view: View) -> None:
     words.append(text(lang, "progress", step=f"{status.step:,}", total=f"{total:,}"))
     if status.state == "training":
         words.append(text(lang, "progress_speed", speed=f"{status.images_per_second:,.0f}"))
-        left = studio.remaining(view)
+        left = service.queries.remaining(view)
         if left is not None:
             words.append(text(lang, "progress_left", time=about(lang, left)))
     st.progress(min(1.0, status.step / total), text=" · ".join(words))
     if status.active:  # a line in every state, so that nothing below it moves
-        st.caption(_note(lang, studio, view))
+        st.caption(_note(lang, service, view))
 
 
-def _note(lang: str, studio: Service, view: View) -> str:
+def _note(lang: str, service: Service, view: View) -> str:
     """What an active job is waiting for, or where it is at work."""
     if view.status.state == "training":
         return _escaped(view.status.device)
     if view.status.state != "queued":
         return text(lang, f"{view.status.state}_note")
-    ahead, wait = studio.wait(view.job.device, before=view.job.id)
+    ahead, wait = service.queries.wait(view.job.device, before=view.job.id)
     return queue_words(lang, ahead, wait)
 
 
-def _buttons(lang: str, studio: Service, view: View) -> None:
+def _buttons(lang: str, service: Service, view: View) -> None:
     status, id = view.status, view.job.id
     visitor = session.visitor()
     row = st.container(horizontal=True)
-    if studio.may_control(view, visitor):
+    if may_control(view.job, visitor):
         if status.state in ("starting", "training"):
-            _button(row, lang, "pause", ":material/pause:", studio.pause, id, visitor)
+            _button(row, lang, "pause", ":material/pause:", service.orders.pause, id, visitor)
         if status.state in ("paused", "stopped", "failed"):
-            _button(row, lang, "resume", ":material/play_arrow:", studio.resume, id, visitor)
-        if status.state == "paused":
-            _button(row, lang, "step_one", ":material/skip_next:", studio.step, id, visitor)
             _button(
-                row, lang, "step_many", ":material/fast_forward:", studio.step, id, visitor, _STEPS
+                row, lang, "resume", ":material/play_arrow:", service.orders.resume, id, visitor
+            )
+        if status.state == "paused":
+            _button(row, lang, "step_one", ":material/skip_next:", service.orders.step, id, visitor)
+            _button(
+                row,
+                lang,
+                "step_many",
+                ":material/fast_forward:",
+                service.orders.step,
+                id,
+                visitor,
+                _STEPS,
             )
         if status.active:
             _button(
@@ -147,13 +158,13 @@ def _buttons(lang: str, studio: Service, view: View) -> None:
                 lang,
                 "stop",
                 ":material/stop:",
-                studio.stop,
+                service.orders.stop,
                 id,
                 visitor,
                 help=text(lang, "stop_help"),
             )
         else:
-            _remove(row, lang, studio, id, visitor)
+            _remove(row, lang, service, id, visitor)
     else:
         row.caption(text(lang, "not_yours"))
     # of the whole page: what is watched is not this fragment's to say
@@ -168,7 +179,7 @@ def _button(row: Any, lang: str, key: str, icon: str, action: Any, *args: Any, *
     )
 
 
-def _remove(row: Any, lang: str, studio: Service, id: str, visitor: str) -> None:
+def _remove(row: Any, lang: str, service: Service, id: str, visitor: str) -> None:
     """Asks once more: nothing brings a model back."""
     asked = row.popover(text(lang, "remove"), icon=":material/delete:", key="job_remove")
     asked.markdown(text(lang, "remove_help"))
@@ -177,13 +188,13 @@ def _remove(row: Any, lang: str, studio: Service, id: str, visitor: str) -> None
         key="job_remove_sure",
         icon=":material/delete_forever:",
         on_click=_press_remove,
-        args=(studio, id, visitor),
+        args=(service, id, visitor),
     )
 
 
-def _press_remove(studio: Service, id: str, visitor: str) -> None:
-    _steer(studio.remove, id, visitor)
-    if studio.view(id) is None:
+def _press_remove(service: Service, id: str, visitor: str) -> None:
+    _steer(service.orders.remove, id, visitor)
+    if service.queries.view(id) is None:
         form_state.watch("")
         st.session_state["train_said"] = "removed"
 
@@ -315,12 +326,12 @@ def _export(lang: str, row: Any, view: View) -> None:
     )
 
 
-def _rewind(lang: str, studio: Service, view: View) -> None:
+def _rewind(lang: str, service: Service, view: View) -> None:
     steps = history.snapshots(view.job.folder)
     if not steps:
         return
     config = view.job.config
-    advice = history.advice(view.job.folder, config, cache.reel(view.job.folder).lines())
+    advice = history.advice(view.job.folder, config, cache.metrics(view.job.folder).lines())
     if advice is not None and advice.step is None:
         advice = None
     with st.expander(text(lang, "rewind"), icon=":material/history:", expanded=advice is not None):
@@ -368,7 +379,7 @@ def _rewind(lang: str, studio: Service, view: View) -> None:
                 format_func=lambda name: text(lang, f"augment_{name}"),
                 key=f"rewind_augment_{view.job.id}",
             )
-            most = max(studio.limits.updates, step + 1)
+            most = max(service.limits.updates, step + 1)
             changes["updates"] = second.number_input(
                 text(lang, "rewind_updates"),
                 step + 1,
@@ -382,8 +393,8 @@ def _rewind(lang: str, studio: Service, view: View) -> None:
                 key="rewind_go",
                 icon=":material/history:",
                 on_click=_press_rewind,
-                args=(studio, view, step, changes),
-                disabled=not studio.limits.enabled,
+                args=(service, view, step, changes),
+                disabled=not service.limits.enabled,
             )
         shown = _latest(
             [p for p in history.samples(view.job.folder) if history.sample_step(p) <= step]
@@ -396,11 +407,13 @@ def _rewind(lang: str, studio: Service, view: View) -> None:
             left.caption(text(lang, "live_step", step=drawn))
 
 
-def _press_rewind(studio: Service, view: View, step: int, changes: dict[str, Any]) -> None:
+def _press_rewind(service: Service, view: View, step: int, changes: dict[str, Any]) -> None:
     st.session_state.pop("steer_refused", None)
     try:
         config = replace(view.job.config, budget="updates", **changes)
-        ticket = studio.rewind(view.job.id, step, config, view.job.device, session.visitor())
+        ticket = service.orders.rewind(
+            view.job.id, step, config, view.job.device, session.visitor()
+        )
     except GanError as error:
         _refuse(error)
         return

@@ -14,7 +14,6 @@ import os
 import shutil
 import tempfile
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,19 +24,17 @@ from PIL import Image, ImageOps
 from gan.data import folder as image_folder
 from gan.errors import CheckpointError, DataError
 from gan.networks import images
+from gan.system import zips
 
 _SIDE = 128  # pixels of the longer side that are kept: twice the largest that is trained on
 _FORMATS = ("PNG", "JPEG")
 _PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
-_ARCHIVE_STARTS = (b"PK\x03\x04", b"PK\x05\x06")  # with members, without
-_ENTRY = b"PK\x01\x02"  # begins every line of an archive's table of contents
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others reserve memory as a file tells them
-_CHUNK = 1 << 16
 _SCAN = b"\xff\xda"  # begins every pass of a JPEG over its pixels, and is nowhere else in them
 _MAX_SCANS = 100  # of progressive ones: 10 or so
 _BLOCK = 4_096  # bytes that even the smallest file takes on a disk
 _TEMPORARY = ".upload-"
 _STALE_SECONDS = 3_600.0
+_SMALLER = "make the images smaller, 128 pixels a side are enough, or leave some out"
 _SHOWN_NAME = 80  # characters of a visitor's file name that are repeated
 
 
@@ -127,82 +124,38 @@ def keep(files: Sequence[tuple[str, bytes]], root: Path, limits: Limits = Limits
     )
 
 
-class _Meter:
-    """Counts what comes out of the archives of an upload, also of members that turn out to be damaged:
-    unpacking them takes as long."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._most = self._left = limits.unpacked_bytes
-
-    def take(self, size: int, archive: str) -> None:
-        self._left -= size
-        if self._left < 0:
-            raise DataError(
-                f"{archive} unpacks to more than the {self._most:,} bytes that are taken; make the "
-                "pictures smaller, 128 pixels a side are enough, or leave some out"
-            )
-
-
 def _unpacked(
     files: Sequence[tuple[str, bytes]], limits: Limits
 ) -> Iterator[tuple[str, bytes | _Unusable]]:
-    """(name to show, content, or why there is none) of every file and every member of an archive;
-    what file systems and browsers hide is passed over."""
-    meter = _Meter(limits)
+    """(name to show, content or why there is none) of every file and every member of an archive,
+    without the hidden files of file systems and browsers."""
+    limit = zips.InflateLimit(limits.unpacked_bytes)
     for name, content in files:
         shown = _shown(name)
-        if content.startswith(_ARCHIVE_STARTS):
-            yield from _members(shown, content, meter, limits)
+        if content.startswith(zips.STARTS):
+            try:
+                yield from _members(shown, content, limit, limits.members)
+            except zips.ZipError as error:
+                raise DataError(f"{shown} {error}") from error
         elif not _hidden(name):
             yield shown, content
 
 
 def _members(
-    archive: str, content: bytes, meter: _Meter, limits: Limits
+    shown: str, content: bytes, limit: zips.InflateLimit, most: int
 ) -> Iterator[tuple[str, bytes | _Unusable]]:
-    # counted before the table is read, for each line becomes an object
-    lines = content.count(_ENTRY)
-    if lines > limits.members:
-        raise DataError(
-            f"{archive} has {lines:,} entries; at most {limits.members:,} are read: leave some out"
-        )
-    try:
-        opened = zipfile.ZipFile(io.BytesIO(content))
-    except Exception as error:  # whatever a damaged or hostile table makes of the reader
-        raise DataError(
-            f"{archive} is a damaged zip archive ({error}); pack it anew, or upload the pictures "
-            "themselves"
-        ) from error
-    with opened:
-        for info in opened.infolist():
+    with zips.open_zip(content, most) as archive:
+        for info in archive.infolist():
             if info.is_dir() or _hidden(info.filename):
                 continue
             inflated: bytes | _Unusable
             try:
-                inflated = _inflate(opened, info, meter, archive)
-            except _Unusable as reason:
-                inflated = reason
-            yield f"{archive}/{_shown(info.filename)}", inflated
-
-
-def _inflate(archive: zipfile.ZipFile, info: zipfile.ZipInfo, meter: _Meter, shown: str) -> bytes:
-    """The member, measured as it comes out: what the archive says of its size is not relied on."""
-    if info.flag_bits & 0x1:
-        raise _Unusable("is encrypted; pack it without a password")
-    if info.compress_type not in _METHODS:
-        raise _Unusable(f"is packed by method {info.compress_type}; pack it as an ordinary zip")
-    parts = []
-    try:
-        with archive.open(info) as member:
-            while part := member.read(_CHUNK):
-                meter.take(len(part), shown)
-                parts.append(part)
-    except DataError:
-        raise
-    except Exception as error:  # whatever a damaged or hostile member makes of the reader
-        meter.take(_CHUNK, shown)  # up to this much had come out when the damage was seen
-        raise _Unusable("is damaged in the archive; pack it anew") from error
-    return b"".join(parts)
+                inflated = zips.read_member(archive, info, limit)
+            except zips.TooLargeError as error:
+                raise zips.TooLargeError(f"{error}; {_SMALLER}") from error
+            except zips.ZipError as reason:
+                inflated = _Unusable(str(reason))
+            yield f"{shown}/{_shown(info.filename)}", inflated
 
 
 def _hidden(name: str) -> bool:
@@ -217,25 +170,14 @@ def _shown(name: str) -> str:
 
 
 def _require_picture(content: bytes) -> None:
-    if content.startswith(_ARCHIVE_STARTS):
+    if content.startswith(zips.STARTS):
         raise _Unusable("is an archive inside an archive; unpack it first")
     if not content.startswith(_PICTURE_STARTS):
         raise _Unusable("is neither PNG nor JPEG" if content else "is empty")
     if content.startswith(_PICTURE_STARTS[1]) and content.count(_SCAN) > _MAX_SCANS:
         raise _Unusable(f"is a JPEG of more than {_MAX_SCANS} passes; save it anew")
-    if _is_archive_too(content):
+    if zips.contains_zip(content):
         raise _Unusable("is a picture and a zip archive in one; save it anew as a picture")
-
-
-def _is_archive_too(content: bytes) -> bool:
-    """The end mark alone occurs in pictures by chance; an archive also lists its members."""
-    if not zipfile.is_zipfile(io.BytesIO(content)) or _ENTRY not in content:
-        return False
-    try:
-        # counted, not opened: the table may be as long as it likes
-        return content.rindex(_ENTRY) < content.rindex(b"PK\x05\x06")
-    except ValueError:
-        return False
 
 
 @contextlib.contextmanager

@@ -350,14 +350,12 @@ def test_damaged_members_count_against_the_bound_too():
 def test_a_long_table_of_contents_is_not_read(monkeypatch):
     packed = _zip([(f"{i}.png", b"") for i in range(20)])
     monkeypatch.setattr(zipfile, "ZipFile", None)
-    _refused([("all.zip", packed)], "all.zip has 20 entries; at most 19", members=19)
+    _refused([("all.zip", packed)], "all.zip has 20 entries, where at most 19", members=19)
 
 
 @pytest.mark.parametrize("cut", [30, 400, -10])
 def test_a_damaged_archive_is_named(cut):
-    _refused(
-        [("all.zip", _zip(_pictures(9))[:cut]), *_pictures(9)], "all.zip is a damaged zip archive"
-    )
+    _refused([("all.zip", _zip(_pictures(9))[:cut]), *_pictures(9)], "all.zip is (cut off|damaged)")
 
 
 @pytest.mark.parametrize(

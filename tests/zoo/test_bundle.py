@@ -275,7 +275,7 @@ def test_what_is_no_zip_is_refused(content, match):
 def test_a_bundle_that_was_cut_off_is_refused_wherever(packed):
     for end in (50, len(packed) // 2, len(packed) - 1):
         _refused(packed[:end], "cut off")
-    _refused(packed + b"x", "something behind it")
+    _refused(packed + b"x", "mixed with other data")
 
 
 def test_a_file_that_is_too_large_is_refused(packed, monkeypatch):
@@ -319,7 +319,7 @@ def test_an_encrypted_bundle_is_refused(packed):
 
 
 def test_a_bundle_packed_in_an_unusual_way_is_refused(files):
-    _refused(_zip(files, zipfile.ZIP_BZIP2), "packed in a way")
+    _refused(_zip(files, zipfile.ZIP_BZIP2), "compressed by method 12")
 
 
 def test_a_bomb_is_refused_before_it_is_inflated(files, monkeypatch):
@@ -335,7 +335,7 @@ def test_a_bomb_is_refused_before_it_is_inflated(files, monkeypatch):
     monkeypatch.setattr(zipfile.ZipExtFile, "read", counted)
     bomb = _zip({**files, "evidence.json": b"\0" * 50_000_000}, zipfile.ZIP_DEFLATED)
     assert len(bomb) < 200_000
-    _refused(bomb, "evidence.json has more than the 2,000,000 bytes")
+    _refused(bomb, "evidence.json unpacks to more than the 2,000,000 bytes")
     assert sum(read) < 3_000_000
 
 
@@ -345,13 +345,13 @@ def test_a_header_that_lies_about_a_size_is_refused(files):
     bomb = _zip({**files, "evidence.json": b"\0" * size}, zipfile.ZIP_DEFLATED)
     lying = bomb.replace(struct.pack("<L", size), struct.pack("<L", 100))
     assert lying != bomb
-    _refused(lying, "the zip is damaged")
+    _refused(lying, "evidence.json is damaged in the archive")
 
 
 def test_a_list_of_very_many_files_is_not_read(monkeypatch):
     content = _zip({f"{number}.txt": b"" for number in range(500)})
     monkeypatch.setattr(zipfile, "ZipFile", None)  # whoever asks it is caught
-    _refused(content, "list is not of 4 files")
+    _refused(content, "the zip has 500 entries, where at most 20")
 
 
 def test_a_second_list_in_the_newer_form_is_refused(packed):
@@ -363,7 +363,7 @@ def test_a_second_list_in_the_newer_form_is_refused(packed):
     size, offset = struct.unpack_from("<2L", end, 12)
     struct.pack_into("<L", longer, 12, size + len(locator))
     assert size + offset == at
-    _refused(packed[:at] + locator + bytes(longer), "list is not of 4 files")
+    _refused(packed[:at] + locator + bytes(longer), "uses the zip64 format")
 
 
 def _leaves(value, path=()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -190,6 +191,14 @@ def snapshot_path(folder: Path, step: int) -> Path:
         known = ", ".join(f"{s:,}" for s in snapshots(folder)) or "none"
         raise ConfigError(f"{folder.name} has no snapshot of update {step:,}; there are: {known}")
     return folder / run.SNAPSHOTS / f"{step:08d}.safetensors"
+
+
+def latest_sample(paths: Sequence[Path]) -> tuple[int, bytes] | None:
+    """(update, PNG) of the last sample image that can be read, or None. The worker may delete some meanwhile."""
+    for path in reversed(paths[-3:]):
+        with contextlib.suppress(OSError):
+            return sample_step(path), path.read_bytes()
+    return None
 
 
 class Reader:

@@ -137,7 +137,9 @@ class Queries:
             return False
         self._measured = True
         self._measuring.set()
-        command = processes.gan_command("bench", "update", "--book", str(self._timings.resolve()))
+        command = processes.gan_command(
+            "bench", "update", "--timings", str(self._timings.resolve())
+        )
         command += ["--device", device, "--threads", str(self._runner.threads(device))]
         threading.Thread(target=self._measure, args=(command,), daemon=True).start()
         return True

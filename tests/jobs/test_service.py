@@ -177,7 +177,7 @@ def test_ten_who_press_at_once_for_different_things_are_served_one_after_the_oth
     for pupil in pupils:
         pupil.join()
     assert 4 <= len(tickets) <= 5  # the first may have begun before the last came, or not
-    assert len(refused) == 10 - len(tickets) and all("4 jobs wait already" in r for r in refused)
+    assert len(refused) == 10 - len(tickets) and all("4 jobs are already waiting" in r for r in refused)
     at_work = 0
     order = {v.job.id: v.ahead for v in opened.queries.views() if v.status.state == "queued"}
     assert sorted(order.values()) == list(range(len(order)))
@@ -199,12 +199,12 @@ def test_ten_who_press_at_once_for_different_things_are_served_one_after_the_oth
 def test_a_visitor_has_one_job_and_leaves_those_of_others_alone(runs, wish):
     opened = service.Service(runs)
     first = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
-    with pytest.raises(ConfigError, match=f"you have a job already: {first}"):
+    with pytest.raises(ConfigError, match=f"you already have a job: {first}"):
         opened.orders.submit(wish(updates=LONG, seed=1), "cpu", ME)
     assert len(opened.queries.views()) == 1
     waiting = opened.orders.submit(wish(updates=LONG, seed=1), "cpu", OTHER).id
     assert opened.queries.view(waiting).ahead == 0 and opened.queries.wait("cpu")[0] == 2
-    for action in (opened.orders.pause, opened.orders.stop, opened.orders.resume, opened.remove):
+    for action in (opened.orders.pause, opened.orders.stop, opened.orders.resume, opened.orders.remove):
         with pytest.raises(ConfigError, match="another visitor"):
             action(first, OTHER)
     opened.orders.stop(waiting, OTHER)  # before its turn
@@ -436,17 +436,17 @@ def test_pictures_that_vanish_are_told(runs, wish):
 
 
 SERVER = """
-import sys, time
+import json, sys, time
 sys.path.insert(0, {here!r})
-from gan import jobs, studio
 from gan.config import TrainConfig
-import json
+from gan.jobs.service import Service
+from gan.system import processes
 script = {script!r}
-jobs.gan_command = lambda *a: [sys.executable, script, *a]
-opened = studio.Studio({runs!r})
-opened.attach()
+processes.gan_command = lambda *a: [sys.executable, script, *a]
+service = Service({runs!r})
+service.attach()
 config = TrainConfig.from_dict(json.loads({config!r}))
-print(opened.orders.submit(config, "cpu", "visitor one").id, flush=True)
+print(service.orders.submit(config, "cpu", "visitor one").id, flush=True)
 time.sleep(600)
 """
 
@@ -647,7 +647,7 @@ def test_few_jobs_may_be_left_paused(runs, wish):
         create(Job(folder.name, folder, config, "cpu", ME, time.time(), caps))
         write_status(folder, replace(state.read_status(folder), state="paused"))
         write_control(folder, Control("pause"))
-    with pytest.raises(ConfigError, match="2 of your jobs are paused, more than the 1"):
+    with pytest.raises(ConfigError, match="2 of your jobs are paused, and at most 1"):
         opened.orders.submit(wish(seed=5), "cpu", ME)
     assert opened.attach() == 0  # paused ones want nothing
 

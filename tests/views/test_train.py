@@ -503,7 +503,7 @@ def test_a_refused_order_can_be_read_for_longer_than_a_poll(studio, me, monkeypa
     button(app, "job_resume").click().run()
     assert "you have a job already" in app.error[0].value
     assert app.run().error
-    monkeypatch.setattr("views.train.watch._REFUSED_SECONDS", 0.0)
+    monkeypatch.setattr("views.train.actions._REFUSED_SECONDS", 0.0)
     assert not app.run().error
 
 

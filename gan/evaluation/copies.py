@@ -28,7 +28,7 @@ from gan.data import mnist, sources
 from gan.data.labelled import Labelled
 from gan.errors import ConfigError, DataError
 from gan.evaluation import metrics
-from gan.evaluation.verdict import CopyFigures
+from gan.evaluation.figures import CopyFigures
 from gan.networks.images import from_uint8
 
 COPY_QUANTILE = 0.01  # share of the baseline images below the threshold for copies

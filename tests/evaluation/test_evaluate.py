@@ -1,8 +1,10 @@
 import json
+import re
 
 import pytest
 import torch
 
+from gan.config import read_as
 from gan.data import sources
 from gan.errors import ConfigError
 from gan.evaluation import classifier as digit_classifier
@@ -153,19 +155,80 @@ def test_an_evaluation_survives_json(of_real_digits):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "message"),
     [
-        lambda d: d.pop("counts"),
-        lambda d: d.update(figures={"fd": {"value": 1.0}}),
-        lambda d: d.update(copies=5),
-        lambda d: d.update(figures=[]),
+        (lambda d: d.pop("counts"), "lacks counts"),
+        (lambda d: d.update(counts=[0] * 9), "counts"),
+        (lambda d: d["counts"].__setitem__(0, -1), "counts.0=-1"),
+        (lambda d: d["counts"].__setitem__(0, True), "counts.0=True"),
+        (lambda d: d.update(counts=[1_000] * 10), "10,000 digits of 1,200 samples"),
+        (lambda d: d.update(figures=[]), "figures"),
+        (lambda d: d["figures"].pop("fd"), "figures lacks fd"),
+        (lambda d: d["figures"]["fd"].update(value=-1.0), "fd.value=-1.0"),
+        (lambda d: d["figures"]["fd"].update(value="1.0"), "fd.value='1.0'"),
+        (lambda d: d["figures"]["fd"].update(value=float("nan")), "fd.value=nan"),
+        (lambda d: d["figures"]["fd"].update(value=float("inf")), "fd.value=inf"),
+        (lambda d: d["figures"]["fd"].pop("draws"), "lacks figures.fd.draws"),
+        (lambda d: d["figures"]["legible"].update(value=1.5), "legible.value is 1.5"),
+        (lambda d: d["figures"].update({"x" * 31: d["figures"]["fd"]}), "figures"),
+        (lambda d: d["figures"].update({"a\u202eb": d["figures"]["fd"]}), "cannot be printed"),
+        (
+            lambda d: d["figures"].update({f"f{i}": d["figures"]["fd"] for i in range(30)}),
+            "at most 30",
+        ),
+        (lambda d: d.update(copies=5), "copies=5"),
+        (lambda d: d["copies"].update(copied_share=1.1), "copied_share=1.1"),
+        (lambda d: d["copies"].update(m=0), "copies.m=0"),
+        (lambda d: d.update(modes={"modes": 1_001, "kl": 0, "legible": 0, "n": 1}), "1001"),
+        (lambda d: d.update(modes={"modes": 3}), "lacks modes.kl"),
+        (lambda d: d.update(reference="test"), "reference='test'"),
+        (lambda d: d.update(classifier="my own"), "classifier='my own'"),
+        (lambda d: d.update(samples=0), "samples=0"),
+        (lambda d: d.update(digits="no"), "digits='no'"),
+        (lambda d: d.update(colour=1), "does not know colour"),
     ],
 )
-def test_a_dictionary_of_another_kind_is_a_key_or_type_error(of_real_digits, change):
-    values = of_real_digits.to_dict()
+def test_values_that_no_evaluation_has_are_refused_by_name(of_real_digits, change, message):
+    values = json.loads(json.dumps(of_real_digits.to_dict()))
     change(values)
-    with pytest.raises((KeyError, TypeError)):
+    with pytest.raises(ConfigError, match=re.escape(message)):
         evaluate.Evaluation.from_dict(values)
+
+
+@pytest.mark.parametrize(("old", "new"), [("judge", "classifier"), ("monitor", "monitor")])
+def test_the_judge_of_version_0_1_is_the_classifier(of_real_digits, old, new):
+    values = of_real_digits.to_dict()
+    del values["classifier"]
+    assert evaluate.Evaluation.from_dict({**values, "judge": old}).classifier == new
+
+
+ROW = {
+    "seed": 1,
+    "legible": 0.5,
+    "fd": 2.0,
+    "coverage": 1.0,
+    "verdicts": ["rough", "copies"],
+    "seconds": 3.5,
+}
+
+
+@pytest.mark.parametrize("more", [{}, {"modes": 990, "kl": -1e-9}])
+def test_a_row_of_a_table_of_seeds_is_read(more):
+    row = read_as(evaluate.SeedRow, {**ROW, **more})
+    assert {name: getattr(row, name) for name in {**ROW, **more}} == {**ROW, **more}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"seed": -1}, {"legible": 1.1}, {"fd": -1.0}, {"coverage": None}, {"verdicts": []}),
+        *({"verdicts": ["splendid"]}, {"verdicts": ["rough"] * 5}, {"seconds": "5"}),
+        *({"modes": 1_001}, {"kl": -1.0}, {"colour": 1}),
+    ],
+)
+def test_a_row_with_other_values_is_refused_by_name(change):
+    with pytest.raises(ConfigError, match="|".join(change)):
+        read_as(evaluate.SeedRow, {**ROW, **change})
 
 
 @pytest.mark.parametrize(("samples", "draws"), [(199, 2), (200, 1), (0, 5)])
@@ -302,5 +365,3 @@ def test_an_evaluation_from_before_there_were_other_pictures_is_of_digits(of_rea
     values = of_real_digits.to_dict()
     assert values.pop("digits") is True
     assert evaluate.Evaluation.from_dict(values) == of_real_digits
-    with pytest.raises(TypeError, match="'no'"):
-        evaluate.Evaluation.from_dict({**values, "digits": "no"})

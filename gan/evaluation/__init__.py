@@ -1,7 +1,7 @@
 """Measures of generated images and the verdicts they lead to."""
 
 from gan.evaluation.classifier import Classifier, load_classifier
-from gan.evaluation.evaluate import Evaluation, SeedRow
+from gan.evaluation.evaluate import Evaluation
 from gan.evaluation.figures import Figure
 from gan.evaluation.metrics import (
     frechet_distance,
@@ -13,7 +13,6 @@ __all__ = [
     "Classifier",
     "Evaluation",
     "Figure",
-    "SeedRow",
     "frechet_distance",
     "load_classifier",
     "precision_recall_density_coverage",

@@ -22,14 +22,12 @@ from gan.evaluation.figures import (
     STORED,
     CopyFigures,
     Count,
-    CountFromOne,
-    DigitCounts,
-    Divergence,
+    Digits,
     Figure,
-    Share,
+    ShortName,
 )
-from gan.evaluation.modes import ModeCount, ModeFigures
-from gan.evaluation.verdict import Kind, Measures, Verdict, diagnose
+from gan.evaluation.modes import ModeFigures
+from gan.evaluation.verdict import Measures, Verdict, diagnose
 from gan.networks.images import for_classifier, from_uint8, one_channel
 from gan.networks.latents import sample_z
 
@@ -42,7 +40,7 @@ FIGURES = (
     *("legible", "fd", "precision", "recall", "density", "coverage"),
     *("vendi", "spread", "contrast"),
 )
-SHARES = ("legible", "precision", "recall", "coverage")
+_SHARES = ("legible", "precision", "recall", "coverage")
 
 
 #: Version 0.1 called the classifier "judge", both the key and the value.
@@ -51,7 +49,6 @@ _ClassifierName = Annotated[
     Field(validation_alias=AliasChoices("classifier", "judge")),
     BeforeValidator(lambda name: "classifier" if name == "judge" else name),
 ]
-_FigureName = Annotated[str, Field(min_length=1, max_length=30)]
 
 
 @dataclass(frozen=True, config=STORED)
@@ -78,25 +75,22 @@ class Evaluation:
 
     classifier: _ClassifierName
     reference: Annotated[str, Field(pattern=r"^test[1-9][0-9]{0,8}$")]
-    samples: CountFromOne
-    counts: DigitCounts
-    figures: Annotated[dict[_FigureName, Figure], Field(max_length=30)]
+    samples: Count
+    counts: Digits
+    figures: Annotated[dict[ShortName, Figure], Field(max_length=30)]
     copies: CopyFigures | None
     modes: ModeFigures | None = None  # absent in files from before there were stacked digits
     digits: bool = True  # absent in files from before other images could be trained on
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        missing = [name for name in FIGURES if name not in self.figures]
-        if missing:
+        if missing := [name for name in FIGURES if name not in self.figures]:
             raise ValueError(f"figures lacks {', '.join(missing)}")
-        for name in SHARES:
-            if self.figures[name].value > 1:
-                raise ValueError(f"figures.{name}.value is {self.figures[name].value}, above 1")
-        if not all(name.isprintable() for name in self.figures):
-            raise ValueError(f"figures has names that cannot be printed: {list(self.figures)}")
+        for name in _SHARES:
+            if (value := self.figures[name].value) > 1:
+                raise ValueError(f"{name}={value:g} is a share and must be at most 1")
         if sum(self.counts) > self.samples:
-            raise ValueError(f"counts has {sum(self.counts):,} digits of {self.samples:,} samples")
+            raise ValueError(f"counts has more digits than the {self.samples:,} samples")
         return self
 
     @property
@@ -125,22 +119,6 @@ class Evaluation:
     def from_dict(cls, values: object) -> Self:
         """The inverse of `to_dict`. ConfigError if a value is missing, unknown or out of range."""
         return read_as(cls, values, what="evaluation")
-
-
-@dataclass(frozen=True, config=STORED)
-class SeedRow:
-    """One training's row in the table behind a model's figures: the mean ``legible``, ``fd`` and
-    ``coverage`` of its `Evaluation`, the kinds of its verdicts, and how many ``seconds`` it took.
-    ``modes`` and ``kl`` for stacked digits only."""
-
-    seed: Count
-    legible: Share
-    fd: Divergence
-    coverage: Share
-    verdicts: Annotated[list[Kind], Field(min_length=1, max_length=4)]
-    seconds: Divergence
-    modes: ModeCount | None = None
-    kl: Divergence | None = None
 
 
 @torch.no_grad()

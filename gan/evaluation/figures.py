@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from gan.config import STRICT
@@ -18,12 +18,21 @@ LEAST_DIVERGENCE = -1e-6  # a divergence is >= 0, but rounding may leave slightl
 #: For `pydantic.dataclasses.dataclass`.
 STORED = ConfigDict(**STRICT, allow_inf_nan=False)
 
-Number = Annotated[float, Field(ge=0, le=LARGEST)]
+
+def printable(text: str) -> str:
+    """A pydantic validator: no line breaks, control characters or reversed writing."""
+    if not text.isprintable():
+        raise ValueError("it must consist of printable characters")
+    return text
+
+
+Positive = Annotated[float, Field(ge=0, le=LARGEST)]
 Divergence = Annotated[float, Field(ge=LEAST_DIVERGENCE, le=LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0, le=LARGEST)]
-CountFromOne = Annotated[int, Field(ge=1, le=LARGEST)]
-DigitCounts = Annotated[tuple[Count, ...], Field(min_length=10, max_length=10)]
+Whole = Annotated[int, Field(ge=0, le=LARGEST)]
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+Digits = Annotated[tuple[Whole, ...], Field(min_length=10, max_length=10)]
+ShortName = Annotated[str, Field(min_length=1, max_length=30), AfterValidator(printable)]
 
 
 @dataclass(frozen=True, config=STORED)
@@ -31,10 +40,10 @@ class Figure:
     """A number with its protocol: the mean over ``draws`` draws of ``n`` samples each, and their
     standard deviation ``spread``. This is the spread of sampling; that of training takes several seeds."""
 
-    value: Number
-    spread: Number
-    n: CountFromOne
-    draws: CountFromOne
+    value: Positive
+    spread: Positive
+    n: Count
+    draws: Count
 
 
 @dataclass(frozen=True, config=STORED)
@@ -50,6 +59,6 @@ class CopyFigures:
 
     closer_share: Share
     copied_share: Share
-    n: CountFromOne
-    m: CountFromOne
-    baseline_n: CountFromOne
+    n: Count
+    m: Count
+    baseline_n: Count

@@ -26,7 +26,7 @@ from gan.data import labelled, stacked
 from gan.errors import ConfigError
 from gan.evaluation import metrics
 from gan.evaluation.classifier import CONFIDENCE, Classifier, read
-from gan.evaluation.figures import STORED, CountFromOne, Divergence, Share
+from gan.evaluation.figures import STORED, Count, Divergence, Share
 
 CHANNELS = 3
 MODES = 1_000
@@ -34,7 +34,7 @@ SAMPLES = 26_000  # of the papers; figures of other numbers of samples have anot
 _CHUNK = 1_000  # samples held at once
 _CONTROL_SEED = 26_000  # of the real triples that generated ones are compared with
 
-ModeCount = Annotated[int, Field(ge=0, le=MODES)]
+Modes = Annotated[int, Field(ge=0, le=MODES)]
 
 
 @dataclass(frozen=True, config=STORED)
@@ -43,10 +43,10 @@ class ModeFigures:
     KL(p_model || p_data) in nats. ``legible``: share of the 3 n single digits read with confidence 0.9;
     the modes themselves need no confidence. See `gan.evaluation.modes`."""
 
-    modes: ModeCount
+    modes: Modes
     kl: Divergence
     legible: Share
-    n: CountFromOne
+    n: Count
 
     @property
     def floor(self) -> float:

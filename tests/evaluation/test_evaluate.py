@@ -4,7 +4,6 @@ import re
 import pytest
 import torch
 
-from gan.config import read_as
 from gan.data import sources
 from gan.errors import ConfigError
 from gan.evaluation import classifier as digit_classifier
@@ -161,7 +160,7 @@ def test_an_evaluation_survives_json(of_real_digits):
         (lambda d: d.update(counts=[0] * 9), "counts"),
         (lambda d: d["counts"].__setitem__(0, -1), "counts.0=-1"),
         (lambda d: d["counts"].__setitem__(0, True), "counts.0=True"),
-        (lambda d: d.update(counts=[1_000] * 10), "10,000 digits of 1,200 samples"),
+        (lambda d: d.update(counts=[1_000] * 10), "more digits than the 1,200 samples"),
         (lambda d: d.update(figures=[]), "figures"),
         (lambda d: d["figures"].pop("fd"), "figures lacks fd"),
         (lambda d: d["figures"]["fd"].update(value=-1.0), "fd.value=-1.0"),
@@ -169,9 +168,9 @@ def test_an_evaluation_survives_json(of_real_digits):
         (lambda d: d["figures"]["fd"].update(value=float("nan")), "fd.value=nan"),
         (lambda d: d["figures"]["fd"].update(value=float("inf")), "fd.value=inf"),
         (lambda d: d["figures"]["fd"].pop("draws"), "lacks figures.fd.draws"),
-        (lambda d: d["figures"]["legible"].update(value=1.5), "legible.value is 1.5"),
+        (lambda d: d["figures"]["legible"].update(value=1.5), "legible=1.5"),
         (lambda d: d["figures"].update({"x" * 31: d["figures"]["fd"]}), "figures"),
-        (lambda d: d["figures"].update({"a\u202eb": d["figures"]["fd"]}), "cannot be printed"),
+        (lambda d: d["figures"].update({"a\u202eb": d["figures"]["fd"]}), "printable"),
         (
             lambda d: d["figures"].update({f"f{i}": d["figures"]["fd"] for i in range(30)}),
             "at most 30",
@@ -200,35 +199,6 @@ def test_the_judge_of_version_0_1_is_the_classifier(of_real_digits, old, new):
     values = of_real_digits.to_dict()
     del values["classifier"]
     assert evaluate.Evaluation.from_dict({**values, "judge": old}).classifier == new
-
-
-ROW = {
-    "seed": 1,
-    "legible": 0.5,
-    "fd": 2.0,
-    "coverage": 1.0,
-    "verdicts": ["rough", "copies"],
-    "seconds": 3.5,
-}
-
-
-@pytest.mark.parametrize("more", [{}, {"modes": 990, "kl": -1e-9}])
-def test_a_row_of_a_table_of_seeds_is_read(more):
-    row = read_as(evaluate.SeedRow, {**ROW, **more})
-    assert {name: getattr(row, name) for name in {**ROW, **more}} == {**ROW, **more}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        *({"seed": -1}, {"legible": 1.1}, {"fd": -1.0}, {"coverage": None}, {"verdicts": []}),
-        *({"verdicts": ["splendid"]}, {"verdicts": ["rough"] * 5}, {"seconds": "5"}),
-        *({"modes": 1_001}, {"kl": -1.0}, {"colour": 1}),
-    ],
-)
-def test_a_row_with_other_values_is_refused_by_name(change):
-    with pytest.raises(ConfigError, match="|".join(change)):
-        read_as(evaluate.SeedRow, {**ROW, **change})
 
 
 @pytest.mark.parametrize(("samples", "draws"), [(199, 2), (200, 1), (0, 5)])

@@ -18,9 +18,7 @@ from gan.evaluation.verdict import Kind
 from gan.runs import names
 
 #: The figures that pages show; a later version may have more.
-FIGURES = frozenset(
-    "legible fd precision recall density coverage vendi spread contrast".split()
-)
+FIGURES = frozenset("legible fd precision recall density coverage vendi spread contrast".split())
 _SHARES = frozenset({"legible", "precision", "recall", "coverage"})
 _MOST = 1e12  # no figure, loss or count of ours is larger
 

@@ -220,8 +220,12 @@ def _png_of(width: int, height: int) -> bytes:
         pytest.param(
             _png_of(5_000, 4_001), "5000 x 4001 pixels, where at most 20,000,000", id="large"
         ),
-        pytest.param(_encoded(_noise(5, (7, 20))), "20 x 7 pixels, but each side needs", id="small"),
-        pytest.param(_encoded(_noise(5, (20, 81))), "81 x 20 pixels, but one side may", id="a strip"),
+        pytest.param(
+            _encoded(_noise(5, (7, 20))), "20 x 7 pixels, but each side needs", id="small"
+        ),
+        pytest.param(
+            _encoded(_noise(5, (20, 81))), "81 x 20 pixels, but one side may", id="a strip"
+        ),
         pytest.param(
             b"\xff\xd8\xff" + b"\xff\xda\0\0" * 101, "more than 100 scans", id="many passes"
         ),
@@ -384,7 +388,9 @@ def test_too_few_pictures_are_refused_with_what_was_wrong(files, match):
 
 def test_too_much_is_refused_with_the_bound():
     size = sum(len(content) for _, content in _pictures(9))
-    _refused(_pictures(9), f"has {size:,} bytes, where at most {size - 1:,}", uploaded_bytes=size - 1)
+    _refused(
+        _pictures(9), f"has {size:,} bytes, where at most {size - 1:,}", uploaded_bytes=size - 1
+    )
     _refused(_pictures(9), "more than 8 images", images=8)
     _refused(_pictures(9), "more than 3,599 pixels together", total_pixels=3_599)
     bounds = Limits(uploaded_bytes=size, images=9, total_pixels=3_600, least_images=9)

@@ -18,8 +18,11 @@ from gan.evaluation.verdict import Kind
 from gan.runs import names
 
 #: The figures that pages show; a later version may have more.
-FIGURES = frozenset("legible fd precision recall density coverage vendi spread contrast".split())
-_SHARES = frozenset({"legible", "precision", "recall", "coverage"})
+FIGURES = (
+    *("legible", "fd", "precision", "recall", "density", "coverage"),
+    *("vendi", "spread", "contrast"),
+)
+_SHARES = ("legible", "precision", "recall", "coverage")
 _MOST = 1e12  # no figure, loss or count of ours is larger
 
 
@@ -147,9 +150,9 @@ class EvaluationEntry(StrictModel):
 
     @model_validator(mode="after")
     def _figures_fit(self) -> Self:
-        if missing := sorted(FIGURES - set(self.figures)):
+        if missing := [name for name in FIGURES if name not in self.figures]:
             raise ValueError(f"figures lacks {', '.join(missing)}")
-        for name in sorted(_SHARES):
+        for name in _SHARES:
             if (value := self.figures[name].value) > 1:
                 raise ValueError(f"{name}={value:g} is a share and must be at most 1")
         if sum(self.counts) > self.samples:
@@ -190,7 +193,7 @@ class Provenance(StrictModel):
     torch: Text = ""
     python: Text = ""
     platform: Text = ""
-    continued_from: Annotated[list[ContinuedEntry], Field(max_length=20)] = []
+    continued_from: Annotated[list[ContinuedEntry], Field(max_length=20, default_factory=list)]
     #: Of a model that came as a file from elsewhere: the day, and its name there.
     imported: Text = ""
     imported_name: Text = ""
@@ -229,4 +232,4 @@ class Manifest(StrictModel):
 
     version: Literal[1]
     models: list[ManifestEntry]
-    missing: list[Text] = []
+    missing: list[Text] = Field(default_factory=list)

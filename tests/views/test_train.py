@@ -93,7 +93,7 @@ class FakeRunner:
 
 @pytest.fixture(autouse=True)
 def fresh_caches():
-    for cached in (cache._cards, cache._model, cache._pictures, cache._evidence, cache._reel):
+    for cached in (cache._cards, cache._model, cache._generated, cache._evidence, cache._reel):
         cached.clear()
     cache.training.clear()
 

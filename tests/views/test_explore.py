@@ -134,7 +134,7 @@ def test_the_pad_is_given_the_model_its_files_and_the_pose_of_the_link():
     weights = next(c["weights"] for c in shown["cells"] if c["name"] == card.name)
     assert weights["id"] == card.sha256
     assert (static_files.STATIC / Path(weights["url"]).name).read_bytes() == card.path.read_bytes()
-    assert shown["start"]["pose"] == {
+    assert shown["start"]["request"] == {
         "rows": {"kind": "seeds", "first": 7},
         "truncation": 0.5,
         "shifts": [1.0, -2.0, 0, 0, 0, 0, 0, 0],
@@ -150,7 +150,7 @@ def test_the_pad_is_given_the_same_again_unless_it_is_sent_elsewhere():
     app.number_input(key="seed").set_value(64).run()
     after = given(app, "playground")
     assert after["start"]["id"] != before["start"]["id"]
-    assert after["start"]["pose"]["rows"] == {"kind": "seeds", "first": 64}
+    assert after["start"]["request"]["rows"] == {"kind": "seeds", "first": 64}
 
 
 def test_the_film_is_given_every_amount_of_data_and_stands_at_the_moment_shown():
@@ -183,7 +183,7 @@ def test_whoever_wants_gets_the_pictures_from_the_server_and_keeps_the_film():
     assert app.slider(key="move0").value == 1.0
     app.slider(key="move0").set_value(2.0).run()
     app.toggle(key="server_draws").set_value(False).run()
-    assert given(app, "playground")["start"]["pose"]["shifts"][0] == 2.0
+    assert given(app, "playground")["start"]["request"]["shifts"][0] == 2.0
 
 
 def test_a_folder_that_cannot_be_written_is_named_and_the_server_draws(monkeypatch, tmp_path):

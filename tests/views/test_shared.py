@@ -57,11 +57,11 @@ def test_a_pose_of_the_pad_is_the_state_it_came_from():
     state = ExploreState(
         seed=9, rows=Walk(3, 64, 0.5), truncation=0.5, shifts=(1.0,) * 8, axes=((3, 1.5),)
     )
-    assert ExploreState(seed=9).posed(state.pose()) == state
-    # the seeds of the grid need no mention, and a pose of fewer shifts has zeros for the rest
-    assert ExploreState(seed=9).posed(LatentRequest(Seeds(9), shifts=(1.0,))) == ExploreState(
-        seed=9, shifts=(1.0, *(0.0,) * 7)
-    )
+    assert ExploreState(seed=9).with_latents(state.latent_request()) == state
+    # the seeds of the grid need no mention, and a request of fewer shifts has zeros for the rest
+    assert ExploreState(seed=9).with_latents(
+        LatentRequest(Seeds(9), shifts=(1.0,))
+    ) == ExploreState(seed=9, shifts=(1.0, *(0.0,) * 7))
 
 
 def test_the_default_state_needs_no_link():

@@ -97,11 +97,11 @@ def _fill_widgets(wanted: ExploreState) -> None:
     values = st.session_state
     values["size"], values["budget"], values["model"] = wanted.size, wanted.budget, wanted.model
     values["recipe"], values["moment"], values["seed"] = wanted.recipe, wanted.moment, wanted.seed
-    _put_pose(wanted)
+    _fill_latents(wanted)
     restart_pad()
 
 
-def _put_pose(wanted: ExploreState) -> None:
+def _fill_latents(wanted: ExploreState) -> None:
     values = st.session_state
     values["rows"], values["psi"] = wanted.rows, wanted.truncation
     for index, value in enumerate(wanted.shifts):
@@ -223,23 +223,23 @@ def _new_seed() -> None:
 
 
 def restart_pad() -> None:
-    """The pad is to begin at what the session's state says. It keeps its own pose otherwise, so that what
+    """The pad is to begin at what the session's state says. It keeps its own request otherwise, so that what
     it is given stays the same, and is not sent again, when a visitor lets it go."""
-    st.session_state["pad_start"] = {"id": secrets.token_hex(8), "pose": None}
+    st.session_state["pad_start"] = {"id": secrets.token_hex(8), "request": None}
 
 
 def pad_start() -> dict[str, Any]:
-    """Where the pad begins: {"id": str, "pose": Pose}, another id for every `restart_pad`."""
+    """Where the pad begins: {"id": str, "request": LatentRequest}, another id for every `restart_pad`."""
     start: dict[str, Any] = st.session_state["pad_start"]
-    if start["pose"] is None:
-        start["pose"] = state().pose()
+    if start["request"] is None:
+        start["request"] = state().latent_request()
     return start
 
 
-def fitting(pose: LatentRequest, latent_dim: int) -> LatentRequest:
-    """``pose`` without what a model of ``latent_dim`` components has not got."""
-    axes = tuple(pair for pair in pose.axes if pair[0] < latent_dim)
-    return replace(pose, shifts=pose.shifts[:latent_dim], axes=axes)
+def fitting(request: LatentRequest, latent_dim: int) -> LatentRequest:
+    """``request`` without what a model of ``latent_dim`` components has not got."""
+    axes = tuple(pair for pair in request.axes if pair[0] < latent_dim)
+    return replace(request, shifts=request.shifts[:latent_dim], axes=axes)
 
 
 def server_draws() -> bool:
@@ -257,10 +257,10 @@ def server_switch(lang: str) -> None:
     )
 
 
-def take_pose(sent: object) -> None:
-    """What the pad says when it was let go. It comes from a browser: what is no pose changes nothing."""
+def take_request(sent: object) -> None:
+    """What the pad says when it was let go. It comes from a browser: what is no request changes nothing."""
     with contextlib.suppress(ConfigError):
-        _put_pose(state().posed(LatentRequest.from_dict(sent)))
+        _fill_latents(state().with_latents(LatentRequest.from_dict(sent)))
 
 
 def shift_sliders(lang: str, strengths: Sequence[float]) -> None:

@@ -52,18 +52,18 @@ class ExploreState:
     rows: Rows | None = None
     truncation: float = 1.0
 
-    def pose(self) -> LatentRequest:
+    def latent_request(self) -> LatentRequest:
         """Which latents the pad shows, and how they are moved."""
         return LatentRequest(self.rows or Seeds(self.seed), self.truncation, self.shifts, self.axes)
 
-    def posed(self, pose: LatentRequest) -> ExploreState:
-        """This state with the latents of ``pose``."""
+    def with_latents(self, request: LatentRequest) -> ExploreState:
+        """This state with the latents of ``request``."""
         return replace(
             self,
-            rows=None if pose.rows == Seeds(self.seed) else pose.rows,
-            truncation=float(pose.truncation),
-            shifts=(*map(float, pose.shifts), *(0.0,) * NUM_SHIFTS)[:NUM_SHIFTS],
-            axes=tuple((axis, float(value)) for axis, value in pose.axes),
+            rows=None if request.rows == Seeds(self.seed) else request.rows,
+            truncation=float(request.truncation),
+            shifts=(*map(float, request.shifts), *(0.0,) * NUM_SHIFTS)[:NUM_SHIFTS],
+            axes=tuple((axis, float(value)) for axis, value in request.axes),
         )
 
 

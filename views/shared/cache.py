@@ -24,12 +24,12 @@ from gan.evaluation import classifier as digit_classifier
 from gan.evaluation import copies
 from gan.evaluation.classifier import Classifier, Reference, weights_file
 from gan.jobs import history, service
+from gan.networks.latent_request import LatentRequest
 from gan.runs import manifest, monitor
 from gan.system import files
 from gan.zoo import bundle
 from gan.zoo import cards as model_cards
 from gan.zoo.cards import Model, ModelCard, list_models, load_evidence, load_film, open_model
-from gan.networks.latent_request import LatentRequest
 from gan.zoo.generate import GenerateResult, generate
 
 _PUBLISHED_SECONDS = 24 * 3600.0
@@ -92,9 +92,7 @@ def _model(name: str, sha256: str, _card: ModelCard) -> Model:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _generated(
-    sha256: str, request: LatentRequest, count: int, _model: Model
-) -> GenerateResult:
+def _generated(sha256: str, request: LatentRequest, count: int, _model: Model) -> GenerateResult:
     return generate(_model, request, count)
 
 

@@ -11,12 +11,12 @@ from gan.jobs.service import Service
 from views.shared import session
 from views.shared.i18n import text
 from views.train import files, form_state
-from views.train.settings import RANGES, SIZES, SOURCES, Wish, config_of, recipe_values
+from views.train.settings import RANGES, SIZES, SOURCES, TrainSettings, config_of, recipe_values
 
 _MINUTE = 60.0
 
 
-def wish_widgets(lang: str, studio: Service) -> Wish:
+def widgets(lang: str, studio: Service) -> TrainSettings:
     left, right = st.columns(2, gap="large")
     with left:
         st.segmented_control(
@@ -59,7 +59,7 @@ def wish_widgets(lang: str, studio: Service) -> Wish:
         )
     with st.expander(text(lang, "more"), icon=":material/tune:"):
         _fine(lang)
-    return form_state.wish()
+    return form_state.settings()
 
 
 def _sizes(studio: Service) -> list[int]:
@@ -130,7 +130,7 @@ def _a_minute(studio: Service) -> None:
     """As many updates as fit into a minute on the chosen device, judging included."""
     form_state.set(budget="updates")
     try:
-        config = config_of(form_state.wish(), str(studio.runs / UPLOADS))
+        config = config_of(form_state.settings(), str(studio.runs / UPLOADS))
     except GanError:
         config = TrainConfig()
     device = st.session_state.get("wish_device", studio.runner.devices()[0])

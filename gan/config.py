@@ -27,7 +27,6 @@ from gan.errors import ConfigError, GanError
 Budget = Literal["epochs", "updates"]
 Augment = Literal["none", "fixed", "adaptive"]
 Loss = Literal["logistic", "hinge", "least-squares"]
-Recipe = Literal["plain", "rescue", "article-2018"]
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
 AUGMENTATIONS: tuple[Augment, ...] = get_args(Augment)
 LOSSES: tuple[Loss, ...] = get_args(Loss)  # see gan.networks.losses
@@ -187,7 +186,7 @@ class TrainConfig(Settings):
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
     updates: Annotated[int, Field(ge=1, le=10_000_000)] = 6_000
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 64
-    recipe: Recipe = "plain"
+    recipe: str = "plain"  # a name in `RECIPES`
     seed: _Seed = 0  # weights, batch order and latents
     lr_g: _Rate = 1e-3
     lr_d: _Rate = 2e-4
@@ -211,6 +210,8 @@ class TrainConfig(Settings):
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:
+        if self.recipe not in RECIPES:
+            raise ConfigError(f"recipe={self.recipe!r} should be one of {', '.join(RECIPES)}")
         side, channels = self.model.img_size, source_channels(self.source)
         if self.model.img_channels != channels:
             raise ConfigError(

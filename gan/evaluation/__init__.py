@@ -1,1 +1,16 @@
 """Measures of generated images and the verdicts they lead to."""
+
+from gan.evaluation.classifier import Classifier, load_classifier
+from gan.evaluation.metrics import (
+    frechet_distance,
+    precision_recall_density_coverage,
+    vendi_score,
+)
+
+__all__ = [
+    "Classifier",
+    "frechet_distance",
+    "load_classifier",
+    "precision_recall_density_coverage",
+    "vendi_score",
+]

@@ -116,12 +116,8 @@ class Pool:
 
 def pool_of(config: TrainConfig) -> Pool:
     """The pool that the training images of ``config`` are in. DataError for a source that there is not."""
-    kind, base = sources.parse_source(config.source, config.data_seed)
-    size = config.size
-    if kind == "mnist":
-        size = mnist.FULL_SIZE + mnist.MNIST_LENT
-    if kind == "stacked":
-        size = int(base)
+    kind, detail = sources.parse_source(config.source, config.data_seed)
+    size = kind.pool_size(detail, config.size)
     return Pool(config.source, config.data_seed, config.model.img_size, size)
 
 
@@ -250,7 +246,7 @@ def open_gallery(pool: Pool) -> Gallery:
             f"{pool.size:,} pictures of {pool.resolution} x {pool.resolution} pixels are too many to be searched; "
             f"at most {_MOST_BYTES // 1_000_000:,} MB are held"
         )
-    sources.require_at_hand(pool.source)
+    sources.require_available(pool.source)
     training, past = sources.load_singles(pool.source, pool.size, pool.data_seed, pool.resolution)
     unseen = past
     if pool.source == "mnist":

@@ -194,7 +194,7 @@ class Service:
             return False
         self._measured = True
         self._measuring.set()
-        command = processes.gan_command("bench", "update", "--book", str(self._book.resolve()))
+        command = processes.gan_command("bench", "update", "--timings", str(self._book.resolve()))
         command += ["--device", device, "--threads", str(self.runner.threads(device))]
         threading.Thread(target=self._measure, args=(command,), daemon=True).start()
         return True

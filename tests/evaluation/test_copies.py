@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from gan.config import ModelConfig, TrainConfig
-from gan.data import sources
+from gan.data import sources, stacked
 from gan.data.torchvision_compat import import_datasets
 from gan.errors import ConfigError, DataError
 from gan.evaluation import copies
@@ -153,7 +153,7 @@ def test_all_sizes_of_mnist_share_a_pool_that_holds_each_of_their_sets(fake_mnis
 def test_a_stacked_picture_is_put_together_of_its_nearest_digits(fake_mnist):
     config = TrainConfig(source="stacked:400", model=ModelConfig(img_channels=3))
     opened = open_gallery(pool_of(config))
-    base = sources.base_digits("stacked:400")
+    base = stacked.base_digits("400", 0)
     places = (7, 399, 42)
     picture = from_uint8(base.images[list(places)].squeeze(1))
     found = opened.nearest(picture, config.size)

@@ -169,7 +169,7 @@ def make_job(id="a-job", state="training", owner="me", step=300, total=600, **ho
 
 
 def test_the_page_opens_in_both_languages(studio):
-    for lang, title in (("en", "Train one yourself"), ("ja", "自分で学習させる")):
+    for lang, title in (("en", "Train your own"), ("ja", "自分で学習する")):
         app = open_page(lang=lang)
         assert not app.exception and not app.error
         assert app.title[0].value == title
@@ -202,7 +202,7 @@ def test_the_same_wish_of_somebody_else_joins(studio):
     button(first, "train_go").click().run()
     button(second, "train_go").click().run()
     assert second.query_params == first.query_params
-    assert "under way already" in second.toast[0].value
+    assert "already under way" in second.toast[0].value
     assert len(studio.views()) == 1
 
 
@@ -211,7 +211,7 @@ def test_what_was_stopped_goes_on(studio, me):
     name = make_job(names.run_name(config), "stopped", config=config, step=20, total=60)
     app = open_page(**SMALL)
     button(app, "train_go").click().run()
-    assert "goes on" in app.toast[0].value and app.query_params["job"] == name
+    assert "continues where" in app.toast[0].value and app.query_params["job"] == name
 
 
 def test_what_was_finished_from_the_command_line_is_explored(studio, finished, monkeypatch):
@@ -315,7 +315,7 @@ def test_a_hostile_link_opens_the_form_with_a_notice(studio):
     app = open_page(**hostile, job="../../etc/passwd")
     assert not app.exception and not app.error
     told = said(app)
-    assert "no training" in told and all(f"{n}=" in told for n in hostile)
+    assert "no longer exists" in told and all(f"{n}=" in told for n in hostile)
     assert wish_on(app) == Wish()
     assert dict(app.query_params) == {"lang": "en"}
 
@@ -395,9 +395,9 @@ def test_the_page_says_while_the_device_is_measured_and_then_how_long(studio, mo
     monkeypatch.setattr(studio, "expected", lambda *a: known[0] if known else None)
     monkeypatch.setattr(studio, "measure", lambda device: not known)
     app = open_page(**SMALL)
-    assert "being measured" in said(app)
+    assert "Measuring how long" in said(app)
     known.append(Estimate(4.0, 60.0, 1.0, 10.0, "same"))
-    assert "being measured" not in said(app.run()) and "**75 s**" in said(app)
+    assert "Measuring how long" not in said(app.run()) and "**75 s**" in said(app)
 
 
 def test_how_many_are_before(studio):
@@ -428,7 +428,7 @@ def test_a_training_under_way_is_shown(studio, me):
         ("queued", {"job_stop"}, "waiting"),
         ("starting", {"job_pause", "job_stop"}, "worker is starting"),
         ("paused", {"job_resume", "job_step_one", "job_step_many", "job_stop"}, "Paused"),
-        ("scoring", {"job_stop"}, "classifier is looking"),
+        ("scoring", {"job_stop"}, "classifier is reading"),
         ("stopped", {"job_resume", "job_remove_sure"}, "stopped"),
         ("failed", {"job_resume", "job_remove_sure"}, "failed"),
     ],
@@ -465,7 +465,7 @@ def test_a_time_that_is_up_is_no_failure(studio, me):
 def test_what_has_hardly_begun_is_not_called_a_failure(studio, me):
     noise = LOOK | {"counts": [0] * 10, "contrast": 0.1}
     app = open_page(job=make_job(step=50, looks=[noise | {"step": 50}]))
-    assert "hardly begun" in said(app) and "So far" not in said(app)
+    assert "Hardly begun" in said(app) and "So far" not in said(app)
     app = open_page(job=make_job("later", step=60, looks=[noise | {"step": 60}]))
     assert "So far: Noise" in said(app)
 
@@ -477,7 +477,7 @@ def test_before_the_first_picture_its_place_is_kept(studio, me):
 
 def test_another_visitor_watches_and_cannot_steer(studio, me):
     app = open_page(job=make_job(owner=OTHER))
-    assert "another visitor" in said(app)
+    assert "Another visitor" in said(app)
     assert {b.key for b in app.button if b.key.startswith("job_")} == set()
 
 
@@ -503,7 +503,7 @@ def test_a_refused_order_can_be_read_for_longer_than_a_poll(studio, me, monkeypa
     button(app, "job_resume").click().run()
     assert "you have a job already" in app.error[0].value
     assert app.run().error
-    monkeypatch.setattr("views.train.watch._REFUSED_SECONDS", 0.0)
+    monkeypatch.setattr("views.train.actions._REFUSED_SECONDS", 0.0)
     assert not app.run().error
 
 
@@ -552,7 +552,7 @@ def test_an_alarm_while_there_is_time_and_a_way_back(studio, me):
     (new,) = [v for v in studio.views() if v.job.parent]
     assert new.job.parent == Parent(name, 100) and new.job.config.augment == "fixed"
     assert app.session_state["train_job"] == new.job.id
-    assert "from update 100 on" in app.subheader[0].value
+    assert "from update 100 to 600" in app.subheader[0].value
 
 
 def test_a_rewind_under_narrower_limits_still_has_its_widgets(runner, monkeypatch, me):
@@ -585,12 +585,12 @@ def picture(seed):
 
 def test_ones_own_pictures_are_taken_in_and_trained_on(studio):
     app = open_page(**SMALL | {"source": "own"})
-    assert "Upload some pictures first" in said(app) and button(app, "train_go").disabled
+    assert "Upload some images first" in said(app) and button(app, "train_go").disabled
     files = [(f"{i}.png", picture(i), "image/png") for i in range(20)]
     files.append(("<b>bad.png", b"\x89PNG\r\n\x1a\nrubbish", "image/png"))
     app.file_uploader(key="own_files").set_value(files).run()
     assert not app.exception and not app.error
-    assert "20 pictures are ready" in said(app)
+    assert "20 images are ready" in said(app)
     assert app.slider(key="wish_size").value == 18  # one in ten is kept apart
     assert app.dataframe[0].value["file"].tolist() == ["<b>bad.png"]
     app.segmented_control(key="wish_img_size").set_value(64).run()
@@ -609,7 +609,7 @@ def test_a_zip_is_taken_in_and_a_damaged_one_is_refused(studio):
     app = open_page(**SMALL | {"source": "own"})
     upload = app.file_uploader(key="own_files")
     upload.set_value([("some.zip", buffer.getvalue(), "application/zip")]).run()
-    assert "12 pictures are ready" in said(app)
+    assert "12 images are ready" in said(app)
     app = open_page(**SMALL | {"source": "own"})
     upload = app.file_uploader(key="own_files")
     upload.set_value([("bad.zip", buffer.getvalue()[:-30], "application/zip")]).run()
@@ -670,7 +670,7 @@ def test_pictures_that_are_no_digits_are_shown_without_the_judge_of_digits(studi
     app = open_page("explore", model="faces")
     assert not app.exception and not app.error
     assert not app.metric and "classifier reads" not in said(app)
-    assert "64 pictures drawn" in html(app)
+    assert "64 images drawn" in html(app)
     assert not app.get("vega_lite_chart")  # no histogram
     shown = {
         e.proto.id.rpartition("-")[2]: json.loads(e.proto.json) for e in app.get("bidi_component")

@@ -169,7 +169,7 @@ def test_a_message_of_the_library_is_no_markdown():
 
 def test_the_queue_in_words():
     assert "at once" in words.queue_words("en", 0, 0.0)
-    assert words.queue_words("en", 2, 100.0) == "2 before you, about 2 min until it starts."
+    assert words.queue_words("en", 2, 100.0) == "2 before you; it starts in about 2 min."
     assert words.queue_words("en", 2, None) == "2 before you."
 
 

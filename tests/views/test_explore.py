@@ -12,8 +12,7 @@ from gan.evaluation import classifier, copies
 from gan.zoo import cards as model_cards
 from gan.zoo import compare
 from gan.zoo.cards import list_models, load_evidence
-from views.shared import cache
-from views.shared import link as page_link
+from views.shared import cache, link
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -103,10 +102,10 @@ def test_another_size_draws_other_digits_and_changes_the_link():
 
 
 def test_the_same_link_draws_the_same_digits():
-    link = {"size": "60000", "budget": "updates", "seed": "7", "move": "1,0,0,-2", "z": "3:1.5"}
-    first, second = open_page(**link), open_page(**link)
+    query = {"size": "60000", "budget": "updates", "seed": "7", "move": "1,0,0,-2", "z": "3:1.5"}
+    first, second = open_page(**query), open_page(**query)
     assert grid(first) == grid(second)
-    assert dict(first.query_params) == {"lang": "en", **link}
+    assert dict(first.query_params) == {"lang": "en", **query}
 
 
 def test_moving_a_latent_moves_the_digit_and_reset_brings_it_back():
@@ -333,7 +332,7 @@ def test_a_step_back_that_is_cut_short_does_not_undo_the_step_forward(monkeypatc
     app = open_page(size="600")
     app.select_slider(key="size").set_value(1_000).run()
     with monkeypatch.context() as patch:
-        patch.setattr(page_link, "put_link", lambda *_: None)  # the run does not come to its end
+        patch.setattr(link, "write", lambda *_: None)  # the run does not come to its end
         app.query_params["size"] = "600"
         app.run()
     app.query_params["size"] = "1000"

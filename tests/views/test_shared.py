@@ -2,8 +2,10 @@
 
 import base64
 import io
+import json
 import re
 import string
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from gan.networks.latent_request import (
 from views.explore import articles
 from views.explore.state import NUM_SHIFTS, ExploreState, from_query, to_query
 from views.shared import charts, i18n, pictures
+from views.train import settings as train_settings
 
 SIZES = (200, 600, 6_000, 60_000)
 
@@ -236,3 +239,20 @@ def test_a_crossing_is_named_only_where_there_is_one(one, other, expected):
 def test_without_a_plain_model_the_first_recipe_there_is_is_shown():
     state, problems = from_query({}, SIZES, (), ["rescue"])
     assert state.recipe == "rescue" and not problems
+
+
+LINKS = json.loads((Path(__file__).parents[1] / "fixtures" / "v0.1" / "links.json").read_text())
+
+
+@pytest.mark.parametrize("old", LINKS["links"], ids=lambda old: "&".join(old["query"]))
+def test_links_of_version_0_1_open_what_they_opened_then(old):
+    if old["page"] == "explore":
+        best = {tuple(run) for run in LINKS["best"]}
+        state, problems = from_query(old["query"], LINKS["sizes"], best)
+        shown = dict(state) | state.latent_request().to_dict()
+        written = to_query(state)
+    else:
+        settings, problems = train_settings.from_query(old["query"])
+        shown, written = dict(settings), train_settings.to_query(settings)
+    assert json.loads(json.dumps(shown)) == old["state"]
+    assert written == old["written"] and problems == old["problems"] == []

@@ -10,10 +10,11 @@ from typing import Any
 
 import streamlit as st
 
+from gan.browser.payload import NUM_SHIFTS
 from gan.config import BUDGETS
 from gan.errors import ConfigError
 from gan.networks.latent_request import MAX_SHIFT, LatentRequest
-from views.explore.state import MAX_SEED, NUM_SHIFTS, ExploreState, from_query, to_query
+from views.explore.state import MAX_SEED, ExploreState, from_query, to_query
 from views.shared import link, session
 from views.shared.i18n import text
 

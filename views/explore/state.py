@@ -36,7 +36,11 @@ from views.shared import link
 
 MAX_SEED = 999_999  # of the page; the library takes more
 DEFAULT_SIZE = 6_000
-_ROW_FIELDS = {"seeds": ("first",), "walk": ("start", "end", "t"), "sum": ("plus", "minus", "other")}
+_ROW_FIELDS = {
+    "seeds": ("first",),
+    "walk": ("start", "end", "t"),
+    "sum": ("plus", "minus", "other"),
+}
 
 
 def _parts(value: object) -> Any:

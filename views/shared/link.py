@@ -94,7 +94,9 @@ def _incoming(page: Page, shown: Any) -> dict[str, str] | None:
     query = st.query_params.to_dict()
     last = written(page)
     ours = "lang" in query and page.foreign not in query
-    if shown is None:  # a new session; or back from the other page, by a link or by the navigation without one
+    if (
+        shown is None
+    ):  # a new session; or back from the other page, by a link or by the navigation without one
         return query if ours or last is None else last.link
     # An address that the page did not write is a step in the browser's history, unless a widget has changed in the same
     # run: then the address is merely late.
@@ -102,7 +104,9 @@ def _incoming(page: Page, shown: Any) -> dict[str, str] | None:
         return None
     if ours:
         return query
-    st.session_state[page.key] = last._replace(address=query)  # a bare address: a step on the way back
+    st.session_state[page.key] = last._replace(
+        address=query
+    )  # a bare address: a step on the way back
     return None
 
 

@@ -133,7 +133,7 @@ def _a_minute(studio: Service) -> None:
         config = config_of(form_state.settings(), str(studio.runs / UPLOADS))
     except GanError:
         config = TrainConfig()
-    device = st.session_state.get("wish_device", studio.runner.devices()[0])
+    device = st.session_state.get("setting_device", studio.runner.devices()[0])
     fitting = studio.updates_for(config, device, _MINUTE)
     form_state.set(updates=min(fitting or 1_000, studio.limits.updates))
 
@@ -182,14 +182,14 @@ def device_choice(lang: str, devices: list[str]) -> str:
     if len(devices) == 1:
         st.caption(text(lang, "device_only", device=text(lang, f"device_{devices[0]}")))
         return devices[0]
-    if st.session_state.get("wish_device") not in devices:
-        st.session_state["wish_device"] = devices[0]
+    if st.session_state.get("setting_device") not in devices:
+        st.session_state["setting_device"] = devices[0]
     return str(
         st.segmented_control(
             text(lang, "device"),
             devices,
             format_func=lambda d: text(lang, f"device_{d}"),
-            key="wish_device",
+            key="setting_device",
             required=True,
         )
     )

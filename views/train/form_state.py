@@ -10,7 +10,7 @@ import streamlit as st
 from views.shared import link
 from views.train.settings import NAMES, SIZES, TrainSettings, from_query, to_query
 
-KEY = "wish_{}"  # of the widget of a setting
+KEY = "setting_{}"  # of the widget of a setting
 _PAGE = link.PAGES["train"]
 _JOB = "job"  # the query parameter
 _MOST_NAME = 200  # characters of a job's name in a link
@@ -22,7 +22,9 @@ def begin(lang: str) -> str:
     values = st.session_state
     known = all(KEY.format(name) in values for name in NAMES)
     if known:
-        set(**{name: value(name) for name in NAMES})  # Streamlit forgets widgets that are not on the page
+        set(
+            **{name: value(name) for name in NAMES}
+        )  # Streamlit forgets widgets that are not on the page
     shown = (settings(), watched(), lang) if known else None
     link.begin(_PAGE, lang, shown, _take, lambda: _current(lang, settings()))
     return watched()

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from gan.config import RECIPES, Augment, Budget, Loss, Recipe, TrainConfig, recipe_config
+from gan.config import RECIPES, Augment, Budget, Loss, TrainConfig, recipe_config
 from gan.errors import ConfigError
 from views.shared import link
 
@@ -45,13 +45,13 @@ class TrainSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: Source = "mnist"
-    own: str = Field("", max_length=64, pattern="^[0-9A-Za-z]*$")
+    own: str = Field(default="", max_length=64, pattern="^[0-9A-Za-z]*$")
     size: int = _number("size", 6_000)
     budget: Budget = "updates"
     #: 1, not what the widget offers: a server with narrow limits offers fewer.
-    updates: int = Field(1_500, ge=1, le=RANGES["updates"][1])
+    updates: int = Field(default=1_500, ge=1, le=RANGES["updates"][1])
     epochs: int = _number("epochs", 20)
-    recipe: Recipe = "plain"
+    recipe: str = "plain"
     seed: int = _number("seed", 0)
     lr_g: float = _number("lr_g", 1e-3)
     lr_d: float = _number("lr_d", 2e-4)
@@ -63,11 +63,11 @@ class TrainSettings(BaseModel):
     loss: Loss = "logistic"
     augment: Augment = "none"
 
-    @field_validator("img_size")
+    @field_validator("recipe", "img_size")
     @classmethod
-    def _is_on_offer(cls, value: int) -> int:
-        if value not in RESOLUTIONS:
-            raise ValueError(f"must be one of {RESOLUTIONS}")
+    def _is_on_offer(cls, value: Any) -> Any:
+        if value not in (*RECIPES, *RESOLUTIONS):
+            raise ValueError("is not on offer")
         return value
 
 
@@ -112,4 +112,6 @@ def to_query(settings: TrainSettings) -> dict[str, str]:
 def from_query(query: Mapping[str, str]) -> tuple[TrainSettings, list[link.Problem]]:
     """The settings of a link, and the parameters that do not fit."""
     recipe = query.get("recipe", "")
-    return link.read(TrainSettings, query, **recipe_values(recipe if recipe in RECIPES else "plain"))
+    return link.read(
+        TrainSettings, query, **recipe_values(recipe if recipe in RECIPES else "plain")
+    )

@@ -172,7 +172,7 @@ def load_reference(
     that sizes past 60,000 leave for judging. CheckpointError where the file is missing or altered."""
     path = _statistics_file(root, name)
     tensors, info = tensor_files.load_tensors(path, _STATISTICS_KIND)
-    part = tensor_files.below(tensors, f"test{test_images}")
+    part = tensor_files.with_prefix(tensors, f"test{test_images}")
     try:
         facts = info["references"][f"test{test_images}"]
         return Reference(

@@ -92,18 +92,18 @@ def test_what_is_no_poll_is_not_timed_and_a_late_one_is_counted():
 
 @contextlib.contextmanager
 def _server():
-    """A websocket server that answers every message with the end of a fragment's run."""
+    """An empty page, and a websocket beside it that answers every message with the end of a fragment's run."""
 
     def answer(connection):
         for _ in connection:
             connection.send(END)
 
-    with serve(answer, "127.0.0.1", 0, subprotocols=["streamlit"]) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
-        server.shutdown()
-        thread.join()
+    def page(connection, request):
+        return connection.respond(200, "") if request.path == "/" else None
+
+    with serve(answer, "127.0.0.1", 0, process_request=page, subprotocols=["streamlit"]) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.socket.getsockname()[1]}/"
 
 
 @pytest.mark.browser
@@ -113,15 +113,16 @@ def test_a_browsers_frames_are_heard_and_another_websocket_starts_from_zero(chro
     connection.listen_to(page)
     with _server() as address:
         for _ in range(2):
-            page.goto("data:text/html,<title>nothing</title>")
+            page.goto(address)
             page.evaluate(
-                """async ([address, poll]) => {
+                """poll => new Promise((heard, failed) => {
+                    const address = location.href.replace("http", "ws") + "stream";
                     const socket = new WebSocket(address, ["streamlit", "token"]);
-                    await new Promise(done => { socket.onopen = done; });
-                    socket.send(new Uint8Array(poll));
-                    await new Promise(done => { socket.onmessage = done; });
-                }""",
-                [address, list(_poll())],
+                    socket.onopen = () => socket.send(new Uint8Array(poll));
+                    socket.onmessage = heard;
+                    socket.onerror = failed;
+                })""",
+                list(_poll()),
             )
             page.wait_for_timeout(100)
             (poll,) = connection.polls

@@ -94,13 +94,14 @@ def describe(error: ValidationError, model: str) -> str:
     problems = error.errors(include_url=False)
     first, more = problems[0], len(problems) - 1
     kind, value, text = first["type"], reprlib.repr(first["input"]), first["msg"]
+    value = f"={value}" if len(value) <= 40 else ""  # a whole table would hide what is wrong in it
     place = ".".join(str(part) for part in first["loc"])
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         line = f"{model} does not know {place}; remove it"
     elif kind in ("missing", "missing_argument"):
         line = f"{model} lacks {place}; add it"
     else:
-        line = f"{place or model}={value} "
+        line = f"{place or model}{value} "
         line += text.removeprefix("Input ") if text.startswith("Input ") else f"is wrong: {text}"
     return f"{line} (and {more} more)" if more else line
 

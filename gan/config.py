@@ -118,7 +118,7 @@ def has_digits(source: str) -> bool:
 
 
 @dataclass(frozen=True, config=STRICT)
-class _Settings:
+class Settings:
     """Dictionaries in and out. Every value is checked; one that cannot work is a ConfigError."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ _Width = Annotated[int, Field(ge=1, le=4096)]
 
 
 @dataclass(frozen=True, config=STRICT)
-class ModelConfig(_Settings):
+class ModelConfig(Settings):
     """The pair of networks.
 
     A DCGAN (Radford et al. 2016, arXiv:1511.06434) with one dense layer more at the inner end
@@ -170,7 +170,7 @@ _Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
 @dataclass(frozen=True, config=STRICT)
-class TrainConfig(_Settings):
+class TrainConfig(Settings):
     """One training run. The same configuration and device give the same run.
 
     ``budget`` says what is held equal when sizes are compared: "epochs" (``epochs`` passes over

@@ -50,12 +50,12 @@ def playground(lang: str, model: Model, cards: Sequence[ModelCard]) -> None:
                 "cells": _cells(model.card, cards),
                 "classifier": cache.classifier_weights() if model.card.metrics.digits else None,
                 "columns": payload.wall_columns(cards, chosen),
-                "start": payload.start(start["id"], start["pose"], chosen),
-                "still": _still(model, start["pose"]),
+                "start": payload.start(start["id"], start["request"], chosen),
+                "still": _still(model, start["request"]),
                 "neighbours": st.session_state.get("near"),
             },
         ),
-        on_pose_change=_take_pose,
+        on_request_change=_take_request,
         on_failed_change=_take_failure,
         on_focus_change=_looks_up(lang, model, {card.name: card for card in cards}),
     )
@@ -98,8 +98,8 @@ def _told(lang: str, shown: dict[str, Any]) -> dict[str, Any]:
     return {"language": lang, "words": {lang: scripts.words()[lang]}, "exhibit": shown}
 
 
-def _take_pose() -> None:
-    controls.take_pose(st.session_state[_KEY].pose)
+def _take_request() -> None:
+    controls.take_request(st.session_state[_KEY].request)
 
 
 def _take_failure() -> None:
@@ -111,16 +111,16 @@ def _take_film_failure() -> None:
     st.session_state["film_failed"] = True
 
 
-def _still(model: Model, pose: LatentRequest) -> str:
+def _still(model: Model, request: LatentRequest) -> str:
     """What the pad shows until the weights have arrived: the first latent, as a data link."""
-    drawn = generate.generate_z(model, _first(model, pose, 1))
+    drawn = generate.generate_z(model, _first(model, request, 1))
     return data_link(images.to_png(drawn.pixels[0]))
 
 
-def _first(model: Model, pose: LatentRequest, count: int) -> Tensor:
-    """The latents of a pose, without what a model of few components has not got."""
+def _first(model: Model, request: LatentRequest, count: int) -> Tensor:
+    """The latents of a request, without what a model of few components has not got."""
     return resolve_latents(
-        controls.fitting(pose, model.generator.latent_dim), count, model.directions
+        controls.fitting(request, model.generator.latent_dim), count, model.directions
     )
 
 
@@ -133,7 +133,7 @@ def _looks_up(lang: str, model: Model, known: dict[str, ModelCard]) -> Callable[
             card, row, asked = known[sent["name"]], sent["row"], int(sent["asked"])
             if row not in range(payload.WALL_ROWS):
                 raise ConfigError(f"row {row!r} is not on the wall")
-            z = _first(model, LatentRequest.from_dict(sent["pose"]), row + 1)[row:]
+            z = _first(model, LatentRequest.from_dict(sent["request"]), row + 1)[row:]
         except (KeyError, TypeError, ValueError, OverflowError, ConfigError):
             return  # not what the pad sends
         st.session_state["near"] = {"asked": asked, **_nearest(lang, card, z)}

@@ -24,12 +24,13 @@ from gan.evaluation import classifier as digit_classifier
 from gan.evaluation import copies
 from gan.evaluation.classifier import Classifier, Reference, weights_file
 from gan.jobs import history, service
+from gan.networks.latent_request import LatentRequest
 from gan.runs import manifest, monitor
 from gan.system import files
 from gan.zoo import bundle
 from gan.zoo import cards as model_cards
 from gan.zoo.cards import Model, ModelCard, list_models, load_evidence, load_film, open_model
-from gan.zoo.generate import GenerateRequest, GenerateResult, generate
+from gan.zoo.generate import GenerateResult, generate
 
 _PUBLISHED_SECONDS = 24 * 3600.0
 
@@ -91,12 +92,13 @@ def _model(name: str, sha256: str, _card: ModelCard) -> Model:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _pictures(sha256: str, request: GenerateRequest, _model: Model) -> GenerateResult:
-    return generate(_model, request)
+def _generated(sha256: str, request: LatentRequest, count: int, _model: Model) -> GenerateResult:
+    return generate(_model, request, count)
 
 
-def pictures(opened: Model, request: GenerateRequest) -> GenerateResult:
-    return _pictures(opened.card.sha256, request, opened)
+def generated(opened: Model, request: LatentRequest, count: int) -> GenerateResult:
+    """The images of the first ``count`` latents of ``request``."""
+    return _generated(opened.card.sha256, request, count, opened)
 
 
 def evidence(card: ModelCard) -> dict[str, Any]:

@@ -146,7 +146,7 @@ class Orders:
             self._check_visitor(job.owner)
             self._make_room(job.device, {job.id, job.parent.id if job.parent else ""})
             if snapshot is not None and not (folder / START).exists():
-                files.keep(snapshot, folder / START)
+                files.link_or_copy(snapshot, folder / START)
             self._wait_until_left(folder)
             create(job)
             self._supervisor.table.rows(fresh=True)

@@ -146,7 +146,7 @@ class Queries:
 
     def _measure(self, command: list[str]) -> None:
         try:
-            processes.answer(command, seconds=_MEASURE_SECONDS)
+            processes.output(command, seconds=_MEASURE_SECONDS)
         finally:
             self._measuring.clear()
 

@@ -74,7 +74,7 @@ def work(
         held = locks.lock(folder / WORKER_LOCK, patience=5.0)
         if held is None:
             raise ConfigError(f"{folder} has a worker already; wait until it ends, or end it")
-        locks.sign(held)
+        locks.write_owner(held)
     try:
         _lower_priority()
         for path in folder.rglob(".*.tmp"):  # of a worker that was killed while it wrote

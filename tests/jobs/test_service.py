@@ -52,7 +52,7 @@ def runs(tmp_path, monkeypatch, classifiers):
     folder = tmp_path / "runs"
     yield folder
     for path in folder.glob("*"):  # whatever a test has left running
-        if pid := locks.signed(path / job_folder.WORKER_LOCK):
+        if pid := locks.owner_pid(path / job_folder.WORKER_LOCK):
             processes.kill_group(pid)
 
 
@@ -177,7 +177,9 @@ def test_ten_who_press_at_once_for_different_things_are_served_one_after_the_oth
     for pupil in pupils:
         pupil.join()
     assert 4 <= len(tickets) <= 5  # the first may have begun before the last came, or not
-    assert len(refused) == 10 - len(tickets) and all("4 jobs are already waiting" in r for r in refused)
+    assert len(refused) == 10 - len(tickets) and all(
+        "4 jobs are already waiting" in r for r in refused
+    )
     at_work = 0
     order = {v.job.id: v.ahead for v in opened.queries.views() if v.status.state == "queued"}
     assert sorted(order.values()) == list(range(len(order)))
@@ -204,7 +206,12 @@ def test_a_visitor_has_one_job_and_leaves_those_of_others_alone(runs, wish):
     assert len(opened.queries.views()) == 1
     waiting = opened.orders.submit(wish(updates=LONG, seed=1), "cpu", OTHER).id
     assert opened.queries.view(waiting).ahead == 0 and opened.queries.wait("cpu")[0] == 2
-    for action in (opened.orders.pause, opened.orders.stop, opened.orders.resume, opened.orders.remove):
+    for action in (
+        opened.orders.pause,
+        opened.orders.stop,
+        opened.orders.resume,
+        opened.orders.remove,
+    ):
         with pytest.raises(ConfigError, match="another visitor"):
             action(first, OTHER)
     opened.orders.stop(waiting, OTHER)  # before its turn

@@ -460,7 +460,7 @@ def test_a_second_sweep_on_the_same_folder_is_told_so(workshop, tiny, tmp_path):
     work = tmp_path / "work"
     first = sweep.start([tiny(), tiny(seed=1)], work, device="cpu")
     next(first)
-    with pytest.raises(ConfigError, match=rf"work is being worked on by process {os.getpid()}"):
+    with pytest.raises(ConfigError, match=rf"work is in use by process {os.getpid()}"):
         _start([tiny()], work)
     first.close()
     assert [b.error for b in _start([tiny(), tiny(seed=1)], work)] == [""]

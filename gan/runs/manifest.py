@@ -183,8 +183,8 @@ def _commit() -> str:
     if not (root / ".git").exists():
         return ""
     git = ["git", "-C", str(root)]
-    head = processes.answer([*git, "rev-parse", "--short", "HEAD"])
-    changed = processes.answer([*git, "status", "--porcelain", "--", "gan"])
+    head = processes.output([*git, "rev-parse", "--short", "HEAD"])
+    changed = processes.output([*git, "status", "--porcelain", "--", "gan"])
     return head + ("+" if head and changed else "")
 
 

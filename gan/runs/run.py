@@ -267,7 +267,7 @@ class _Run:
             self._last_saved = now
             if keep and self._saved_step == report.step:
                 name = f"{report.step:08d}.safetensors"
-                files.keep(self._path, self.folder / SNAPSHOTS / name)
+                files.link_or_copy(self._path, self.folder / SNAPSHOTS / name)
         speed = (report.step - self._begun_at) / max(now - self._started, 1e-9)
         return Progress(
             report,

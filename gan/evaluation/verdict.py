@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeGuard
 
+from gan.evaluation.figures import CopyFigures
 from gan.evaluation.metrics import wilson_interval
 from gan.evaluation.verdict_words import ENGLISH, LANGUAGES, Words
 
@@ -36,24 +37,6 @@ ROUGH_LEGIBLE = 0.75
 MISSING_SHARE = 0.01  # of the legible samples; a digit whose 95 % interval ends below is missing
 FEW_KINDS_EFFECTIVE = 7.0  # exp(entropy) of the digits; real test digits: 9.98
 COPIED_SHARE = 0.10  # of the samples nearer to training images than 99 % of unseen reals are
-
-
-@dataclass(frozen=True)
-class CopyFigures:
-    """How near the samples lie to the training images, against real images that were never seen.
-
-    For every sample: r = distance to the nearest training image / distance to the nearest of ``m``
-    held-out images. ``copied_share``: share with r below the value that only 1 % of ``baseline_n``
-    other unseen real images fall below; so 1 % is expected of non-copies. ``closer_share``: share
-    nearer to one of ``m`` training images than to one of the ``m`` held-out ones; 1/2 for a
-    generator that knows no training image from any other digit.
-    """
-
-    closer_share: float
-    copied_share: float
-    n: int
-    m: int
-    baseline_n: int
 
 
 @dataclass(frozen=True)

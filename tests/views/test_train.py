@@ -41,7 +41,7 @@ from gan.runs.estimate import Estimate
 from gan.system import locks
 from gan.zoo import bundle, cards
 from views.shared import cache, session
-from views.train.settings import Wish
+from views.train.settings import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 CAPS = Caps(600.0, 10**9)
@@ -93,7 +93,7 @@ class FakeRunner:
 
 @pytest.fixture(autouse=True)
 def fresh_caches():
-    for cached in (cache._cards, cache._model, cache._pictures, cache._evidence, cache._reel):
+    for cached in (cache._cards, cache._model, cache._generated, cache._evidence, cache._reel):
         cached.clear()
     cache.training.clear()
 
@@ -178,7 +178,7 @@ def test_the_page_opens_in_both_languages(studio):
 
 def test_a_press_trains_what_the_form_says(studio, runner):
     app = open_page(**SMALL)
-    app.number_input(key="wish_seed").set_value(7).run()
+    app.number_input(key="setting_seed").set_value(7).run()
     button(app, "train_go").click().run()
     assert not app.exception and not app.error
     (view,) = studio.views()
@@ -197,7 +197,7 @@ def test_a_second_press_changes_nothing_and_says_nothing(studio):
     assert len(studio.views()) == 1
 
 
-def test_the_same_wish_of_somebody_else_joins(studio):
+def test_the_same_training_of_another_visitor_is_joined(studio):
     first, second = open_page(**SMALL), open_page(**SMALL)
     button(first, "train_go").click().run()
     button(second, "train_go").click().run()
@@ -231,37 +231,37 @@ def test_a_refusal_is_said_until_something_else_is_asked_for(studio, me):
     assert "job" not in app.query_params
     app.run()
     assert app.error
-    app.number_input(key="wish_seed").set_value(1).run()
+    app.number_input(key="setting_seed").set_value(1).run()
     assert not app.error
 
 
 def test_a_recipe_sets_the_fine_settings(studio):
     app = open_page()
-    app.segmented_control(key="wish_recipe").set_value("article-2018").run()
+    app.segmented_control(key="setting_recipe").set_value("article-2018").run()
     article = recipe_config("article-2018")
-    assert app.number_input(key="wish_hidden_units").value == article.model.hidden_units
-    assert app.number_input(key="wish_lr_g").value == pytest.approx(article.lr_g)
+    assert app.number_input(key="setting_hidden_units").value == article.model.hidden_units
+    assert app.number_input(key="setting_lr_g").value == pytest.approx(article.lr_g)
     assert dict(app.query_params) == {"lang": "en", "recipe": "article-2018"}
 
 
 def test_the_presets(studio, monkeypatch):
     app = open_page(**SMALL)
     button(app, "preset_full").click().run()
-    assert app.number_input(key="wish_updates").value == 6_000
+    assert app.number_input(key="setting_updates").value == 6_000
     monkeypatch.setattr(studio, "updates_for", lambda *a: 1_234)
     button(app, "preset_minute").click().run()
-    assert app.number_input(key="wish_updates").value == 1_234
+    assert app.number_input(key="setting_updates").value == 1_234
     monkeypatch.setattr(
         studio, "updates_for", lambda *a: 3
     )  # a slow machine: fewer than are offered
     button(app, "preset_minute").click().run()
-    assert not app.exception and app.number_input(key="wish_updates").value == 20
+    assert not app.exception and app.number_input(key="setting_updates").value == 20
 
 
 def test_epochs_can_be_asked_for(studio):
     app = open_page(**SMALL)
-    app.segmented_control(key="wish_budget").set_value("epochs").run()
-    app.number_input(key="wish_epochs").set_value(3).run()
+    app.segmented_control(key="setting_budget").set_value("epochs").run()
+    app.number_input(key="setting_epochs").set_value(3).run()
     assert dict(app.query_params)["epochs"] == "3"
     button(app, "train_go").click().run()
     config = studio.views()[0].job.config
@@ -273,7 +273,7 @@ def test_narrow_limits_narrow_the_form(runner, monkeypatch, updates):
     opened = Service(cards.RUNS, Limits(updates=updates), runner)
     monkeypatch.setattr(cache, "training", lambda: opened)
     app = open_page()
-    assert not app.exception and app.number_input(key="wish_updates").value == updates
+    assert not app.exception and app.number_input(key="setting_updates").value == updates
     assert f"({updates} updates)" in button(app, "preset_full").label
 
 
@@ -316,21 +316,21 @@ def test_a_hostile_link_opens_the_form_with_a_notice(studio):
     assert not app.exception and not app.error
     told = said(app)
     assert "no longer exists" in told and all(f"{n}=" in told for n in hostile)
-    assert wish_on(app) == Wish()
+    assert settings_on(app) == TrainSettings()
     assert dict(app.query_params) == {"lang": "en"}
 
 
-def wish_on(app):
-    return app.session_state["train_wish"]
+def settings_on(app):
+    return app.session_state["train_written"].shown[0]
 
 
-def test_the_wish_survives_a_look_at_the_other_page(studio):
+def test_the_settings_survive_a_visit_to_the_other_page(studio):
     app = open_page(**SMALL)
     app.switch_page("views/explore/explore.py").run()
     app.query_params.clear()  # as the navigation does
     app.switch_page("views/train/train.py").run()
     assert not app.exception
-    assert app.number_input(key="wish_updates").value == 60
+    assert app.number_input(key="setting_updates").value == 60
     assert dict(app.query_params) == {"lang": "en", **SMALL}
 
 
@@ -346,10 +346,10 @@ def test_the_job_is_still_watched_after_a_look_at_the_other_page(studio):
 def test_back_and_forward_in_the_browser(studio):
     name = make_job()
     app = open_page(**SMALL)
-    app.number_input(key="wish_updates").set_value(80).run()
+    app.number_input(key="setting_updates").set_value(80).run()
     app.query_params["updates"] = "60"
     app.run()  # back
-    assert app.number_input(key="wish_updates").value == 60
+    assert app.number_input(key="setting_updates").value == 60
     app.query_params.clear()
     app.query_params["job"], app.query_params["lang"] = name, "en"
     app.run()  # to a job
@@ -591,9 +591,9 @@ def test_ones_own_pictures_are_taken_in_and_trained_on(studio):
     app.file_uploader(key="own_files").set_value(files).run()
     assert not app.exception and not app.error
     assert "20 images are ready" in said(app)
-    assert app.slider(key="wish_size").value == 18  # one in ten is kept apart
+    assert app.slider(key="setting_size").value == 18  # one in ten is kept apart
     assert app.dataframe[0].value["file"].tolist() == ["<b>bad.png"]
-    app.segmented_control(key="wish_img_size").set_value(64).run()
+    app.segmented_control(key="setting_img_size").set_value(64).run()
     button(app, "train_go").click().run()
     assert not app.exception and not app.error
     config = studio.views()[0].job.config

@@ -370,7 +370,7 @@ def test_models_of_stacked_digits_are_not_among_the_amounts_of_data(monkeypatch,
     for entry in manifest["models"]:
         entry["config"] |= {"source": "stacked", "size": 777}
         entry["config"]["model"]["img_channels"] = 3
-        entry["evaluation"]["reference"] = "test10000"
+        entry["evaluation"]["reference"], entry["step"] = "test10000", 1
     (runs / "mine" / "manifest.json").write_text(json.dumps(manifest))
     assert any(card.size == 777 for card in list_models())
     app = open_page()

@@ -238,12 +238,11 @@ def _installed(files: dict[str, bytes], entry: dict[str, Any], folder: Path) -> 
         same = (
             replace(card, provenance=entry["provenance"]) == model_cards.card(folder, entry)
             and load_evidence(card) == json.loads(files[EVIDENCE])
-            and card.film_path.is_file()
             and card.film_path.read_bytes() == files[FILM]
         )
         if same:
             open_model(card)
-    except (CheckpointError, ValueError) as error:
+    except (CheckpointError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{folder} is there but damaged ({bundle_check.short(error)}); {remedy}"
         ) from error

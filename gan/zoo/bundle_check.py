@@ -15,7 +15,7 @@ from pydantic import Field
 
 from gan.config import StrictModel, TrainConfig, read_as
 from gan.data import sources
-from gan.errors import CheckpointError, ConfigError, DataError, GanError
+from gan.errors import CheckpointError, GanError
 from gan.evaluation import evaluate
 from gan.networks import dcgan
 from gan.runs import entries, model_file, monitor
@@ -76,7 +76,7 @@ def short(error: BaseException, folder: str = "") -> str:
 
 def check(files: dict[str, bytes]) -> dict[str, Any]:
     """The manifest's entry for the model in ``files`` (name -> content), with every setting written
-    out, because another version may have other defaults. CheckpointError says what is wrong."""
+    out, because another version may have other defaults. A GanError says what is wrong."""
     manifest = _parsed(MANIFEST, files[MANIFEST])
     entry = read_as(BundleManifest, manifest, MANIFEST, CheckpointError).models[0]
     _check_config(entry.config, MANIFEST)
@@ -96,12 +96,11 @@ def check(files: dict[str, bytes]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             for name, data in files.items():
                 (Path(folder) / name).write_bytes(data)
-            try:
-                _check_folder(Path(folder), entry, len(evidence.moments))
-            except GanError as error:
-                raise CheckpointError(short(error, folder)) from error
+            _check_folder(Path(folder), entry, len(evidence.moments))
     except OSError as error:
         raise CheckpointError(f"there is no space to unpack it ({short(error)})") from error
+    except GanError as error:
+        raise CheckpointError(short(error, folder)) from error
     values = manifest["models"][0]
     scores = evaluate.Evaluation.from_dict(values["evaluation"]).to_dict()
     return {**values, "config": entry.config.to_dict(), "evaluation": scores}
@@ -120,11 +119,8 @@ def _refuse_constant(name: str) -> Any:
 
 def _check_config(config: TrainConfig, where: str) -> None:
     """Networks of this size can be opened here, and the source is one that `public_source` gives."""
-    try:
-        sources.parse_source(config.source)
-    except (ConfigError, DataError) as error:
-        raise CheckpointError(f"{where}: {short(error)}") from error
     source = config.source
+    sources.parse_source(source)
     require(
         source == public_source(source) and len(source) <= 200 and source.isprintable(),
         f"{where}: source={short(ValueError(source))!r} must not hold a path",

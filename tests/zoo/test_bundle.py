@@ -44,7 +44,7 @@ def packed(card):
 
 @pytest.fixture
 def files(packed):
-    """The four files of a sound bundle, to be spoiled."""
+    """The four files of a valid bundle, for tests to change."""
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -58,15 +58,15 @@ def _zip(files, compression=zipfile.ZIP_STORED):
 
 
 def _refused(content, match=None):
-    """What is said of a bundle; nothing may be left of it."""
+    """The error of an import, which must leave no file."""
     with pytest.raises(CheckpointError, match=match) as caught:
         bundle.install(content, cards.RUNS)
     assert not cards.RUNS.exists()
-    told = str(caught.value)
-    assert told.startswith("this file cannot be imported: ")
-    assert told.endswith("python -m gan zoo export NAME FILE")
-    assert len(told) < 1_000 and told.isprintable()
-    return told
+    message = str(caught.value)
+    assert message.startswith("this file cannot be imported: ")
+    assert message.endswith("python -m gan zoo export NAME FILE")
+    assert len(message) < 1_000 and message.isprintable()
+    return message
 
 
 def _edited(files, change, name="manifest.json"):
@@ -78,9 +78,9 @@ def _edited(files, change, name="manifest.json"):
 
 def _with_weights(files, weights, **changes):
     """The bundle with other weights, which its manifest describes well."""
-    told = {"sha256": hashlib.sha256(weights).hexdigest(), "bytes": len(weights), **changes}
+    entry = {"sha256": hashlib.sha256(weights).hexdigest(), "bytes": len(weights), **changes}
     changed = {**files, "model.safetensors": weights}
-    return _edited(changed, lambda entry: entry.update(told))
+    return _edited(changed, lambda there: there.update(entry))
 
 
 def test_a_run_comes_back_as_the_same_model(card, packed, tmp_path):
@@ -100,8 +100,8 @@ def test_a_run_comes_back_as_the_same_model(card, packed, tmp_path):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_model_comes_back_and_can_be_handed_on(name, tmp_path):
-    """Also what was imported is packed to the very same file."""
+def test_a_shipped_model_can_be_imported_and_exported_again(name, tmp_path):
+    """The second export has the same bytes as the first."""
     card = cards.find(name, cards.list_models(runs=None))
     content = bundle.pack(card)
     there = bundle.install(content, tmp_path)
@@ -126,7 +126,7 @@ def test_a_bundle_of_version_0_1_is_imported(tmp_path):
     assert bundle.install(bundle.pack(card), tmp_path / "again").metrics == card.metrics
 
 
-def test_an_import_says_that_it_is_one_and_since_when(card, packed, tmp_path):
+def test_an_imported_model_is_marked_with_its_date(card, packed, tmp_path):
     there = bundle.install(packed, tmp_path)
     assert cards.is_imported(there) and not cards.is_imported(card)
     assert date.fromisoformat(there.provenance["imported"]) <= date.today()
@@ -167,8 +167,11 @@ def test_other_figures_of_the_same_weights_do_not_replace_the_first(files, packe
 
 def test_an_import_that_was_damaged_since_is_named(packed, tmp_path):
     first = bundle.install(packed, tmp_path)
-    first.film_path.unlink()
+    first.film_path.write_bytes(b"x")
     with pytest.raises(CheckpointError, match=r"other figures or files; remove that folder"):
+        bundle.install(packed, tmp_path)
+    first.film_path.unlink()
+    with pytest.raises(CheckpointError, match=r"is there but damaged .*; remove that folder"):
         bundle.install(packed, tmp_path)
     shutil.rmtree(tmp_path / first.name)
     bundle.install(packed, tmp_path)
@@ -194,7 +197,7 @@ def test_a_folder_that_is_still_written_is_no_model(finished, tmp_path):
 
 @pytest.fixture
 def private(finished, tmp_path, tiny):
-    """A run on pictures of one's own, whose folder and command nobody should see."""
+    """A run on own images, whose folder and command must stay private."""
     folder = tmp_path / "private"
     shutil.copytree(finished, folder)
     config = tiny(source="folder:/home/jane doe/pictures of cats")
@@ -211,7 +214,7 @@ def private(finished, tmp_path, tiny):
     return cards.read_manifest(folder)[0]
 
 
-def test_no_path_and_no_command_leaves_the_house(private, tmp_path):
+def test_an_export_contains_no_path_and_no_command(private, tmp_path):
     content = bundle.pack(private)
     assert b"pictures of cats" in content
     for secret in (b"jane", b"home", b"command", b"the command"):
@@ -236,15 +239,15 @@ def test_no_path_and_no_command_leaves_the_house(private, tmp_path):
         ("folder:/", "folder:pictures"),
     ],
 )
-def test_of_a_folder_its_last_part_is_told(source, public):
+def test_only_the_last_part_of_a_folder_is_public(source, public):
     assert bundle_check.public_source(source) == public
     assert bundle_check.public_source(public) == public
 
 
-def test_a_command_in_a_strangers_file_is_not_shown_here(files, tmp_path):
-    """Nor can its provenance pass for what this program says itself."""
-    told = {"command": "rm -r /", "imported": "never", "seconds": 3}
-    content = _edited(files, lambda entry: entry.update(provenance=told))
+def test_the_command_in_an_imported_file_is_dropped(files, tmp_path):
+    """Nor can the file set the date of its own import."""
+    provenance = {"command": "rm -r /", "imported": "never", "seconds": 3}
+    content = _edited(files, lambda entry: entry.update(provenance=provenance))
     provenance = bundle.install(content, tmp_path).provenance
     assert set(provenance) == {"seconds", "imported", "imported_name"}
     assert provenance["imported"] != "never"
@@ -267,7 +270,7 @@ def test_a_model_that_is_damaged_is_not_exported(finished, tmp_path):
         bundle.pack(card)
 
 
-def test_a_score_that_is_no_number_is_not_exported(card):
+def test_a_nan_score_is_not_exported(card):
     figures = dict(card.metrics.figures)
     figures["fd"] = replace(figures["fd"], value=float("nan"))
     spoiled = replace(card, metrics=replace(card.metrics, figures=figures))
@@ -367,7 +370,7 @@ def test_a_header_that_lies_about_a_size_is_refused(files):
 
 def test_a_list_of_very_many_files_is_not_read(monkeypatch):
     content = _zip({f"{number}.txt": b"" for number in range(500)})
-    monkeypatch.setattr(zipfile, "ZipFile", None)  # whoever asks it is caught
+    monkeypatch.setattr(zipfile, "ZipFile", None)  # any use of it fails
     _refused(content, "the zip has 500 entries, where at most 20")
 
 
@@ -430,7 +433,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value)[:12])
-def test_no_value_anywhere_gets_past_that_pages_cannot_show(files, value, tmp_path, monkeypatch):
+def test_every_accepted_value_can_be_shown(files, value, tmp_path, monkeypatch):
     """Each place of manifest and evidence in turn holds something else: it is refused with a
     CheckpointError, or it is a model like any other."""
     monkeypatch.setattr(bundle_check, "_check_weights", lambda *_: None)  # its own tests are below
@@ -480,7 +483,7 @@ def test_every_key_of_an_entry_is_needed_and_no_other_is_known(files):
         b'{"version": 1, "models": [' + b"9" * 5_000 + b"]}",
     ],
 )
-def test_a_manifest_that_is_none_is_refused(files, content):
+def test_invalid_json_in_a_manifest_is_refused(files, content):
     _refused(_zip({**files, "manifest.json": content}))
 
 
@@ -536,7 +539,7 @@ def test_a_manifest_that_is_none_is_refused(files, content):
         (lambda e: e.update(bytes=1), "is not the file that manifest.json describes"),
     ],
 )
-def test_a_manifest_of_something_else_is_refused_and_says_where(files, change, match):
+def test_an_invalid_entry_is_refused_with_its_place(files, change, match):
     _refused(_edited(files, change), match)
 
 
@@ -605,11 +608,11 @@ def test_weights_of_another_moment_are_refused(files, tiny, tmp_path):
     ],
 )
 def test_weights_that_cannot_be_are_refused(files, tiny, tmp_path, change, match):
-    told = _refused(_with_weights(files, _weights(tmp_path, tiny(), change=change)), match)
-    assert str(tmp_path) not in told and "/tmp" not in told
+    message = _refused(_with_weights(files, _weights(tmp_path, tiny(), change=change)), match)
+    assert str(tmp_path) not in message and "/tmp" not in message
 
 
-def test_weights_that_draw_no_numbers_are_refused(files, tiny, tmp_path):
+def test_weights_whose_images_are_not_finite_are_refused(files, tiny, tmp_path):
     def blow_up(tensors, info):
         for name in ("hidden_norm", "expand_norm"):
             tensors[f"generator.{name}.weight"].fill_(3e38)
@@ -628,7 +631,7 @@ def test_weights_that_are_no_weights_are_refused(files, weights):
 
 @pytest.fixture
 def small_memory(monkeypatch):
-    """Whoever makes a network of more than a million parameters with memory behind it is caught."""
+    """Fails the test if a huge network is made with memory behind it."""
 
     class Generator(dcgan.Generator):
         def __init__(self, config):
@@ -680,11 +683,11 @@ def test_giant_widths_inside_the_weights_are_refused_as_well(files, tiny, tmp_pa
         (lambda e: e.update(more=1), "does not know more"),
     ],
 )
-def test_evidence_that_is_none_is_refused(files, change, match):
+def test_invalid_evidence_is_refused(files, change, match):
     _refused(_edited(files, change, "evidence.json"), match)
 
 
-def test_what_was_not_measured_of_unseen_images_may_be_left_open(files, tmp_path):
+def test_held_out_probabilities_may_be_unmeasured(files, tmp_path):
     def forget(evidence):
         evidence["curves"]["prob_held_out"] = [None] * len(evidence["curves"]["step"])
 

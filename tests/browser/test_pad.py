@@ -383,9 +383,8 @@ def test_a_search_outlives_that_its_model_is_away(page, address):
     page.keyboard.press("ArrowRight")  # to one that has not been loaded
     find = page.locator(f"{PAD} .gallery button").first
     save = page.get_by_role("button", name="z (JSON)")
-    page.wait_for_selector("[data-test-script-state=notRunning]")
-    page.wait_for_timeout(300)
-    assert save.is_disabled() and find.inner_text() == "Find"
+    page.locator(f"{PAD} button:disabled", has_text="z (JSON)").wait_for()
+    assert find.inner_text() == "Find"
     page.keyboard.press("ArrowLeft")
     page.wait_for_function(
         f"() => {{ {pad.FIND} return find().querySelectorAll('.gallery-grid button').length === 24; }}"
@@ -393,7 +392,9 @@ def test_a_search_outlives_that_its_model_is_away(page, address):
     assert save.is_enabled() and find.inner_text() == "Find"
 
 
-def test_a_missing_model_and_classifier_are_both_named_both_are_named_and_tried_again(page, address):
+def test_a_missing_model_and_classifier_are_both_named_both_are_named_and_tried_again(
+    page, address
+):
     page.route("**/app/static/*.safetensors", lambda route: route.fulfill(status=404, body=""))
     page.goto(f"{address}/?lang=en&size=6000&budget=updates")
     message = page.locator(f"{PAD} .reading .message")

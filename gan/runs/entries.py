@@ -10,26 +10,23 @@ import itertools
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gan.config import StrictModel, TrainConfig
-from gan.evaluation.modes import MODES
+from gan.evaluation.evaluate import Evaluation
+from gan.evaluation.figures import (
+    LARGEST,
+    Count,
+    Digits,
+    Divergence,
+    Positive,
+    Share,
+    Whole,
+    printable,
+)
+from gan.evaluation.modes import Modes
 from gan.evaluation.verdict import Kind
 from gan.runs import names
-
-#: The figures that pages show; a later version may have more.
-FIGURES = (
-    *("legible", "fd", "precision", "recall", "density", "coverage"),
-    *("vendi", "spread", "contrast"),
-)
-_SHARES = ("legible", "precision", "recall", "coverage")
-_MOST = 1e12  # no figure, loss or count of ours is larger
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("it must consist of printable characters")
-    return text
 
 
 def _file_name(name: str) -> str:
@@ -44,17 +41,9 @@ def _rising(steps: list[int]) -> list[int]:
     return steps
 
 
-Number = Annotated[float, Field(ge=-_MOST, le=_MOST)]
-Positive = Annotated[float, Field(ge=0, le=_MOST)]
-Divergence = Annotated[float, Field(ge=-1e-6, le=_MOST)]  # one of nearly 0 can be rounded below it
-Share = Annotated[float, Field(ge=0, le=1)]
-Whole = Annotated[int, Field(ge=0, le=int(_MOST))]
-Count = Annotated[int, Field(ge=1, le=int(_MOST))]
-Digits = Annotated[list[Whole], Field(min_length=10, max_length=10)]  # how many 0s, 1s, ... 9s
-Modes = Annotated[int, Field(ge=0, le=MODES)]
-Text = Annotated[str, Field(max_length=500), AfterValidator(_printable)]
-Name = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_printable)]
-ShortName = Annotated[str, Field(min_length=1, max_length=30), AfterValidator(_printable)]
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+Text = Annotated[str, Field(max_length=500), AfterValidator(printable)]
+Name = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(printable)]
 FileName = Annotated[Name, AfterValidator(_file_name)]
 
 
@@ -101,63 +90,6 @@ class Evidence(StrictModel):
     def last_step(self) -> int:
         """The highest number of updates in it; at most `TrainConfig.total_updates`."""
         return max(self.curves.step[-1], self.moments[-1].step)
-
-
-class FigureEntry(StrictModel):
-    """A `gan.evaluation.evaluate.Figure`."""
-
-    value: Positive
-    spread: Positive
-    n: Count
-    draws: Count
-
-
-class CopiesEntry(StrictModel):
-    """A `gan.evaluation.verdict.CopyFigures`."""
-
-    closer_share: Share
-    copied_share: Share
-    n: Count
-    m: Count
-    baseline_n: Count
-
-
-class ModesEntry(StrictModel):
-    """A `gan.evaluation.modes.ModeFigures`."""
-
-    modes: Modes
-    kl: Divergence
-    legible: Share
-    n: Count
-
-
-class EvaluationEntry(StrictModel):
-    """A `gan.evaluation.evaluate.Evaluation`. Version 0.1 wrote "judge" for "classifier", as the key
-    and as the value."""
-
-    classifier: Annotated[
-        Literal["classifier", "monitor"],
-        BeforeValidator(lambda name: "classifier" if name == "judge" else name),
-        Field(validation_alias=AliasChoices("classifier", "judge")),
-    ]
-    reference: Text
-    samples: Count
-    counts: Digits
-    figures: Annotated[dict[ShortName, FigureEntry], Field(max_length=30)]
-    copies: CopiesEntry | None
-    modes: ModesEntry | None = None
-    digits: bool = True
-
-    @model_validator(mode="after")
-    def _figures_fit(self) -> Self:
-        if missing := [name for name in FIGURES if name not in self.figures]:
-            raise ValueError(f"figures lacks {', '.join(missing)}")
-        for name in _SHARES:
-            if (value := self.figures[name].value) > 1:
-                raise ValueError(f"{name}={value:g} is a share and must be at most 1")
-        if sum(self.counts) > self.samples:
-            raise ValueError(f"counts has more digits than the {self.samples:,} samples")
-        return self
 
 
 class SeedRow(StrictModel):
@@ -212,7 +144,7 @@ class ManifestEntry(StrictModel):
     film: FileName
     config: TrainConfig
     provenance: Provenance
-    evaluation: EvaluationEntry
+    evaluation: Evaluation
     seeds: Annotated[list[SeedRow], Field(min_length=1, max_length=1_000)]
 
     @model_validator(mode="after")

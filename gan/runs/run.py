@@ -28,10 +28,10 @@ import torch
 
 from gan.config import TrainConfig
 from gan.data import labelled, sources
-from gan.errors import CheckpointError, TrainingError
+from gan.errors import CheckpointError, ConfigError, TrainingError
 from gan.evaluation import classifier
 from gan.networks import dcgan
-from gan.runs import manifest, monitor, record
+from gan.runs import manifest, monitor, names, record
 from gan.runs.monitor import Moment
 from gan.runs.record import RunRecord
 from gan.system import devices, files, tensor_files
@@ -169,6 +169,26 @@ def run_together(
                     one.finish(command)
     if failed:
         raise TrainingError("; ".join(f"{folder}: {told}" for folder, told in failed.items()))
+
+
+def run_folder(config: TrainConfig, root: Path) -> Path:
+    """Where the run of ``config`` lies below ``root``: under `gan.runs.names.run_name`.
+
+    Version 0.1 named some folders by cell and seed alone, whatever else differed; such a folder is
+    used where it holds this very run, finished or not.
+    """
+    folder, old = root / names.run_name(config), root / names.cell_and_seed(config)
+    if old == folder or folder.exists() or not old.exists():
+        return folder
+    try:
+        if (old / manifest.MANIFEST).exists():
+            held = manifest.finished_config(old)
+        else:
+            info = tensor_files.read_info(old / CHECKPOINT, state.CHECKPOINT_KIND)
+            held = TrainConfig.from_dict(info.get("config"))
+    except (CheckpointError, ConfigError):
+        return folder
+    return old if held == config else folder
 
 
 def _load(

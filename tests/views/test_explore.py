@@ -204,8 +204,8 @@ def test_another_model_that_is_damaged_costs_its_place_in_the_wall_only(own_zoo)
 
 
 def test_a_run_of_the_whole_page_can_say_how_usual_it_is_to_be_so_near(monkeypatch):
-    usual = copies.Yardstick((0.5, 1.5))
-    monkeypatch.setattr(cache, "yardstick", lambda *_: usual)
+    usual = copies.Baseline((0.5, 1.5))
+    monkeypatch.setattr(cache, "copy_baseline", lambda *_: usual)
     app = open_page()
     card = next(c for c in list_models(runs=None) if c.name == "mnist-6000-epochs-plain")
     # a picture was chosen, and before the answer something else on the page, which cuts the fragment's run short
@@ -376,6 +376,7 @@ def test_models_of_stacked_digits_are_not_among_the_amounts_of_data(monkeypatch,
     for entry in manifest["models"]:
         entry["config"] |= {"source": "stacked", "size": 777}
         entry["config"]["model"]["img_channels"] = 3
+        entry["evaluation"]["reference"], entry["step"] = "test10000", 1
     (runs / "mine" / "manifest.json").write_text(json.dumps(manifest))
     assert any(card.size == 777 for card in list_models())
     app = open_page()

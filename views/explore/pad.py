@@ -61,7 +61,7 @@ def playground(lang: str, model: Model, cards: Sequence[ModelCard]) -> None:
     )
     if st.session_state.pop("pad_turned", False):
         st.rerun()  # the film is drawn by the server, too, or no longer
-    _add_yardstick(lang)
+    _add_baseline(lang)
 
 
 def film(lang: str, chosen: ModelCard, steps: Sequence[int], cards: Sequence[ModelCard]) -> bool:
@@ -145,7 +145,7 @@ def _nearest(lang: str, card: ModelCard, z: Tensor) -> dict[str, Any]:
     """The pictures as data links, and what is to be said of them; the latter alone where there is no data set."""
     try:
         drawn = generate.generate_z(cache.model(card), z)
-        found = cache.gallery(card.config).nearest(drawn.images[0], card.size)
+        found = cache.real_images(card.config).nearest(drawn.images[0], card.size)
     except GanError as error:
         words = text(lang, "near_none", reason=str(error))
         return {"training": None, "unseen": None, "words": words}
@@ -161,18 +161,18 @@ def _nearest(lang: str, card: ModelCard, z: Tensor) -> dict[str, Any]:
     }
 
 
-def _add_yardstick(lang: str) -> None:
+def _add_baseline(lang: str) -> None:
     """How usual it is to be so near: said a moment later, for the first time it takes seconds to find out."""
     card, ratio = st.session_state.pop("near_ratio", (None, 0.0))
     if card is None:
         return
     with st.spinner(text(lang, "near_waiting")):
         try:
-            usual = cache.yardstick(copies.pool_of(card.config), card.size)
+            usual = cache.copy_baseline(copies.image_set_of(card.config), card.size)
         except GanError:
             return  # said above
     if usual is not None:
-        words = text(lang, "near_usual", count=f"{usual.as_near(ratio):,}", n=f"{usual.n:,}")
+        words = text(lang, "near_usual", count=f"{usual.count_as_close(ratio):,}", n=f"{usual.n:,}")
         near = st.session_state["near"]
         st.session_state["near"] = {**near, "words": f"{near['words']} {words}"}
         try:

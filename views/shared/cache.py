@@ -239,17 +239,17 @@ def _story(path: str, stamp: int, name: str, _card: ModelCard) -> bytes:
     return _json(film_payload.film_payload(_card, load_evidence(_card)))
 
 
-def gallery(config: TrainConfig) -> copies.Gallery:
+def real_images(config: TrainConfig) -> copies.RealImages:
     """The real pictures a model is compared with; those of all amounts of data are one gallery."""
-    return _gallery(copies.pool_of(config))
+    return _real_images(copies.image_set_of(config))
 
 
 @st.cache_resource(show_spinner=False, max_entries=3)
-def _gallery(pool: copies.Pool) -> copies.Gallery:
-    return copies.open_gallery(pool)
+def _real_images(image_set: copies.ImageSet) -> copies.RealImages:
+    return copies.load_real_images(image_set)
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def yardstick(pool: copies.Pool, size: int) -> copies.Yardstick | None:
+def copy_baseline(image_set: copies.ImageSet, size: int) -> copies.Baseline | None:
     """How near unseen real pictures lie to the training images; takes seconds the first time."""
-    return _gallery(pool).yardstick(size)
+    return _real_images(image_set).baseline(size)

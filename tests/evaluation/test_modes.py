@@ -286,8 +286,8 @@ def test_the_command_line_of_a_run_on_stacked_digits_names_its_base(tmp_path):
 
 def test_runs_on_stacked_digits_of_other_bases_can_be_trained_together():
     small, large = (recipe_config("plain", source=s) for s in ("stacked:600", "stacked"))
-    assert stacking.together(small) == stacking.together(large)
-    assert stacking.together(small) != stacking.together(recipe_config("plain"))
+    assert stacking.stack_key(small) == stacking.stack_key(large)
+    assert stacking.stack_key(small) != stacking.stack_key(recipe_config("plain"))
 
 
 @pytest.mark.mnist

@@ -163,7 +163,7 @@ def group(configs: Sequence[TrainConfig], most: int) -> list[list[int]]:
     groups: list[list[int]] = []
     open_of: dict[Any, list[int]] = {}
     for index, config in enumerate(configs):
-        key = stacking.together(config)
+        key = stacking.stack_key(config)
         members = open_of.get(key)
         if members is None or len(members) >= most:
             members = open_of[key] = []

@@ -77,6 +77,17 @@ def _answer(capsys, *arguments: str):
 TRAIN = ("train", "--source", "drawn", "--size", "40", "--updates", "10", "--device", "cpu")
 
 
+def test_two_lengths_of_training_in_a_row_are_two_folders(capsys, small_classifiers, tmp_path):
+    short = _answer(capsys, *TRAIN[:-3], "3", *TRAIN[-2:])
+    longer = _answer(capsys, *TRAIN[:-3], "4", *TRAIN[-2:])
+    assert short["folder"] != longer["folder"]
+    steps = {
+        read_manifest(tmp_path / answer["folder"])[0].config.updates for answer in (short, longer)
+    }
+    assert steps == {3, 4}
+    assert _answer(capsys, *TRAIN[:-3], "3", *TRAIN[-2:]) == short  # found again
+
+
 def test_train_trains_scores_and_answers_in_json(capsys, small_classifiers, tmp_path):
     answer = _answer(capsys, *TRAIN, "--out", "here")
     assert answer["folder"] == "here"
@@ -93,7 +104,7 @@ def test_train_trains_scores_and_answers_in_json(capsys, small_classifiers, tmp_
 def test_train_tells_people_what_it_measured(capsys, small_classifiers):
     assert main.main([*TRAIN]) == 0
     out, _ = capsys.readouterr()
-    assert out.startswith("runs/drawn-40-updates-plain-s0: 10 updates on 40 images")
+    assert re.match(r"runs/drawn-40-updates-plain-s0-\w{8}: 10 updates on 40 images", out)
     assert "final (update 10):" in out and "=>" in out
     for name in ("legible", "fd", "coverage", "vendi"):
         assert f"  {name} " in out
@@ -324,7 +335,7 @@ def test_train_says_what_the_modes_are_and_what_the_verdict_is_of(
 ):
     assert main.main([*STACKED]) == 0
     out, _ = capsys.readouterr()
-    assert out.startswith("runs/stacked_300-64-updates-plain-s0: 3 updates on 64 images")
+    assert re.match(r"runs/stacked_300-64-updates-plain-s0-\w{8}: 3 updates on 64 images", out)
     assert " of 1,000, KL " in out and "what follows is of single digits" in out
     assert "handwriting of MNIST" not in out
 
@@ -629,7 +640,7 @@ def pictures(tmp_path):
 def test_own_pictures_are_trained_on_and_scored_in_64_pixels(capsys, small_classifiers, pictures):
     options = ("--source", pictures, "--size", "36", "--updates", "3", "--device", "cpu")
     answer = _answer(capsys, "train", *options, "--img-size", "64")
-    assert answer["folder"] == "runs/folder_cats-36-updates-plain-64px-s0"
+    assert re.fullmatch(r"runs/folder_cats-36-updates-plain-64px-s0-\w{8}", answer["folder"])
     (card,) = read_manifest(Path(answer["folder"]))
     assert card.resolution == 64 and not card.metrics.digits
     # the data are needed to say how varied the samples are, so without being asked for

@@ -70,7 +70,7 @@ def wish(tiny_model):
 LONG = 90_000
 
 
-def wait_for(look, what, seconds=40.0):
+def wait_for(look, what, seconds=120.0):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         found = look()
@@ -80,7 +80,7 @@ def wait_for(look, what, seconds=40.0):
     raise AssertionError(f"waited {seconds:g} s for {what}")
 
 
-def state_is(opened, id, *states, seconds=40.0):
+def state_is(opened, id, *states, seconds=120.0):
     def look():
         view = opened.queries.view(id)
         return view if view is not None and view.status.state in states else None

@@ -71,7 +71,7 @@ class Control:
 class _JobFile(BaseModel):
     """The content of job.json."""
 
-    model_config = _STRICT
+    model_config = ConfigDict(extra="forbid", title="a job")
     device: str
     owner: str
     created: float

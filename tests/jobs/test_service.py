@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -269,6 +270,26 @@ def test_paused_stepped_and_resumed_it_ends_with_the_same_bits(runs, wish, tmp_p
         ours.generator.state_dict().values(), theirs.generator.state_dict().values(), strict=True
     ):
         assert torch.equal(a, b)
+
+
+def test_a_job_that_version_0_1_paused_is_listed_resumed_and_finished(runs):
+    (old,) = (HERE / "fixtures" / "v0.1" / "runs").glob("drawn-40-updates-plain-s3-*")
+    shutil.copytree(old, runs / old.name)
+    opened = service.Service(runs)
+    (view,) = opened.queries.views()
+    assert (view.job.id, view.job.owner, view.job.device) == (old.name, "visitor-one", "cpu")
+    assert (view.status.state, view.status.step, view.status.total) == ("paused", 4, 80)
+    lines = history.read_lines(runs / old.name)
+    assert len(lines) == len((old / "metrics.jsonl").read_text().splitlines())
+    assert history.snapshots(runs / old.name) == [3] and updates_kept(runs / old.name) == 4
+    assert opened.attach() == 0  # it stays paused
+    opened.orders.resume(old.name, "visitor-one")
+    view = state_is(opened, old.name, "finished", "failed")
+    assert view.status.state == "finished", view.status
+    after = history.read_lines(runs / old.name)
+    assert after[: len(lines)] == lines and after[-1]["step"] == 80
+    assert run_name(view.job.config) == old.name  # a new request finds it
+    assert opened.orders.submit(view.job.config, "cpu", ME).kind == "finished"
 
 
 def test_a_paused_worker_leaves_when_somebody_waits_and_the_job_goes_on_later(runs, wish):

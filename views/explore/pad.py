@@ -52,7 +52,7 @@ def playground(lang: str, model: Model, cards: Sequence[ModelCard]) -> None:
                 "columns": payload.wall_columns(cards, chosen),
                 "start": payload.start(start["id"], start["request"], chosen),
                 "still": _still(model, start["request"]),
-                "neighbours": st.session_state.get("near"),
+                "nearest": st.session_state.get("near"),
             },
         ),
         on_request_change=_take_request,
@@ -130,13 +130,13 @@ def _looks_up(lang: str, model: Model, known: dict[str, ModelCard]) -> Callable[
     def look_up() -> None:
         sent: Any = st.session_state[_KEY].focus
         try:
-            card, row, asked = known[sent["name"]], sent["row"], int(sent["asked"])
+            card, row, number = known[sent["name"]], sent["row"], int(sent["number"])
             if row not in range(payload.WALL_ROWS):
                 raise ConfigError(f"row {row!r} is not on the wall")
             z = _first(model, LatentRequest.from_dict(sent["request"]), row + 1)[row:]
         except (KeyError, TypeError, ValueError, OverflowError, ConfigError):
             return  # not what the pad sends
-        st.session_state["near"] = {"asked": asked, **_nearest(lang, card, z)}
+        st.session_state["near"] = {"number": number, **_nearest(lang, card, z)}
 
     return look_up
 

@@ -156,7 +156,7 @@ def stats(page: Any) -> dict[str, float]:
 def sizes() -> dict[str, int]:
     """Bytes that one model takes: its weights, the script and style of the pad, and, once for all models, the classifier."""
     card = cards.find(MODEL, cards.list_models(runs=None))
-    script = scripts.script("pad_component") + scripts.style("base", "playground")
+    script = scripts.bundle_script("pad_component") + scripts.style("base", "playground")
     return {
         "weights": card.path.stat().st_size,
         "script": len(script.encode()),

@@ -124,7 +124,7 @@ def fake_mnist(
 ) -> dict[bool, labelled.Labelled]:
     """Drawn digits in the place of MNIST's files."""
     monkeypatch.setattr(mnist, "read_mnist", lambda train: drawn_mnist[train])
-    monkeypatch.setattr(sources, "require_at_hand", lambda source: None)
+    monkeypatch.setattr(sources, "require_available", lambda source: None)
     return drawn_mnist
 
 

@@ -75,9 +75,9 @@ def wall_columns(cards: Sequence[ModelCard], chosen: str) -> list[str]:
     return [card.name for card in cards if card.size in WALL_SIZES or card.name == chosen]
 
 
-def start(identity: str, pose: LatentRequest, chosen: str) -> dict[str, Any]:
+def start(identity: str, request: LatentRequest, chosen: str) -> dict[str, Any]:
     """Where the pad starts. A new ``identity`` moves a visitor's pad back to the start."""
-    return {"id": identity, "pose": pose.to_dict(), "focus": {"name": chosen, "row": 0}}
+    return {"id": identity, "request": request.to_dict(), "focus": {"name": chosen, "row": 0}}
 
 
 def verdicts(card: ModelCard) -> list[dict[str, Any]]:

@@ -1,45 +1,75 @@
-"""``gan jobs``: the app's trainings."""
+"""``gan jobs``: the trainings that the app has started, of all its visitors."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from dataclasses import asdict
 from typing import Any
 
-from gan.errors import ConfigError
+import click
+
 from gan.jobs import service
+from gan.system.terminal import answers
 from gan.zoo import cards
 
-_ORDER_SECONDS = 10.0  # until an order to a job should have been obeyed
+_PATIENCE = 10.0  # seconds within which a job should have obeyed
 
 
-def jobs(options: argparse.Namespace) -> tuple[Any, str]:
-    """Of whoever runs the machine, who may tell every job what to do."""
+@click.group()
+def jobs() -> None:
+    """List the app's trainings, or pause, stop or remove one."""
+
+
+@jobs.command("list")
+@answers
+def list_jobs() -> tuple[Any, str]:
+    """List every training of the app: its state, updates done, name and message."""
+    rows = [
+        {"id": v.job.id, "owner": v.job.owner, "ahead": v.ahead, **asdict(v.status)}
+        for v in service.open_service(cards.RUNS, os.environ).views()
+    ]
+    lines = [
+        f"{row['state']:9} {row['step']:>7,} of {row['total']:>7,}  {row['id']}  {row['message']}"
+        for row in rows
+    ]
+    return rows, "\n".join(lines) or "no trainings"
+
+
+@jobs.command()
+@click.argument("name")
+@answers
+def pause(name: str) -> tuple[Any, str]:
+    """Pause a training. It can be resumed in the app."""
+    return _order("pause", name, until="paused")
+
+
+@jobs.command()
+@click.argument("name")
+@answers
+def stop(name: str) -> tuple[Any, str]:
+    """Stop a training for good. What it has drawn so far stays."""
+    return _order("stop", name, until="stopped")
+
+
+@jobs.command()
+@click.argument("name")
+@answers
+def remove(name: str) -> tuple[Any, str]:
+    """Remove a training that is over, with its files."""
+    return _order("remove", name)
+
+
+def _order(verb: str, name: str, until: str | None = None) -> tuple[Any, str]:
+    """Gives the order, waits until the job is in the state ``until``, and says its state now."""
     opened = service.open_service(cards.RUNS, os.environ)
-    if options.verb == "list":
-        if options.id is not None:
-            raise ConfigError(f"jobs list takes no name, got {options.id!r}; leave it out")
-        rows = [
-            {"id": v.job.id, "owner": v.job.owner, "ahead": v.ahead, **asdict(v.status)}
-            for v in opened.views()
-        ]
-        lines = [
-            f"{row['state']:9} {row['step']:>7,} of {row['total']:>7,}  {row['id']}  {row['message']}"
-            for row in rows
-        ]
-        return rows, "\n".join(lines) or "no trainings"
-    if options.id is None:
-        raise ConfigError(f"jobs {options.verb} needs the name of a job; see: jobs list")
-    getattr(opened, options.verb)(options.id, None)
-    deadline = time.monotonic() + _ORDER_SECONDS
-    done = {"pause": ("paused",), "stop": ("stopped",)}.get(options.verb, ())
-    view = opened.view(options.id)
-    while view is not None and view.status.active and done and view.status.state not in done:
+    getattr(opened, verb)(name, None)  # no owner: whoever has the terminal may order every job
+    deadline = time.monotonic() + _PATIENCE
+    view = opened.view(name)
+    while until and view is not None and view.status.active and view.status.state != until:
         if time.monotonic() > deadline:
             break
         time.sleep(0.1)
-        view = opened.view(options.id)
+        view = opened.view(name)
     state = "removed" if view is None else view.status.state
-    return {"id": options.id, "state": state}, f"{options.id}: {state}"
+    return {"id": name, "state": state}, f"{name}: {state}"

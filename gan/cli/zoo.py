@@ -1,88 +1,110 @@
-"""``gan zoo`` and ``gan export``: the pretrained models."""
+"""``gan zoo``: the pretrained models."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
 from tqdm import tqdm
 
-from gan.browser import site
+from gan.cli import options
 from gan.config import BUDGETS, RECIPES, Budget
 from gan.data import mnist
 from gan.errors import ConfigError
 from gan.evaluation import classifier
 from gan.system import files
-from gan.zoo import build, bundle, compare
+from gan.system.terminal import answers
+from gan.zoo import build as zoo_build
+from gan.zoo import bundle, compare
 from gan.zoo import cards as model_cards
 from gan.zoo.cards import ModelCard, find, is_imported, list_models, read_manifest
 
-#: What the verbs of ``zoo`` take that make a model one file, and a file a model.
-CARRIES = {"export": ("NAME", "FILE"), "import": ("FILE",)}
+_out = click.option(
+    "--out", type=options.PATH, default=classifier.PRETRAINED, help="Folder of the zoo."
+)
 
 
-def zoo(options: argparse.Namespace) -> tuple[Any, str]:
-    taken = CARRIES.get(options.verb, ())
-    if len(options.names) != len(taken):
-        raise ConfigError(
-            f"zoo {options.verb} takes {' and '.join(taken) or 'no name and no file'}, not "
-            f"{' '.join(options.names) or 'nothing'}; write: "
-            f"python -m gan zoo {' '.join((options.verb, *taken))}"
-        )
-    if options.verb == "export":
-        return _zoo_export(options)
-    if options.verb == "import":
-        card = bundle.install(bundle.read_file(Path(options.names[0])), model_cards.RUNS)
-        folder = str(card.path.parent)
-        result = {**_card_row(card), "folder": folder}
-        told = (
-            f"{card.provenance['imported_name']} is in {folder}; its figures are what the file says"
-        )
-        return result, f"{told}\n{_card_line(card)}"
-    if options.verb == "list":
-        cards = list_models(options.out)
-        if options.markdown:
-            table = markdown_table(read_manifest(options.out))
-            return table, table
-        lines = [_card_line(c) for c in cards]
-        absent = [f"{recipe} {size:,} {budget}" for recipe, size, budget in compare.missing(cards)]
-        if absent and options.out.resolve() == classifier.PRETRAINED:
-            lines.append(f"not trained: {', '.join(absent)}")
-        return [_card_row(c) for c in cards], "\n".join(lines)
-    if options.verb == "verify":
-        complaints = build.verify(options.out)
-        return {"failed": len(complaints), "complaints": complaints}, (
-            "\n".join(complaints) or "every model is what the manifest says"
-        )
-    configs = build.plan(
-        options.sizes,
-        options.budgets,
-        options.recipes,
-        options.seeds,
-        options.source,
-        options.updates,
+@click.group()
+def zoo() -> None:
+    """List, check, rebuild, export or import the pretrained models."""
+
+
+@zoo.command("list")
+@click.option("--markdown", is_flag=True, help="Print the table of the README.")
+@_out
+@answers
+def list_zoo(markdown: bool, out: Path) -> tuple[Any, str]:
+    """List every model of the zoo and of runs/ with its scores."""
+    if markdown:
+        table = markdown_table(read_manifest(out))
+        return table, table
+    cards = list_models(out)
+    lines = [_card_line(c) for c in cards]
+    absent = [f"{recipe} {size:,} {budget}" for recipe, size, budget in compare.missing(cards)]
+    if absent and out.resolve() == classifier.PRETRAINED:
+        lines.append(f"not trained: {', '.join(absent)}")
+    return [_card_row(c) for c in cards], "\n".join(lines)
+
+
+@zoo.command()
+@_out
+@answers
+def verify(out: Path) -> tuple[Any, str]:
+    """Check that every model file is what the manifest says."""
+    complaints = zoo_build.verify(out)
+    return {"failed": len(complaints), "complaints": complaints}, (
+        "\n".join(complaints) or "every model is what the manifest says"
     )
-    if options.verb == "score":
-        scored = 0
-        with tqdm(unit="run", disable=None) as bar:
-            for built in build.score(configs, options.work, options.out):
-                scored, bar.total = built.done, built.total
-                bar.update(1)
-        return {"scored": scored}, f"{scored} runs were scored anew into {options.out}"
+
+
+def _plan_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Which runs are meant, where they are, and which zoo they belong to."""
+    given = (
+        click.option("--source", default="mnist", help="Training images (default mnist)."),
+        options.several("--sizes", options.Size(), compare.ZOO_SIZES, "Default all of the zoo."),
+        options.several("--budgets", click.Choice(BUDGETS), BUDGETS, "Default both."),
+        options.several(
+            "--recipes",
+            click.Choice(sorted(RECIPES)),
+            compare.ZOO_RECIPES,
+            f"Default {' and '.join(compare.ZOO_RECIPES)}.",
+        ),
+        options.several("--seeds", click.INT, (0, 1, 2), "Default 0 1 2."),
+        click.option("--updates", type=int, help="Of the updates budget (default 6000)."),
+        click.option(
+            "--work", type=options.PATH, default=Path("runs/zoo"), help="Folder of the runs."
+        ),
+        _out,
+    )
+    for option in reversed(given):
+        function = option(function)
+    return function
+
+
+@zoo.command(cls=options.Spread)
+@_plan_options
+@click.option("--workers", type=options.COUNT, default=1, help="Runs side by side (default 1).")
+@options.device
+@options.threads(passed_on=True)
+@answers
+def build(
+    work: Path, out: Path, workers: int, device: str, threads: int, **plan: Any
+) -> tuple[Any, str]:
+    """Train and score what is missing. Killed and started again, it goes on where it was."""
+    configs = zoo_build.plan(**plan)
     failed = []
     total = sum(config.total_updates for config in configs)
     with tqdm(total=total, unit="update", disable=None) as bar:
-        for built in build.build(
+        for built in zoo_build.build(
             configs,
-            options.work,
-            options.out,
-            options.workers,
-            options.threads,
-            options.device,
+            work,
+            out,
+            workers,
+            threads,
+            device,
             on_progress=lambda done: bar.update(done - bar.n),
         ):
             bar.set_postfix_str(f"{built.done} of {built.total} runs, {built.name}")
@@ -90,18 +112,49 @@ def zoo(options: argparse.Namespace) -> tuple[Any, str]:
                 failed.append(f"{built.name}: {built.error}")
                 tqdm.write(failed[-1], file=sys.stderr)
     done = len(configs) - len(failed)
-    text = f"{done} of {len(configs)} runs are in {options.out}"
+    text = f"{done} of {len(configs)} runs are in {out}"
     return {"done": done, "total": len(configs), "failed": failed}, "\n".join([text, *failed])
 
 
-def _zoo_export(options: argparse.Namespace) -> tuple[Any, str]:
-    name, path = options.names[0], Path(options.names[1])
-    content = bundle.pack(find(name, list_models(options.out)))
-    if path.exists() and (not path.is_file() or bundle.read_file(path) != content):
-        raise ConfigError(f"{path} is there and is something else; name another file, or remove it")
-    files.write_atomically(path, content)
-    result = {"name": name, "file": str(path), "bytes": len(content)}
-    return result, f"{name} is in {path}, {len(content):,} bytes"
+@zoo.command(cls=options.Spread)
+@_plan_options
+@options.threads()
+@answers
+def score(work: Path, out: Path, **plan: Any) -> tuple[Any, str]:
+    """Score finished runs again, after the classifier or a measure has changed."""
+    scored = 0
+    with tqdm(unit="run", disable=None) as bar:
+        for built in zoo_build.score(zoo_build.plan(**plan), work, out):
+            scored, bar.total = built.done, built.total
+            bar.update(1)
+    return {"scored": scored}, f"{scored} runs were scored again into {out}"
+
+
+@zoo.command("export")
+@click.argument("name")
+@click.argument("file", type=options.PATH)
+@_out
+@answers
+def export_model(name: str, file: Path, out: Path) -> tuple[Any, str]:
+    """Write the model NAME with its evidence into one FILE."""
+    content = bundle.pack(find(name, list_models(out)))
+    if file.exists() and (not file.is_file() or bundle.read_file(file) != content):
+        raise ConfigError(f"{file} exists and is something else; name another file, or remove it")
+    files.write_atomically(file, content)
+    result = {"name": name, "file": str(file), "bytes": len(content)}
+    return result, f"{name} is in {file}, {len(content):,} bytes"
+
+
+@zoo.command("import")
+@click.argument("file", type=options.PATH)
+@answers
+def import_model(file: Path) -> tuple[Any, str]:
+    """Put the model in FILE, which `zoo export` has written, into runs/."""
+    card = bundle.install(bundle.read_file(file), model_cards.RUNS)
+    folder = str(card.path.parent)
+    name = card.provenance["imported_name"]
+    text = f"{name} is in {folder}; its figures are those in the file\n{_card_line(card)}"
+    return {**_card_row(card), "folder": folder}, text
 
 
 def _card_row(card: ModelCard) -> dict[str, Any]:
@@ -172,21 +225,3 @@ def _range(values: Sequence[float], form: str) -> str:
     low, high = form.format(min(values)), form.format(max(values))
     shown = low if low == high else f"{low} to {high}"
     return shown if len(values) == 1 else f"{shown} (n = {len(values)})"
-
-
-def export(options: argparse.Namespace) -> tuple[Any, str]:
-    cards = site.select(list_models(runs=None), options.sizes, options.recipes, options.budgets)
-    everything = list_models() if options.model else []
-    own = [find(name, everything) for name in dict.fromkeys(options.model)]
-    with tqdm(total=len(cards) + len(own), unit="model", disable=None) as bar:
-        done = site.export(
-            options.folder, cards, own, on_progress=lambda models, _: bar.update(models - bar.n)
-        )
-    index = (options.folder / site.INDEX).resolve()
-    result = {"folder": str(options.folder), "index": str(index), **asdict(done)}
-    text = (
-        f"{options.folder}: {done.models} models, {done.files} files, {done.bytes / 1e6:.1f} MB "
-        f"({done.written} written now)\n"
-        f"open {index} in a browser, or put the whole folder on a web host or a stick"
-    )
-    return result, text

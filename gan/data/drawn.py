@@ -9,13 +9,28 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from gan.data import labelled
-from gan.data.labelled import Labelled
+from gan.data.labelled import Labelled, Source
 
-DRAWN_TOTAL = 10_000_000  # indices from here on are held out
 DRAWN_HELD_OUT = 10_000
-_GLYPH_SIDE = 56  # drawn at twice the size, then sampled down
+_DEFAULT_SIZE = 60_000
+_HELD_OUT_FROM = 10_000_000  # images with this index and above are held out
+_GLYPH_SIDE = 56  # pixels; drawn at twice the size, then reduced
 _GLYPH_STROKES = (0, 1, 2)  # extra pen width in glyph pixels
-_UNIFORMS = 8  # random numbers per picture, a multiple of the 4 that Philox makes at a time
+_UNIFORMS = 8  # random numbers per image, a multiple of the 4 that Philox makes at a time
+
+
+class Drawn(Source):
+    """Digits from a font; there is no ``detail``."""
+
+    forms = ("drawn",)
+
+    def load(self, detail: str, size: int | None, seed: int, side: int) -> Labelled:
+        count = _DEFAULT_SIZE if size is None else size
+        labelled.require_size(count, _HELD_OUT_FROM, "drawn")
+        return draw(0, count, seed)
+
+    def load_held_out(self, detail: str, size: int | None, seed: int, side: int) -> Labelled:
+        return draw(_HELD_OUT_FROM, DRAWN_HELD_OUT, seed)
 
 
 def _glyphs() -> Tensor:
@@ -38,8 +53,8 @@ def _glyphs() -> Tensor:
 
 
 def draw(start: int, count: int, seed: int) -> Labelled:
-    """Pictures ``start`` to ``start + count``. Picture i depends on (seed, i) alone: Philox is a
-    counter-based generator (Salmon et al. 2011), so its stream can be entered anywhere."""
+    """Images ``start`` to ``start + count``. Image i depends on (seed, i) alone: Philox is a
+    counter-based generator (Salmon et al. 2011), so drawing can start at any index."""
     bits = np.random.Philox(key=seed)
     bits.advance(start * _UNIFORMS // 4)
     uniforms = torch.from_numpy(np.random.Generator(bits).random((count, _UNIFORMS)))

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,7 @@ from gan.networks.images import from_uint8
 from gan.system import tensor_files
 
 PRETRAINED = Path(__file__).resolve().parents[2] / "pretrained"
+ClassifierName = Literal["classifier", "monitor"]
 #: name -> (channels of the first layer, seed)
 CLASSIFIERS: dict[str, tuple[int, int]] = {"classifier": (32, 0), "monitor": (24, 1)}
 CONFIDENCE = 0.9  # from this softmax probability on a picture counts as read
@@ -172,7 +173,7 @@ def load_reference(
     that sizes past 60,000 leave for judging. CheckpointError where the file is missing or altered."""
     path = _statistics_file(root, name)
     tensors, info = tensor_files.load_tensors(path, _STATISTICS_KIND)
-    part = tensor_files.below(tensors, f"test{test_images}")
+    part = tensor_files.with_prefix(tensors, f"test{test_images}")
     try:
         facts = info["references"][f"test{test_images}"]
         return Reference(

@@ -15,45 +15,44 @@ and classifier (`gan.evaluation.classifier`) are others.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from gan.data import labelled, stacked
 from gan.errors import ConfigError
 from gan.evaluation import metrics
 from gan.evaluation.classifier import CONFIDENCE, Classifier, read
+from gan.evaluation.figures import STORED, Count, Divergence, Share
 
 CHANNELS = 3
 MODES = 1_000
 SAMPLES = 26_000  # of the papers; figures of other numbers of samples have another floor
 _CHUNK = 1_000  # samples held at once
-_CONTROL_SEED = 26_000  # of the real triples that are counted as a yardstick
+_CONTROL_SEED = 26_000  # of the real triples that generated ones are compared with
+
+Modes = Annotated[int, Field(ge=0, le=MODES)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STORED)
 class ModeFigures:
-    """``modes`` of 1,000 that were seen in ``n`` samples, and ``kl``, KL(p_model || p_data) in nats.
-    ``legible``: share of the 3 n single digits that were read with `gan.evaluation.classifier.CONFIDENCE`; the modes
-    themselves ask for no confidence."""
+    """Modes of stacked digits: how many of the 1,000 were seen in ``n`` samples, and ``kl``,
+    KL(p_model || p_data) in nats. ``legible``: share of the 3 n single digits read with confidence 0.9;
+    the modes themselves need no confidence. See `gan.evaluation.modes`."""
 
-    modes: int
-    kl: float
-    legible: float
-    n: int
+    modes: Modes
+    kl: Divergence
+    legible: Share
+    n: Count
 
     @property
     def floor(self) -> float:
-        """The KL that n samples of p_data itself have on average; below it is luck, or a mistake."""
-        return noise_floor(self.n)
-
-
-def noise_floor(n: int) -> float:
-    """KL that is expected of n samples drawn from p_data itself: (1000 - 1) / (2 n), the first term of
-    its expansion in 1 / n (Miller 1955). Good where n is many times 1,000: .0192 for 26,000."""
-    return (MODES - 1) / (2 * n)
+        """The mean KL of n samples of p_data itself: (1000 - 1) / (2 n), the first term of its
+        expansion in 1 / n (Miller 1955); .0192 for n = 26,000. A KL below it is luck or a mistake."""
+        return (MODES - 1) / (2 * self.n)
 
 
 def mode_probabilities(labels: Tensor) -> Tensor:

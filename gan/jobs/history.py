@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,14 @@ def snapshot_path(folder: Path, step: int) -> Path:
         known = ", ".join(f"{s:,}" for s in snapshots(folder)) or "none"
         raise ConfigError(f"{folder.name} keeps no snapshot of update {step:,}; there are: {known}")
     return folder / run.SNAPSHOTS / f"{step:08d}.safetensors"
+
+
+def latest_sample(paths: Sequence[Path]) -> tuple[int, bytes] | None:
+    """(update, PNG) of the last sample that can be read, or None. The worker thins them out meanwhile."""
+    for path in reversed(paths[-3:]):
+        with contextlib.suppress(OSError):
+            return sample_step(path), path.read_bytes()
+    return None
 
 
 class Reel:

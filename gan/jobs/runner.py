@@ -108,7 +108,7 @@ class _Child:
             paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
             environment = {"PYTHONPATH": os.pathsep.join(paths)}
             self._process = processes.spawn(command, self._log, environment, (place, lock))
-            locks.sign_for(lock, self._process.pid)
+            locks.write_owner(lock, self._process.pid)
         finally:
             os.close(lock)
 
@@ -138,7 +138,7 @@ class _Orphan:
         return None if locks.is_locked(self._lock) else UNKNOWN
 
     def kill(self) -> None:
-        pid = locks.signed(self._lock)
+        pid = locks.owner_pid(self._lock)
         if pid is not None:  # one of another machine is told by its orders only
             processes.kill_group(pid)
         until = time.monotonic() + _GONE_SECONDS

@@ -35,7 +35,7 @@ from gan.jobs.supervisor import Supervisor
 from gan.runs import estimate, manifest
 from gan.runs.names import run_name
 from gan.system import locks, processes
-from gan.system.files import keep
+from gan.system.files import link_or_copy
 from gan.zoo import bundle, cards
 
 
@@ -194,14 +194,14 @@ class Service:
             return False
         self._measured = True
         self._measuring.set()
-        command = processes.gan_command("bench", "update", "--book", str(self._book.resolve()))
+        command = processes.gan_command("bench", "update", "--timings", str(self._book.resolve()))
         command += ["--device", device, "--threads", str(self.runner.threads(device))]
         threading.Thread(target=self._measure, args=(command,), daemon=True).start()
         return True
 
     def _measure(self, command: list[str]) -> None:
         try:
-            processes.answer(command, seconds=120.0)
+            processes.output(command, seconds=120.0)
         finally:
             self._measuring.clear()
 
@@ -271,7 +271,7 @@ class Service:
             self._has_a_free_hand(owner)
             self._has_room(device, {id, "" if parent is None else parent.id})
             if snapshot is not None and not (folder / job_folder.START).exists():
-                keep(snapshot, folder / job_folder.START)
+                link_or_copy(snapshot, folder / job_folder.START)
             caps = Caps(self.limits.minutes * 60, self.limits.job_bytes)
             # a supervisor that is just leaving would take the new status for its own
             self._let_go(folder)

@@ -79,7 +79,7 @@ def work(
         held = locks.lock(folder / job_folder.WORKER_LOCK, patience=5.0)
         if held is None:
             raise ConfigError(f"{folder} has a worker already; wait until it ends, or end it")
-        locks.sign(held)
+        locks.write_owner(held)
     try:
         _give_way()
         for path in folder.rglob(".*.tmp"):  # of a worker that was ended while it wrote

@@ -79,7 +79,7 @@ def start(
         raise ConfigError(
             f"together={together} is for local runs; a Ray task trains one: leave it out"
         )
-    with locks.only_one(folder) as lock:
+    with locks.exclusive(folder) as lock:
         results = Results(folder)
         done, todo = 0, []
         for config in configs:

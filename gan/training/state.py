@@ -175,13 +175,13 @@ def _restore_state(
         config, device, devices.choose_precision(device, info.get("precision", "float32"))
     )
     for name, prefix in NETWORKS.items():
-        part = tensor_files.below(tensors, prefix)
+        part = tensor_files.with_prefix(tensors, prefix)
         tensor_files.load_strictly(getattr(state, name), part, path)
     try:
         for name in ("optimizer_g", "optimizer_d"):
             optimizer: torch.optim.Adam = getattr(state, name)
             moments: dict[int, dict[str, Tensor]] = {}
-            for key, tensor in tensor_files.below(tensors, name).items():
+            for key, tensor in tensor_files.with_prefix(tensors, name).items():
                 index, _, moment = key.partition(".")
                 moments.setdefault(int(index), {})[moment] = tensor
             optimizer.load_state_dict(
@@ -192,4 +192,4 @@ def _restore_state(
         state.continued_from = tuple(info.get("continued_from", ()))
     except (KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"{path} is incomplete ({error}); start the run anew") from error
-    return state, tensor_files.below(tensors, "extra")
+    return state, tensor_files.with_prefix(tensors, "extra")

@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import training
-from gan.cli import main
+from benchmarks import __main__, training
 from gan.config import ModelConfig, TrainConfig
 from gan.errors import DataError
 from gan.networks import dcgan
@@ -160,10 +159,10 @@ def test_without_mnist_it_measures_on_drawn_digits_unless_mnist_was_asked_for():
 def test_the_command_prints_the_ratio(capsys, monkeypatch, measured):
     asked = []
     monkeypatch.setattr(training, "train", lambda *a: asked.append(a) or measured)
-    assert main.main(["bench", "train", "--json", "--updates", "50", "--no-example"]) == 0
+    assert __main__.main(["training", "--json", "--updates", "50", "--no-example"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["ratio"] == measured["ratio"]
     assert asked == [(CPU, "auto", 5, 50, 0, None)]
-    assert main.main(["bench", "train"]) == 0
+    assert __main__.main(["training"]) == 0
     text = capsys.readouterr().out
     assert f"{measured['ratio']:.2f}" in text and "of the limit" in text

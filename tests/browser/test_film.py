@@ -222,7 +222,7 @@ def test_arrow_keys_go_from_moment_to_moment_and_the_end_is_spoken(page):
     assert page.inner_text(".film-spoken") == ""  # not while it moves
     page.wait_for_function("document.querySelector('.film-spoken').textContent !== ''")
     spoken = page.text_content(".film-spoken")
-    assert "update 20" in spoken and "One picture" in spoken and "100 1 %" in spoken
+    assert "update 20" in spoken and "One image" in spoken and "100 1 %" in spoken
 
 
 def test_play_begins_anew_from_the_end_and_stops_there(page):

@@ -62,10 +62,10 @@ def test_every_combination_is_a_mode_of_its_own():
 
 
 def test_the_channels_are_read_in_the_order_of_the_label():
-    only = torch.zeros(1_000, dtype=torch.float64)
-    only[123] = 1.0
-    assert modes.count_modes(GreyJudge(), [_grey(123)], only).kl == 0.0
-    assert modes.count_modes(GreyJudge(), [_grey(321)], only).kl == math.inf
+    likely = torch.full((1_000,), 1e-9, dtype=torch.float64)
+    likely[123] = 1.0
+    assert modes.count_modes(GreyJudge(), [_grey(123)], likely).kl == 0.0
+    assert modes.count_modes(GreyJudge(), [_grey(321)], likely).kl == pytest.approx(math.log(1e9))
 
 
 def test_one_picture_is_one_mode_and_has_the_largest_divergence_there_is():
@@ -102,9 +102,8 @@ def test_a_combination_is_as_likely_as_its_digits_are_together():
 
 
 def test_the_floor_is_that_of_the_papers_protocol():
-    assert modes.noise_floor(modes.SAMPLES) == pytest.approx(0.0192, abs=5e-5)
     figures = modes.ModeFigures(modes=1_000, kl=0.03, legible=1.0, n=modes.SAMPLES)
-    assert figures.floor == modes.noise_floor(26_000)
+    assert figures.floor == pytest.approx(0.0192, abs=5e-5)
 
 
 def test_real_digits_come_near_the_floor():
@@ -192,8 +191,6 @@ def test_an_evaluation_with_modes_survives_json(scored):
     assert evaluate.Evaluation.from_dict(values) == scored
     del values["modes"]  # as it was written before there were any
     assert evaluate.Evaluation.from_dict(values) == replace(scored, modes=None)
-    with pytest.raises(TypeError):
-        evaluate.Evaluation.from_dict({**values, "modes": {"modes": 3}})
 
 
 def test_one_triple_for_every_latent_is_seen_though_its_digits_differ(classifiers):

@@ -51,7 +51,7 @@ def runs(tmp_path, monkeypatch, classifiers):
     folder = tmp_path / "runs"
     yield folder
     for path in folder.glob("*"):  # whatever a test has left running
-        if pid := locks.signed(path / job_folder.WORKER_LOCK):
+        if pid := locks.owner_pid(path / job_folder.WORKER_LOCK):
             processes.kill_group(pid)
 
 

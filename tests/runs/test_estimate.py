@@ -327,7 +327,7 @@ def test_the_command_measures_and_writes_it_down(tiny, book, capsys, tmp_path, m
     config = tiny(updates=500)
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config.to_dict()))
-    command = ["bench", "update", "--json", "--config", str(path), "--book", str(book)]
+    command = ["bench", "update", "--json", "--config", str(path), "--timings", str(book)]
     monkeypatch.setattr(estimate.measure, "__defaults__", ("auto", 0.1))
     assert main.main([*command, "--device", "cpu", "--threads", "1", "--precision", "float32"]) == 0
     printed = json.loads(capsys.readouterr().out)

@@ -130,14 +130,17 @@ GOOD = 'name = "a"\n[grid]\nseed = [0]\n'
         (GOOD + 'size = [600, "1%"]', r"\[grid\] size=\[600, '1%'\] has '1%' twice"),
         (GOOD + "lr_g = [1, 1.0]", "twice"),
         (GOOD + 'size = ["few"]', r"\[grid\] size='few'.*such as 1%"),
-        (GOOD + "size = [600.0]", r"\[grid\] size: size=600.0 must be a whole number"),
+        (GOOD + "size = [600.0]", r"\[grid\] size: size=600.0 should be a valid integer"),
         (GOOD + "size = [true]", r"\[grid\] size=True"),
         (GOOD + "size = [[600]]", r"\[grid\] size=\[600\] must be a single value"),
         (GOOD + "[fixed]\nsize = [600]", r"\[fixed\] size=\[600\] must be a single value"),
         (GOOD + "[fixed]\nlr_g = nan", r"\[fixed\] lr_g: lr_g=nan"),
         (GOOD + "[fixed]\nseed = 1", r"seed is in \[grid\] and in \[fixed\]"),
-        (GOOD + 'recipe = ["plane"]', r"recipe='plane' is unknown.*did you mean 'plain'"),
-        (GOOD + 'budget = ["epoch"]', r"budget='epoch' is unknown.*did you mean 'epochs'"),
+        (
+            GOOD + 'recipe = ["plane"]',
+            r"recipe='plane' should be one of plain.*did you mean 'plain'",
+        ),
+        (GOOD + 'budget = ["epoch"]', r"budget='epoch' should be 'epochs'.*did you mean 'epochs'"),
         (GOOD + 'source = ["drwan"]', r"source 'drwan' is unknown.*did you mean 'drawn'"),
         (GOOD + "source = [5]", "source=5"),
         (GOOD + "[grid.model]\nimg_size = [30]", r"\[grid\] model\.img_size.*multiple of 4"),
@@ -457,7 +460,7 @@ def test_a_second_sweep_on_the_same_folder_is_told_so(workshop, tiny, tmp_path):
     work = tmp_path / "work"
     first = sweep.start([tiny(), tiny(seed=1)], work, device="cpu")
     next(first)
-    with pytest.raises(ConfigError, match=rf"work is being worked on by process {os.getpid()}"):
+    with pytest.raises(ConfigError, match=rf"work is in use by process {os.getpid()}"):
         _start([tiny()], work)
     first.close()
     assert [b.error for b in _start([tiny(), tiny(seed=1)], work)] == [""]

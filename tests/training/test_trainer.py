@@ -485,7 +485,7 @@ def test_the_cpu_is_always_there_and_a_device_that_is_not_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert devices.choose_device("cpu") == devices.choose_device("auto") == CPU
-    with pytest.raises(ConfigError, match="'cuda:1' is not here; choose one of cpu"):
+    with pytest.raises(ConfigError, match="'cuda:1' is not available; choose one of cpu"):
         devices.choose_device("cuda:1")
 
 

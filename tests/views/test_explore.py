@@ -12,8 +12,7 @@ from gan.evaluation import classifier, copies
 from gan.zoo import cards as model_cards
 from gan.zoo import compare
 from gan.zoo.cards import list_models, load_evidence
-from views.shared import cache
-from views.shared import link as page_link
+from views.shared import cache, link
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(autouse=True)
 def fresh_caches():
     """AppTest shares one process: what one test has loaded must not serve the next."""
-    for cached in (cache._cards, cache._model, cache._pictures, cache._evidence):
+    for cached in (cache._cards, cache._model, cache._generated, cache._evidence):
         cached.clear()
     cache.classifier.clear()
     cache.reference.clear()
@@ -103,10 +102,10 @@ def test_another_size_draws_other_digits_and_changes_the_link():
 
 
 def test_the_same_link_draws_the_same_digits():
-    link = {"size": "60000", "budget": "updates", "seed": "7", "move": "1,0,0,-2", "z": "3:1.5"}
-    first, second = open_page(**link), open_page(**link)
+    query = {"size": "60000", "budget": "updates", "seed": "7", "move": "1,0,0,-2", "z": "3:1.5"}
+    first, second = open_page(**query), open_page(**query)
     assert grid(first) == grid(second)
-    assert dict(first.query_params) == {"lang": "en", **link}
+    assert dict(first.query_params) == {"lang": "en", **query}
 
 
 def test_moving_a_latent_moves_the_digit_and_reset_brings_it_back():
@@ -134,7 +133,7 @@ def test_the_pad_is_given_the_model_its_files_and_the_pose_of_the_link():
     weights = next(c["weights"] for c in shown["cells"] if c["name"] == card.name)
     assert weights["id"] == card.sha256
     assert (static_files.STATIC / Path(weights["url"]).name).read_bytes() == card.path.read_bytes()
-    assert shown["start"]["pose"] == {
+    assert shown["start"]["request"] == {
         "rows": {"kind": "seeds", "first": 7},
         "truncation": 0.5,
         "shifts": [1.0, -2.0, 0, 0, 0, 0, 0, 0],
@@ -150,7 +149,7 @@ def test_the_pad_is_given_the_same_again_unless_it_is_sent_elsewhere():
     app.number_input(key="seed").set_value(64).run()
     after = given(app, "playground")
     assert after["start"]["id"] != before["start"]["id"]
-    assert after["start"]["pose"]["rows"] == {"kind": "seeds", "first": 64}
+    assert after["start"]["request"]["rows"] == {"kind": "seeds", "first": 64}
 
 
 def test_the_film_is_given_every_amount_of_data_and_stands_at_the_moment_shown():
@@ -185,7 +184,7 @@ def test_whoever_wants_gets_the_pictures_from_the_server_and_keeps_the_film():
     assert app.slider(key="move0").value == 1.0
     app.slider(key="move0").set_value(2.0).run()
     app.toggle(key="server_draws").set_value(False).run()
-    assert given(app, "playground")["start"]["pose"]["shifts"][0] == 2.0
+    assert given(app, "playground")["start"]["request"]["shifts"][0] == 2.0
 
 
 def test_a_folder_that_cannot_be_written_is_named_and_the_server_draws(monkeypatch, tmp_path):
@@ -207,8 +206,8 @@ def test_another_model_that_is_damaged_costs_its_place_in_the_wall_only(own_zoo)
 
 
 def test_a_run_of_the_whole_page_can_say_how_usual_it_is_to_be_so_near(monkeypatch):
-    usual = copies.Yardstick((0.5, 1.5))
-    monkeypatch.setattr(cache, "yardstick", lambda *_: usual)
+    usual = copies.Baseline((0.5, 1.5))
+    monkeypatch.setattr(cache, "copy_baseline", lambda *_: usual)
     app = open_page()
     card = next(c for c in list_models(runs=None) if c.name == "mnist-6000-epochs-plain")
     # a picture was chosen, and before the answer something else on the page, which cuts the fragment's run short
@@ -335,7 +334,7 @@ def test_a_step_back_that_is_cut_short_does_not_undo_the_step_forward(monkeypatc
     app = open_page(size="600")
     app.select_slider(key="size").set_value(1_000).run()
     with monkeypatch.context() as patch:
-        patch.setattr(page_link, "put_link", lambda *_: None)  # the run does not come to its end
+        patch.setattr(link, "write", lambda *_: None)  # the run does not come to its end
         app.query_params["size"] = "600"
         app.run()
     app.query_params["size"] = "1000"
@@ -373,6 +372,7 @@ def test_models_of_stacked_digits_are_not_among_the_amounts_of_data(monkeypatch,
     for entry in manifest["models"]:
         entry["config"] |= {"source": "stacked", "size": 777}
         entry["config"]["model"]["img_channels"] = 3
+        entry["evaluation"]["reference"], entry["step"] = "test10000", 1
     (runs / "mine" / "manifest.json").write_text(json.dumps(manifest))
     assert any(card.size == 777 for card in list_models())
     app = open_page()

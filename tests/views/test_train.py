@@ -41,7 +41,7 @@ from gan.runs.estimate import Estimate
 from gan.system import locks
 from gan.zoo import bundle, cards
 from views.shared import cache, session
-from views.train.settings import Wish
+from views.train.settings import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 CAPS = Caps(600.0, 10**9)
@@ -93,7 +93,7 @@ class FakeRunner:
 
 @pytest.fixture(autouse=True)
 def fresh_caches():
-    for cached in (cache._cards, cache._model, cache._pictures, cache._evidence, cache._reel):
+    for cached in (cache._cards, cache._model, cache._generated, cache._evidence, cache._reel):
         cached.clear()
     cache.training.clear()
 
@@ -169,7 +169,7 @@ def make_job(id="a-job", state="training", owner="me", step=300, total=600, **ho
 
 
 def test_the_page_opens_in_both_languages(studio):
-    for lang, title in (("en", "Train one yourself"), ("ja", "自分で学習させる")):
+    for lang, title in (("en", "Train your own"), ("ja", "自分で学習する")):
         app = open_page(lang=lang)
         assert not app.exception and not app.error
         assert app.title[0].value == title
@@ -178,7 +178,7 @@ def test_the_page_opens_in_both_languages(studio):
 
 def test_a_press_trains_what_the_form_says(studio, runner):
     app = open_page(**SMALL)
-    app.number_input(key="wish_seed").set_value(7).run()
+    app.number_input(key="setting_seed").set_value(7).run()
     button(app, "train_go").click().run()
     assert not app.exception and not app.error
     (view,) = studio.views()
@@ -197,12 +197,12 @@ def test_a_second_press_changes_nothing_and_says_nothing(studio):
     assert len(studio.views()) == 1
 
 
-def test_the_same_wish_of_somebody_else_joins(studio):
+def test_the_same_training_of_another_visitor_is_joined(studio):
     first, second = open_page(**SMALL), open_page(**SMALL)
     button(first, "train_go").click().run()
     button(second, "train_go").click().run()
     assert second.query_params == first.query_params
-    assert "under way already" in second.toast[0].value
+    assert "already under way" in second.toast[0].value
     assert len(studio.views()) == 1
 
 
@@ -211,7 +211,7 @@ def test_what_was_stopped_goes_on(studio, me):
     name = make_job(names.run_name(config), "stopped", config=config, step=20, total=60)
     app = open_page(**SMALL)
     button(app, "train_go").click().run()
-    assert "goes on" in app.toast[0].value and app.query_params["job"] == name
+    assert "continues where" in app.toast[0].value and app.query_params["job"] == name
 
 
 def test_what_was_finished_from_the_command_line_is_explored(studio, finished, monkeypatch):
@@ -231,37 +231,37 @@ def test_a_refusal_is_said_until_something_else_is_asked_for(studio, me):
     assert "job" not in app.query_params
     app.run()
     assert app.error
-    app.number_input(key="wish_seed").set_value(1).run()
+    app.number_input(key="setting_seed").set_value(1).run()
     assert not app.error
 
 
 def test_a_recipe_sets_the_fine_settings(studio):
     app = open_page()
-    app.segmented_control(key="wish_recipe").set_value("article-2018").run()
+    app.segmented_control(key="setting_recipe").set_value("article-2018").run()
     article = recipe_config("article-2018")
-    assert app.number_input(key="wish_hidden_units").value == article.model.hidden_units
-    assert app.number_input(key="wish_lr_g").value == pytest.approx(article.lr_g)
+    assert app.number_input(key="setting_hidden_units").value == article.model.hidden_units
+    assert app.number_input(key="setting_lr_g").value == pytest.approx(article.lr_g)
     assert dict(app.query_params) == {"lang": "en", "recipe": "article-2018"}
 
 
 def test_the_presets(studio, monkeypatch):
     app = open_page(**SMALL)
     button(app, "preset_full").click().run()
-    assert app.number_input(key="wish_updates").value == 6_000
+    assert app.number_input(key="setting_updates").value == 6_000
     monkeypatch.setattr(studio, "updates_for", lambda *a: 1_234)
     button(app, "preset_minute").click().run()
-    assert app.number_input(key="wish_updates").value == 1_234
+    assert app.number_input(key="setting_updates").value == 1_234
     monkeypatch.setattr(
         studio, "updates_for", lambda *a: 3
     )  # a slow machine: fewer than are offered
     button(app, "preset_minute").click().run()
-    assert not app.exception and app.number_input(key="wish_updates").value == 20
+    assert not app.exception and app.number_input(key="setting_updates").value == 20
 
 
 def test_epochs_can_be_asked_for(studio):
     app = open_page(**SMALL)
-    app.segmented_control(key="wish_budget").set_value("epochs").run()
-    app.number_input(key="wish_epochs").set_value(3).run()
+    app.segmented_control(key="setting_budget").set_value("epochs").run()
+    app.number_input(key="setting_epochs").set_value(3).run()
     assert dict(app.query_params)["epochs"] == "3"
     button(app, "train_go").click().run()
     config = studio.views()[0].job.config
@@ -273,7 +273,7 @@ def test_narrow_limits_narrow_the_form(runner, monkeypatch, updates):
     opened = Service(cards.RUNS, Limits(updates=updates), runner)
     monkeypatch.setattr(cache, "training", lambda: opened)
     app = open_page()
-    assert not app.exception and app.number_input(key="wish_updates").value == updates
+    assert not app.exception and app.number_input(key="setting_updates").value == updates
     assert f"({updates} updates)" in button(app, "preset_full").label
 
 
@@ -315,22 +315,22 @@ def test_a_hostile_link_opens_the_form_with_a_notice(studio):
     app = open_page(**hostile, job="../../etc/passwd")
     assert not app.exception and not app.error
     told = said(app)
-    assert "no training" in told and all(f"{n}=" in told for n in hostile)
-    assert wish_on(app) == Wish()
+    assert "no longer exists" in told and all(f"{n}=" in told for n in hostile)
+    assert settings_on(app) == TrainSettings()
     assert dict(app.query_params) == {"lang": "en"}
 
 
-def wish_on(app):
-    return app.session_state["train_wish"]
+def settings_on(app):
+    return app.session_state["train_written"].shown[0]
 
 
-def test_the_wish_survives_a_look_at_the_other_page(studio):
+def test_the_settings_survive_a_visit_to_the_other_page(studio):
     app = open_page(**SMALL)
     app.switch_page("views/explore/explore.py").run()
     app.query_params.clear()  # as the navigation does
     app.switch_page("views/train/train.py").run()
     assert not app.exception
-    assert app.number_input(key="wish_updates").value == 60
+    assert app.number_input(key="setting_updates").value == 60
     assert dict(app.query_params) == {"lang": "en", **SMALL}
 
 
@@ -346,10 +346,10 @@ def test_the_job_is_still_watched_after_a_look_at_the_other_page(studio):
 def test_back_and_forward_in_the_browser(studio):
     name = make_job()
     app = open_page(**SMALL)
-    app.number_input(key="wish_updates").set_value(80).run()
+    app.number_input(key="setting_updates").set_value(80).run()
     app.query_params["updates"] = "60"
     app.run()  # back
-    assert app.number_input(key="wish_updates").value == 60
+    assert app.number_input(key="setting_updates").value == 60
     app.query_params.clear()
     app.query_params["job"], app.query_params["lang"] = name, "en"
     app.run()  # to a job
@@ -395,9 +395,9 @@ def test_the_page_says_while_the_device_is_measured_and_then_how_long(studio, mo
     monkeypatch.setattr(studio, "expected", lambda *a: known[0] if known else None)
     monkeypatch.setattr(studio, "measure", lambda device: not known)
     app = open_page(**SMALL)
-    assert "being measured" in said(app)
+    assert "Measuring how long" in said(app)
     known.append(Estimate(4.0, 60.0, 1.0, 10.0, "same"))
-    assert "being measured" not in said(app.run()) and "**75 s**" in said(app)
+    assert "Measuring how long" not in said(app.run()) and "**75 s**" in said(app)
 
 
 def test_how_many_are_before(studio):
@@ -436,7 +436,7 @@ def test_a_training_under_way_is_shown(studio, me):
         ("queued", {"job_stop"}, "waiting"),
         ("starting", {"job_pause", "job_stop"}, "worker is starting"),
         ("paused", {"job_resume", "job_step_one", "job_step_many", "job_stop"}, "Paused"),
-        ("scoring", {"job_stop"}, "classifier is looking"),
+        ("scoring", {"job_stop"}, "classifier is reading"),
         ("stopped", {"job_resume", "job_remove_sure"}, "stopped"),
         ("failed", {"job_resume", "job_remove_sure"}, "failed"),
     ],
@@ -473,7 +473,7 @@ def test_a_time_that_is_up_is_no_failure(studio, me):
 def test_what_has_hardly_begun_is_not_called_a_failure(studio, me):
     noise = LOOK | {"counts": [0] * 10, "contrast": 0.1}
     app = open_page(job=make_job(step=50, looks=[noise | {"step": 50}]))
-    assert "hardly begun" in said(app) and "So far" not in said(app)
+    assert "Hardly begun" in said(app) and "So far" not in said(app)
     app = open_page(job=make_job("later", step=60, looks=[noise | {"step": 60}]))
     assert "So far: Noise" in said(app)
 
@@ -486,7 +486,7 @@ def test_before_the_first_picture_its_place_is_kept(studio, me):
 
 def test_another_visitor_watches_and_cannot_steer(studio, me):
     app = open_page(job=make_job(owner=OTHER))
-    assert "another visitor" in said(app)
+    assert "Another visitor" in said(app)
     assert {b.key for b in app.button if b.key.startswith("job_")} == set()
 
 
@@ -512,7 +512,7 @@ def test_a_refused_order_can_be_read_for_longer_than_a_poll(studio, me, monkeypa
     button(app, "job_resume").click().run()
     assert "you have a job already" in app.error[0].value
     assert app.run().error
-    monkeypatch.setattr("views.train.watch._REFUSED_SECONDS", 0.0)
+    monkeypatch.setattr("views.train.actions._REFUSED_SECONDS", 0.0)
     assert not app.run().error
 
 
@@ -561,7 +561,7 @@ def test_an_alarm_while_there_is_time_and_a_way_back(studio, me):
     (new,) = [v for v in studio.views() if v.job.parent]
     assert new.job.parent == Parent(name, 100) and new.job.config.augment == "fixed"
     assert app.session_state["train_job"] == new.job.id
-    assert "from update 100 on" in app.subheader[0].value
+    assert "from update 100 to 600" in app.subheader[0].value
 
 
 def test_a_rewind_under_narrower_limits_still_has_its_widgets(runner, monkeypatch, me):
@@ -594,15 +594,15 @@ def picture(seed):
 
 def test_ones_own_pictures_are_taken_in_and_trained_on(studio):
     app = open_page(**SMALL | {"source": "own"})
-    assert "Upload some pictures first" in said(app) and button(app, "train_go").disabled
+    assert "Upload some images first" in said(app) and button(app, "train_go").disabled
     files = [(f"{i}.png", picture(i), "image/png") for i in range(20)]
     files.append(("<b>bad.png", b"\x89PNG\r\n\x1a\nrubbish", "image/png"))
     app.file_uploader(key="own_files").set_value(files).run()
     assert not app.exception and not app.error
-    assert "20 pictures are ready" in said(app)
-    assert app.slider(key="wish_size").value == 18  # one in ten is kept apart
+    assert "20 images are ready" in said(app)
+    assert app.slider(key="setting_size").value == 18  # one in ten is kept apart
     assert app.dataframe[0].value["file"].tolist() == ["<b>bad.png"]
-    app.segmented_control(key="wish_img_size").set_value(64).run()
+    app.segmented_control(key="setting_img_size").set_value(64).run()
     button(app, "train_go").click().run()
     assert not app.exception and not app.error
     config = studio.views()[0].job.config
@@ -618,7 +618,7 @@ def test_a_zip_is_taken_in_and_a_damaged_one_is_refused(studio):
     app = open_page(**SMALL | {"source": "own"})
     upload = app.file_uploader(key="own_files")
     upload.set_value([("some.zip", buffer.getvalue(), "application/zip")]).run()
-    assert "12 pictures are ready" in said(app)
+    assert "12 images are ready" in said(app)
     app = open_page(**SMALL | {"source": "own"})
     upload = app.file_uploader(key="own_files")
     upload.set_value([("bad.zip", buffer.getvalue()[:-30], "application/zip")]).run()
@@ -679,7 +679,7 @@ def test_pictures_that_are_no_digits_are_shown_without_the_judge_of_digits(studi
     app = open_page("explore", model="faces")
     assert not app.exception and not app.error
     assert not app.metric and "classifier reads" not in said(app)
-    assert "64 pictures drawn" in html(app)
+    assert "64 images drawn" in html(app)
     assert not app.get("vega_lite_chart")  # no histogram
     shown = {
         e.proto.id.rpartition("-")[2]: json.loads(e.proto.json) for e in app.get("bidi_component")

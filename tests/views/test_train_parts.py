@@ -1,7 +1,5 @@
 """The pure parts of the Train page: settings and their links, early verdicts, words. No streamlit runs here."""
 
-from dataclasses import fields
-
 import pytest
 
 from gan.config import RECIPES, TrainConfig, recipe_config
@@ -10,47 +8,48 @@ from gan.evaluation.verdict import Measures, diagnose
 from views.explore.state import ExploreState, from_query, to_query
 from views.shared import pictures, words
 from views.train import early
-from views.train.settings import FINE, SIZES, Wish, config_of, friendly_seconds, recipe_values
-from views.train.settings import from_query as wish_from
-from views.train.settings import to_query as wish_to
+from views.train import settings as train_settings
+from views.train.settings import FINE, NAMES, SIZES, TrainSettings, config_of, recipe_values
 
 UPLOADS = "runs/uploads"
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "chosen",
     [
-        Wish(),
-        Wish(source="drawn", size=200, updates=60, batch_size=16, seed=7),
-        Wish(budget="epochs", epochs=3, size=50),
-        Wish(recipe="article-2018", **recipe_values("article-2018")),
-        Wish(recipe="rescue", **recipe_values("rescue") | {"lr_g": 5e-4}),
-        Wish(source="own", own="abc123", size=40, img_size=64),
+        TrainSettings(),
+        TrainSettings(source="drawn", size=200, updates=60, batch_size=16, seed=7),
+        TrainSettings(budget="epochs", epochs=3, size=50),
+        TrainSettings(recipe="article-2018", **recipe_values("article-2018")),
+        TrainSettings(recipe="rescue", **recipe_values("rescue") | {"lr_g": 5e-4}),
+        TrainSettings(source="own", own="abc123", size=40, img_size=64),
     ],
 )
-def test_a_wish_survives_its_link_and_its_configuration(wish):
-    assert wish_from(wish_to(wish)) == (wish, [])
-    config = config_of(wish, UPLOADS)
-    own = wish.source == "own"
-    assert config.source == (f"folder:{UPLOADS}/abc123" if own else wish.source)
-    unused = "updates" if wish.budget == "epochs" else "epochs"  # left as it is: one wish, one name
+def test_settings_survive_their_link_and_its_configuration(chosen):
+    assert train_settings.from_query(train_settings.to_query(chosen)) == (chosen, [])
+    config = config_of(chosen, UPLOADS)
+    own = chosen.source == "own"
+    assert config.source == (f"folder:{UPLOADS}/abc123" if own else chosen.source)
+    unused = (
+        "updates" if chosen.budget == "epochs" else "epochs"
+    )  # left as it is: one training, one name
     assert getattr(config, unused) == getattr(TrainConfig(), unused)
-    for f in fields(Wish):
-        if f.name not in ("source", "own", unused):
-            there = config if hasattr(config, f.name) else config.model
-            assert getattr(there, f.name) == getattr(wish, f.name), f.name
+    for name in NAMES:
+        if name not in ("source", "own", unused):
+            there = config if hasattr(config, name) else config.model
+            assert getattr(there, name) == getattr(chosen, name), name
 
 
-def test_the_default_wish_needs_no_link():
-    assert wish_to(Wish()) == {}
+def test_the_default_settings_need_no_link():
+    assert train_settings.to_query(TrainSettings()) == {}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_unchanged_is_that_recipe(recipe):
-    wish = Wish(recipe=recipe, **recipe_values(recipe))
-    same = recipe_config(recipe, size=wish.size, updates=wish.updates)
-    assert config_of(wish, UPLOADS) == same
-    assert set(recipe_values(recipe)) == set(FINE) < {f.name for f in fields(Wish)}
+    chosen = TrainSettings(recipe=recipe, **recipe_values(recipe))
+    same = recipe_config(recipe, size=chosen.size, updates=chosen.updates)
+    assert config_of(chosen, UPLOADS) == same
+    assert set(recipe_values(recipe)) == set(FINE) < set(NAMES)
 
 
 @pytest.mark.parametrize(
@@ -79,31 +78,28 @@ def test_a_recipe_unchanged_is_that_recipe(recipe):
     ],
 )
 def test_what_does_not_fit_in_a_link_falls_back_and_is_named(name, value):
-    wish, problems = wish_from({name: value, "unknown": "x"})
-    assert wish == Wish() and problems == [(name, value[:40])]
+    chosen, problems = train_settings.from_query({name: value, "unknown": "x"})
+    assert chosen == TrainSettings() and problems == [(name, value[:40])]
 
 
 def test_ones_own_pictures_must_be_there_before_they_are_trained_on():
     with pytest.raises(ConfigError, match="upload some"):
-        config_of(Wish(source="own"), UPLOADS)
-    assert config_of(Wish(source="own", own="abc"), UPLOADS).source == "folder:runs/uploads/abc"
+        config_of(TrainSettings(source="own"), UPLOADS)
+    assert (
+        config_of(TrainSettings(source="own", own="abc"), UPLOADS).source
+        == "folder:runs/uploads/abc"
+    )
 
 
 def test_the_sizes_on_offer_rise_and_begin_where_a_default_can_be():
-    assert list(SIZES) == sorted(SIZES) and Wish().size in SIZES
+    assert list(SIZES) == sorted(SIZES) and TrainSettings().size in SIZES
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [
-        (0.2, ("time_seconds", 1)),
-        (75, ("time_seconds", 75)),
-        (100, ("time_minutes", 2)),
-        (3 * 3600, ("time_hours", 3)),
-    ],
+    ("seconds", "expected"), [(0.2, "1 s"), (75, "75 s"), (100, "2 min"), (3 * 3600, "3 h")]
 )
-def test_times_are_said_in_words_one_says(seconds, expected):
-    assert friendly_seconds(seconds) == expected
+def test_times_are_rounded_to_what_one_says(seconds, expected):
+    assert words.about("en", seconds) == expected
 
 
 @pytest.mark.parametrize(("total", "first"), [(60, 6), (1_500, 150), (100_000, 500)])
@@ -123,7 +119,7 @@ def test_a_message_of_the_library_is_no_markdown():
 
 def test_the_queue_in_words():
     assert "at once" in words.queue_words("en", 0, 0.0)
-    assert words.queue_words("en", 2, 100.0) == "2 before you, about 2 min until it starts."
+    assert words.queue_words("en", 2, 100.0) == "2 before you; it starts in about 2 min."
     assert words.queue_words("en", 2, None) == "2 before you."
 
 
@@ -137,8 +133,8 @@ def test_an_empty_frame_is_a_square_and_shows_plain_words():
     assert "aspect-ratio:1" in pictures.frame("<b>") and "&lt;b&gt;" in pictures.frame("<b>")
 
 
-def test_a_model_of_ones_own_is_part_of_the_link():
+def test_an_own_model_is_part_of_the_link():
     state = ExploreState(model="mine", seed=64)
     assert from_query(to_query(state), (6_000,), models=["mine"]) == (state, [])
     gone, problems = from_query(to_query(state), (6_000,))
-    assert gone == ExploreState(seed=64) and [p.name for p in problems] == ["model"]
+    assert gone == ExploreState(seed=64) and problems == [("model", "mine")]

@@ -10,7 +10,8 @@ from gan.errors import GanError
 from gan.evaluation import classifier
 from gan.evaluation.verdict import verdict_words
 from gan.networks import images
-from gan.zoo import compare, generate
+from gan.networks.latent_request import LatentRequest, Seeds
+from gan.zoo import compare
 from gan.zoo.cards import Model, ModelCard, is_imported
 from views.explore import controls, latents, size_comparison, training
 from views.shared import cache, charts, session
@@ -140,8 +141,7 @@ def _chosen(table: compare.Table, lang: str) -> ModelCard | None:
 
 def _grid(lang: str, model: Model) -> None:
     state = controls.state()
-    request = generate.GenerateRequest(first_seed=state.seed, count=GRID_COUNT)
-    result = cache.pictures(model, request)
+    result = cache.generated(model, LatentRequest(Seeds(state.seed)), GRID_COUNT)
     sheet = images.grid(result.pixels, GRID_COLUMNS, gap=1, background=40)
     count = f"{model.card.size:,}"
     with st.container(key="grid"):

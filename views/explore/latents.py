@@ -57,8 +57,8 @@ def _drawn_by_the_server(lang: str, model: Model, cards: list[ModelCard]) -> Non
         controls.shift_sliders(lang, model.strengths.tolist())
         with st.expander(text(lang, "raw")):
             controls.axis_sliders(lang, model.generator.latent_dim)
-    pose = controls.fitting(controls.state().pose(), model.generator.latent_dim)
-    z = resolve_latents(pose, payload.WALL_ROWS, model.directions)
+    request = controls.fitting(controls.state().latent_request(), model.generator.latent_dim)
+    z = resolve_latents(request, payload.WALL_ROWS, model.directions)
     columns = []
     for card in cards:
         current = card == model.card

@@ -53,20 +53,20 @@ def playground(lang: str, model: Model, cards: Sequence[ModelCard]) -> None:
                 "cells": _cells(model.card, cards),
                 "classifier": cache.classifier_weights() if model.card.metrics.digits else None,
                 "columns": payload.wall_columns(cards, chosen),
-                "start": payload.start(start["id"], start["pose"], chosen),
-                "still": _still(model, start["pose"]),
+                "start": payload.start(start["id"], start["request"], chosen),
+                "still": _still(model, start["request"]),
                 "neighbours": st.session_state.get("near"),
             },
             "playground",
             "load",
         ),
-        on_pose_change=_take_pose,
+        on_request_change=_take_request,
         on_failed_change=_take_failure,
         on_focus_change=_looks_up(lang, model, {card.name: card for card in cards}),
     )
     if st.session_state.pop("pad_turned", False):
         st.rerun()  # the film is drawn by the server, too, or no longer
-    _add_yardstick(lang)
+    _add_baseline(lang)
 
 
 def film(lang: str, chosen: ModelCard, steps: Sequence[int], cards: Sequence[ModelCard]) -> bool:
@@ -103,8 +103,8 @@ def _cells(chosen: ModelCard, cards: Sequence[ModelCard]) -> list[dict[str, Any]
     return cells
 
 
-def _take_pose() -> None:
-    controls.take_pose(st.session_state[_KEY].pose)
+def _take_request() -> None:
+    controls.take_request(st.session_state[_KEY].request)
 
 
 def _take_failure() -> None:
@@ -116,16 +116,16 @@ def _take_film_failure() -> None:
     st.session_state["film_failed"] = True
 
 
-def _still(model: Model, pose: LatentRequest) -> str:
+def _still(model: Model, request: LatentRequest) -> str:
     """What the pad shows until the weights have arrived: the first latent, as a data link."""
-    drawn = generate.generate_z(model, _first(model, pose, 1))
+    drawn = generate.generate_z(model, _first(model, request, 1))
     return data_link(images.to_png(drawn.pixels[0]))
 
 
-def _first(model: Model, pose: LatentRequest, count: int) -> Tensor:
-    """The latents of a pose, without what a model of few components has not got."""
+def _first(model: Model, request: LatentRequest, count: int) -> Tensor:
+    """The latents of a request, without what a model of few components has not got."""
     return resolve_latents(
-        controls.fitting(pose, model.generator.latent_dim), count, model.directions
+        controls.fitting(request, model.generator.latent_dim), count, model.directions
     )
 
 
@@ -138,7 +138,7 @@ def _looks_up(lang: str, model: Model, known: dict[str, ModelCard]) -> Callable[
             card, row, asked = known[sent["name"]], sent["row"], int(sent["asked"])
             if row not in range(payload.WALL_ROWS):
                 raise ConfigError(f"row {row!r} is not on the wall")
-            z = _first(model, LatentRequest.from_dict(sent["pose"]), row + 1)[row:]
+            z = _first(model, LatentRequest.from_dict(sent["request"]), row + 1)[row:]
         except (KeyError, TypeError, ValueError, OverflowError, ConfigError):
             return  # not what the pad sends
         st.session_state["near"] = {"asked": asked, **_nearest(lang, card, z)}
@@ -150,7 +150,7 @@ def _nearest(lang: str, card: ModelCard, z: Tensor) -> dict[str, Any]:
     """The pictures as data links, and what is to be said of them; the latter alone where there is no data set."""
     try:
         drawn = generate.generate_z(cache.model(card), z)
-        found = cache.gallery(card.config).nearest(drawn.images[0], card.size)
+        found = cache.real_images(card.config).nearest(drawn.images[0], card.size)
     except GanError as error:
         words = text(lang, "near_none", reason=str(error))
         return {"training": None, "unseen": None, "words": words}
@@ -166,18 +166,18 @@ def _nearest(lang: str, card: ModelCard, z: Tensor) -> dict[str, Any]:
     }
 
 
-def _add_yardstick(lang: str) -> None:
+def _add_baseline(lang: str) -> None:
     """How usual it is to be so near: said a moment later, for the first time it takes seconds to find out."""
     card, ratio = st.session_state.pop("near_ratio", (None, 0.0))
     if card is None:
         return
     with st.spinner(text(lang, "near_waiting")):
         try:
-            usual = cache.yardstick(copies.pool_of(card.config), card.size)
+            usual = cache.copy_baseline(copies.image_set_of(card.config), card.size)
         except GanError:
             return  # said above
     if usual is not None:
-        words = text(lang, "near_usual", count=f"{usual.as_near(ratio):,}", n=f"{usual.n:,}")
+        words = text(lang, "near_usual", count=f"{usual.count_as_close(ratio):,}", n=f"{usual.n:,}")
         near = st.session_state["near"]
         st.session_state["near"] = {**near, "words": f"{near['words']} {words}"}
         try:

@@ -24,12 +24,13 @@ from gan.evaluation import classifier as digit_classifier
 from gan.evaluation import copies
 from gan.evaluation.classifier import Classifier, Reference, weights_file
 from gan.jobs import history, service
+from gan.networks.latent_request import LatentRequest
 from gan.runs import manifest, monitor
 from gan.system import files
 from gan.zoo import bundle
 from gan.zoo import cards as model_cards
 from gan.zoo.cards import Model, ModelCard, list_models, load_evidence, load_film, open_model
-from gan.zoo.generate import GenerateRequest, GenerateResult, generate
+from gan.zoo.generate import GenerateResult, generate
 
 _PUBLISHED_SECONDS = 24 * 3600.0
 
@@ -91,12 +92,13 @@ def _model(name: str, sha256: str, _card: ModelCard) -> Model:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _pictures(sha256: str, request: GenerateRequest, _model: Model) -> GenerateResult:
-    return generate(_model, request)
+def _generated(sha256: str, request: LatentRequest, count: int, _model: Model) -> GenerateResult:
+    return generate(_model, request, count)
 
 
-def pictures(opened: Model, request: GenerateRequest) -> GenerateResult:
-    return _pictures(opened.card.sha256, request, opened)
+def generated(opened: Model, request: LatentRequest, count: int) -> GenerateResult:
+    """The images of the first ``count`` latents of ``request``."""
+    return _generated(opened.card.sha256, request, count, opened)
 
 
 def evidence(card: ModelCard) -> dict[str, Any]:
@@ -237,17 +239,17 @@ def _run_payload(path: str, stamp: int, name: str, _card: ModelCard) -> bytes:
     return _json(film_payload.film_payload(_card, load_evidence(_card)))
 
 
-def gallery(config: TrainConfig) -> copies.Gallery:
+def real_images(config: TrainConfig) -> copies.RealImages:
     """The real pictures a model is compared with; those of all amounts of data are one gallery."""
-    return _gallery(copies.pool_of(config))
+    return _real_images(copies.image_set_of(config))
 
 
 @st.cache_resource(show_spinner=False, max_entries=3)
-def _gallery(pool: copies.Pool) -> copies.Gallery:
-    return copies.open_gallery(pool)
+def _real_images(image_set: copies.ImageSet) -> copies.RealImages:
+    return copies.load_real_images(image_set)
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def yardstick(pool: copies.Pool, size: int) -> copies.Yardstick | None:
+def copy_baseline(image_set: copies.ImageSet, size: int) -> copies.Baseline | None:
     """How near unseen real pictures lie to the training images; takes seconds the first time."""
-    return _gallery(pool).yardstick(size)
+    return _real_images(image_set).baseline(size)

@@ -9,6 +9,8 @@ from typing import Any
 
 from views.shared import words_train
 
+LANGUAGES = ("en", "ja")
+
 _ENGLISH: dict[str, str] = {
     "page_explore": "Explore",
     "title": "How much data does a GAN need?",

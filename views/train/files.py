@@ -34,7 +34,7 @@ def own_pictures(lang: str, studio: Service) -> None:
         help=text(
             lang,
             "upload_note",
-            count=limits.pictures,
+            count=limits.images,
             megabytes=round(limits.uploaded_bytes / 1e6),
         ),
     )

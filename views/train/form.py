@@ -11,12 +11,12 @@ from gan.jobs.service import Service
 from views.shared import session
 from views.shared.i18n import text
 from views.train import files, form_state
-from views.train.settings import RANGES, SIZES, SOURCES, Wish, config_of, recipe_values
+from views.train.settings import RANGES, SIZES, SOURCES, TrainSettings, config_of, recipe_values
 
 _MINUTE = 60.0
 
 
-def wish_widgets(lang: str, studio: Service) -> Wish:
+def widgets(lang: str, studio: Service) -> TrainSettings:
     left, right = st.columns(2, gap="large")
     with left:
         st.segmented_control(
@@ -59,7 +59,7 @@ def wish_widgets(lang: str, studio: Service) -> Wish:
         )
     with st.expander(text(lang, "more"), icon=":material/tune:"):
         _fine(lang)
-    return form_state.wish()
+    return form_state.settings()
 
 
 def _sizes(studio: Service) -> list[int]:
@@ -130,10 +130,10 @@ def _a_minute(studio: Service) -> None:
     """As many updates as fit into a minute on the chosen device, judging included."""
     form_state.set(budget="updates")
     try:
-        config = config_of(form_state.wish(), str(studio.runs / UPLOADS))
+        config = config_of(form_state.settings(), str(studio.runs / UPLOADS))
     except GanError:
         config = TrainConfig()
-    device = st.session_state.get("wish_device", studio.runner.devices()[0])
+    device = st.session_state.get("setting_device", studio.runner.devices()[0])
     fitting = studio.updates_for(config, device, _MINUTE)
     form_state.set(updates=min(fitting or 1_000, studio.limits.updates))
 
@@ -182,14 +182,14 @@ def device_choice(lang: str, devices: list[str]) -> str:
     if len(devices) == 1:
         st.caption(text(lang, "device_only", device=text(lang, f"device_{devices[0]}")))
         return devices[0]
-    if st.session_state.get("wish_device") not in devices:
-        st.session_state["wish_device"] = devices[0]
+    if st.session_state.get("setting_device") not in devices:
+        st.session_state["setting_device"] = devices[0]
     return str(
         st.segmented_control(
             text(lang, "device"),
             devices,
             format_func=lambda d: text(lang, f"device_{d}"),
-            key="wish_device",
+            key="setting_device",
             required=True,
         )
     )

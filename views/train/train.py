@@ -12,7 +12,7 @@ from views.shared import cache, session
 from views.shared.i18n import text
 from views.shared.words import about, job_title, queue_words, reason
 from views.train import files, form, form_state, watch
-from views.train.settings import Wish, config_of
+from views.train.settings import config_of
 
 _STATE_ICONS = {
     "queued": ":material/hourglass_empty:",
@@ -50,17 +50,17 @@ def page(lang: str) -> None:
         st.info(text(lang, "train_off"), icon=":material/block:")
     if watched:
         # before the rest is drawn, for whoever is off again before that
-        form_state.write_link(lang, form_state.wish(), watched)
+        form_state.write_link(lang)
         watch.panel(lang, studio, watched)
         with st.expander(text(lang, "train_another"), icon=":material/add:"):
-            wish = _form(lang, studio)
+            _form(lang, studio)
     else:
         st.markdown(text(lang, "train_lead"))
-        wish = _form(lang, studio)
+        _form(lang, studio)
     listed = any(v.status.active for v in studio.views() if v.job.id != watched)
     st.fragment(_jobs, run_every=_LIST_SECONDS if listed else None)(lang, studio, watched)
     _import(lang, studio)
-    form_state.write_link(lang, wish, watched)
+    form_state.write_link(lang)
 
 
 def _say_what_came_of_it(lang: str) -> None:
@@ -70,15 +70,15 @@ def _say_what_came_of_it(lang: str) -> None:
         st.toast(text(lang, key), icon=":material/info:")
 
 
-def _form(lang: str, studio: Service) -> Wish:
-    wish = form.wish_widgets(lang, studio)
+def _form(lang: str, studio: Service) -> None:
+    settings = form.widgets(lang, studio)
     device = form.device_choice(lang, studio.runner.devices())
     config = None
-    if wish.source == "own" and not wish.own:
+    if settings.source == "own" and not settings.own:
         st.info(text(lang, "upload_first"), icon=":material/upload:")
     else:
         try:
-            config = config_of(wish, str(studio.runs / UPLOADS))
+            config = config_of(settings, str(studio.runs / UPLOADS))
         except GanError as error:
             st.info(reason(lang, error), icon=":material/info:")
     if config is not None and studio.limits.enabled:
@@ -100,7 +100,6 @@ def _form(lang: str, studio: Service) -> Wish:
         device,
     ):  # said until something else is asked for
         st.error(reason(lang, refused[1]), icon=":material/error:")
-    return wish
 
 
 def _press(studio: Service, config: TrainConfig, device: str) -> None:

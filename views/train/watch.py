@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from gan.browser.film_payload import chart_payload
-from gan.config import AUGMENTATIONS, has_digits
+from gan.config import has_digits
 from gan.errors import GanError
 from gan.evaluation.verdict import diagnose, missing_digits, verdict_words
 from gan.jobs import history
@@ -24,12 +20,9 @@ from views.shared.i18n import text
 from views.shared.pictures import digit_row, frame, picture_tag
 from views.shared.run_charts import run_charts
 from views.shared.words import about, job_title, queue_words, reason
-from views.train import early, form_state
-from views.train.settings import RANGES
+from views.train import actions, early, rewind
 
 POLL_SECONDS = 1.0
-_STEPS = 20
-_REFUSED_SECONDS = 15.0
 _STOP_ICONS = {"failed": ":material/error:", "stopped": ":material/stop:"}
 
 
@@ -44,7 +37,7 @@ def panel(lang: str, studio: Service, id: str) -> None:
     polls = phase in ("active", "paused")
     st.fragment(_panel, run_every=POLL_SECONDS if polls else None)(lang, studio, id, phase)
     if view is not None and phase in ("paused", "over"):
-        _rewind(lang, studio, view)
+        rewind.show(lang, studio, view)
 
 
 def _phase(view: View | None) -> str:
@@ -62,8 +55,8 @@ def _panel(lang: str, studio: Service, id: str, phase: str) -> None:
         st.rerun()  # another kind of page from now on
     status = view.status
     _progress(lang, studio, view)
-    _buttons(lang, studio, view)
-    _refused(lang)
+    actions.buttons(lang, studio, view)
+    actions.show_refusal(lang)
     if status.problem:
         told = st.error if status.state == "failed" else st.warning
         told(
@@ -81,13 +74,6 @@ def _panel(lang: str, studio: Service, id: str, phase: str) -> None:
     with right:
         _look(lang, view, looks)
     _curves(lang, view, reel.curves(), looks)
-
-
-def _refused(lang: str) -> None:
-    """Why the last press of a button led to nothing: long enough to be read, though the panel polls."""
-    refused = st.session_state.get("steer_refused")
-    if refused is not None and time.monotonic() - refused[0] < _REFUSED_SECONDS:
-        st.error(reason(lang, refused[1]), icon=":material/error:")
 
 
 def _alarm(lang: str, view: View, lines: list[dict[str, Any]]) -> None:
@@ -129,82 +115,9 @@ def _note(lang: str, studio: Service, view: View) -> str:
     return queue_words(lang, ahead, wait)
 
 
-def _buttons(lang: str, studio: Service, view: View) -> None:
-    status, id = view.status, view.job.id
-    visitor = session.visitor()
-    row = st.container(horizontal=True)
-    if studio.may_control(view, visitor):
-        if status.state in ("starting", "training"):
-            _button(row, lang, "pause", ":material/pause:", studio.pause, id, visitor)
-        if status.state in ("paused", "stopped", "failed"):
-            _button(row, lang, "resume", ":material/play_arrow:", studio.resume, id, visitor)
-        if status.state == "paused":
-            _button(row, lang, "step_one", ":material/skip_next:", studio.step, id, visitor)
-            _button(
-                row, lang, "step_many", ":material/fast_forward:", studio.step, id, visitor, _STEPS
-            )
-        if status.active:
-            _button(
-                row,
-                lang,
-                "stop",
-                ":material/stop:",
-                studio.stop,
-                id,
-                visitor,
-                help=text(lang, "stop_help"),
-            )
-        else:
-            _remove(row, lang, studio, id, visitor)
-    else:
-        row.caption(text(lang, "not_yours"))
-    # of the whole page: what is watched is not this fragment's to say
-    if row.button(text(lang, "close_watch"), key="close_watch", icon=":material/arrow_back:"):
-        form_state.watch("")
-        st.rerun()
-
-
-def _button(row: Any, lang: str, key: str, icon: str, action: Any, *args: Any, **how: Any) -> None:
-    row.button(
-        text(lang, key), key=f"job_{key}", icon=icon, on_click=_steer, args=(action, *args), **how
-    )
-
-
-def _remove(row: Any, lang: str, studio: Service, id: str, visitor: str) -> None:
-    """Asks once more: nothing brings a model back."""
-    asked = row.popover(text(lang, "remove"), icon=":material/delete:", key="job_remove")
-    asked.markdown(text(lang, "remove_help"))
-    asked.button(
-        text(lang, "remove_sure"),
-        key="job_remove_sure",
-        icon=":material/delete_forever:",
-        on_click=_press_remove,
-        args=(studio, id, visitor),
-    )
-
-
-def _press_remove(studio: Service, id: str, visitor: str) -> None:
-    _steer(studio.remove, id, visitor)
-    if studio.view(id) is None:
-        form_state.watch("")
-        st.session_state["train_said"] = "removed"
-
-
-def _steer(action: Any, *args: Any) -> None:
-    st.session_state.pop("steer_refused", None)
-    try:
-        action(*args)
-    except GanError as error:
-        _refuse(error)
-
-
-def _refuse(error: GanError) -> None:
-    st.session_state["steer_refused"] = (time.monotonic(), error)
-
-
 def _pictures(lang: str, view: View) -> None:
     with st.container(key="live"):
-        shown = _latest(history.samples(view.job.folder))
+        shown = history.latest_sample(history.samples(view.job.folder))
         if shown is None:
             st.html(frame(text(lang, "live_none")))
             st.caption(text(lang, "live_step", step=0))
@@ -212,14 +125,6 @@ def _pictures(lang: str, view: View) -> None:
         step, content = f"{shown[0]:,}", shown[1]
         st.html(picture_tag(content, text(lang, "live_alt", step=step)))
         st.caption(text(lang, "live_step", step=step))
-
-
-def _latest(pictures: Sequence[Path]) -> tuple[int, bytes] | None:
-    """(update, content) of the last one that can be read: the worker replaces some as it goes."""
-    for picture in reversed(pictures[-3:]):
-        with contextlib.suppress(OSError):
-            return history.sample_step(picture), picture.read_bytes()
-    return None
 
 
 def _look(lang: str, view: View, looks: Sequence[Mapping[str, Any]]) -> None:
@@ -298,95 +203,3 @@ def _export(lang: str, row: Any, view: View) -> None:
         icon=":material/download:",
         help=text(lang, "export_help"),
     )
-
-
-def _rewind(lang: str, studio: Service, view: View) -> None:
-    steps = history.snapshots(view.job.folder)
-    if not steps:
-        return
-    config = view.job.config
-    advice = history.advice(view.job.folder, config, cache.reel(view.job.folder).lines())
-    if advice is not None and advice.step is None:
-        advice = None
-    with st.expander(text(lang, "rewind"), icon=":material/history:", expanded=advice is not None):
-        st.markdown(text(lang, "rewind_note"))
-        if advice is not None:
-            st.info(
-                text(
-                    lang,
-                    "rewind_hint",
-                    then=advice.then,
-                    then_step=f"{advice.then_step:,}",
-                    now=advice.now,
-                    now_step=f"{advice.now_step:,}",
-                    step=f"{advice.step:,}",
-                ),
-                icon=":material/lightbulb:",
-            )
-        left, right = st.columns([1, 2], gap="large")
-        with right:
-            step = st.select_slider(
-                text(lang, "rewind_step"),
-                steps,
-                value=steps[-1] if advice is None or advice.step is None else advice.step,
-                format_func=lambda s: f"{s:,}",
-                key=f"rewind_step_{view.job.id}",
-            )
-            first, second = st.columns(2)
-            changes: dict[str, Any] = {}
-            for place, name in ((first, "lr_g"), (second, "lr_d")):
-                low, high = RANGES[name]
-                changes[name] = place.number_input(
-                    text(lang, name),
-                    low,
-                    high,
-                    min(max(low, getattr(config, name)), high),
-                    step=1e-4,
-                    format="%.6f",
-                    key=f"rewind_{name}_{view.job.id}",
-                )
-            suggested = config.augment if advice is None else "fixed"
-            changes["augment"] = first.selectbox(
-                text(lang, "augment"),
-                AUGMENTATIONS,
-                AUGMENTATIONS.index(suggested),
-                format_func=lambda name: text(lang, f"augment_{name}"),
-                key=f"rewind_augment_{view.job.id}",
-            )
-            most = max(studio.limits.updates, step + 1)
-            changes["updates"] = second.number_input(
-                text(lang, "rewind_updates"),
-                step + 1,
-                most,
-                min(max(config.total_updates, step + 1), most),
-                step=100,
-                key=f"rewind_updates_{view.job.id}_{step}",  # another step, another range
-            )
-            st.button(
-                text(lang, "rewind_go"),
-                key="rewind_go",
-                icon=":material/history:",
-                on_click=_press_rewind,
-                args=(studio, view, step, changes),
-                disabled=not studio.limits.enabled,
-            )
-        shown = _latest(
-            [p for p in history.samples(view.job.folder) if history.sample_step(p) <= step]
-        )
-        if shown is not None:
-            left.markdown(f"**{text(lang, 'rewind_shown')}**")
-            drawn = f"{shown[0]:,}"
-            alt = text(lang, "live_alt", step=drawn)
-            left.html(picture_tag(shown[1], alt, max_width=260))
-            left.caption(text(lang, "live_step", step=drawn))
-
-
-def _press_rewind(studio: Service, view: View, step: int, changes: dict[str, Any]) -> None:
-    st.session_state.pop("steer_refused", None)
-    try:
-        config = replace(view.job.config, budget="updates", **changes)
-        ticket = studio.rewind(view.job.id, step, config, view.job.device, session.visitor())
-    except GanError as error:
-        _refuse(error)
-        return
-    form_state.watch(ticket.id)

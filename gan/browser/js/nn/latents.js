@@ -4,7 +4,7 @@
 // `torch.randn(dim, generator=torch.Generator().manual_seed(seed))` on a CPU: the same random bits, and the same
 // normal numbers but for the last bit of a float (a logarithm and a cosine are rounded elsewhere).
 
-export const LAST_SEED = 2 ** 31 - 1 - 400; // of a pose, as gan/networks/latent_request.py allows
+export const LAST_SEED = 2 ** 31 - 1 - 400; // of a request, as gan/networks/latent_request.py allows
 
 const STATE_WORDS = 624;
 const STATE_SHIFT = 397;
@@ -119,9 +119,9 @@ function vectorLength(vector) {
 
 /**
  * The latents of one model: of `dim` components, with `directions` its principal directions (Float32Array [dim * dim], one
- * a row). `rows(pose, count, out)` fills and returns `out` (Float32Array [count * dim], made if not given) with the first
- * `count` latents of a pose; `seed(n)` is the latent of a seed, to be read only. Both remember the latents of the last
- * seeds, so that a pose can be drawn 60 times a second. A pose is what `Pose.to_dict` in gan/networks/latent_request.py gives; RangeError
+ * a row). `rows(request, count, out)` fills and returns `out` (Float32Array [count * dim], made if not given) with the first
+ * `count` latents of a request; `seed(n)` is the latent of a seed, to be read only. Both remember the latents of the last
+ * seeds, so that a request can be drawn 60 times a second. A request is what `LatentRequest.to_dict` in gan/networks/latent_request.py gives; RangeError
  * where it asks for directions or components that the model does not have.
  */
 export function makeLatents(dim, directions) {
@@ -136,11 +136,11 @@ export function makeLatents(dim, directions) {
     return latent;
   };
 
-  const rows = (pose, count, out = new Float32Array(count * dim)) => {
-    const moved = poseMove(pose, dim, directions);
+  const rows = (request, count, out = new Float32Array(count * dim)) => {
+    const moved = offsetOf(request, dim, directions);
     for (let row = 0; row < count; row++) {
-      const latent = baseLatent(pose.rows, row, seed);
-      for (let i = 0; i < dim; i++) out[row * dim + i] = latent[i] * pose.truncation + moved[i];
+      const latent = baseLatent(request.rows, row, seed);
+      for (let i = 0; i < dim; i++) out[row * dim + i] = latent[i] * request.truncation + moved[i];
     }
     return out;
   };
@@ -148,7 +148,7 @@ export function makeLatents(dim, directions) {
   return { rows, seed };
 }
 
-// Row `row` of a pose before anything moves it: one of the kinds of gan/networks/latent_request.py.
+// Row `row` of a request before anything moves it: one of the kinds of gan/networks/latent_request.py.
 function baseLatent(rows, row, seed) {
   switch (rows.kind) {
     case "seeds":
@@ -173,7 +173,7 @@ function latentSum(plus, minus, other) {
 }
 
 // What is added to every latent: steps along principal directions, and raw components. Float64Array [dim].
-function poseMove({ shifts, axes }, dim, directions) {
+function offsetOf({ shifts, axes }, dim, directions) {
   if (shifts.length > dim) throw new RangeError(`${shifts.length} shifts for ${dim} directions`);
   const moved = new Float64Array(dim);
   shifts.forEach((shift, k) => {

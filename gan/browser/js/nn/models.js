@@ -55,7 +55,7 @@ export function makeModels(assets, rows, simd) {
   return { arrival, opened: (cell) => built.get(cell?.weights.id) ?? null };
 }
 
-/** A pose without what a model of `latentDim` components has not got. */
-export function fitting(pose, latentDim) {
-  return { ...pose, shifts: pose.shifts.slice(0, latentDim), axes: pose.axes.filter(([axis]) => axis < latentDim) };
+/** A request without what a model of `latentDim` components has not got. */
+export function fitting(request, latentDim) {
+  return { ...request, shifts: request.shifts.slice(0, latentDim), axes: request.axes.filter(([axis]) => axis < latentDim) };
 }

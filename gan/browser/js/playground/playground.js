@@ -1,4 +1,4 @@
-// The latent pad, the wall and what belongs to them: one pose of the latents, drawn by every model that is shown.
+// The latent pad, the wall and what belongs to them: one request of the latents, drawn by every model that is shown.
 
 import { element, onFrame } from "../shared/dom.js";
 import { makeGallery } from "./gallery.js";
@@ -18,18 +18,18 @@ const IDLE_MILLISECONDS = 150; // without a move, until every picture of the wal
  * was drawn, the milliseconds that took together, and whether with SIMD.
  *
  * exhibit: {chosen (name), cells: [{name, title, count, side, channels, digits, weights (ref)}] by amount of data, classifier
- * (ref or null), columns (names shown in the wall until the visitor chooses), start: {id, pose, focus: {name, row} or null}, still (address of
+ * (ref or null), columns (names shown in the wall until the visitor chooses), start: {id, request, focus: {name, row} or null}, still (address of
  * the picture the server drew, or null), neighbours: null | {asked, training, unseen, words}}.
  *
- * The visitor's pose is kept when `show` comes again, until it comes with another `start.id`. `onRelease(pose)`: something was
- * let go; `onFocus({name, row, pose, asked})`: a picture was chosen; `onFail(kind)`: the chosen model cannot be shown, with a
+ * The visitor's request is kept when `show` comes again, until it comes with another `start.id`. `onRelease(request)`: something was
+ * let go; `onFocus({name, row, request, asked})`: a picture was chosen; `onFail(kind)`: the chosen model cannot be shown, with a
  * kind of LoadError; null when it can. `failedBefore`: what was said last, by an earlier mount.
  */
 export function makePlayground(say, { assets, onRelease, onFocus, onFail, failedBefore = null, simd = true }) {
   const stats = { draws: 0, milliseconds: 0, simd: null };
   const models = makeModels(assets, ROWS_SHOWN, simd);
   let exhibit = null;
-  let pose = null;
+  let request = null;
   let focus = null; // {name, row}
   let amounts = null; // of data that the visitor wants in the wall, whatever the models of them are called; null: the exhibit's columns
   let failed = failedBefore;
@@ -80,7 +80,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
   const saving = makeSaving(say, () => ({
     cell: cellOf(focus.name),
     row: focus.row,
-    pose,
+    request,
     chosen: opened(),
     directionsOf: exhibit.chosen,
     focused: opened(focus.name),
@@ -108,14 +108,14 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     if (another || fresh) near.clear();
     exhibit = wanted;
     if (fresh) {
-      ({ pose, focus } = wanted.start);
-      rows.show(pose.rows);
+      ({ request, focus } = wanted.start);
+      rows.show(request.rows);
     }
     arrange();
     near.show(exhibit.neighbours);
   }
 
-  /** Everything as the exhibit, the pose and the columns say; what has to be loaded comes when it is there. */
+  /** Everything as the exhibit, the request and the columns say; what has to be loaded comes when it is there. */
   function arrange() {
     arranged().catch((error) => {
       console.error(error); // a fault of ours: the server draws
@@ -150,7 +150,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
       if (gone || cell.name !== exhibit.chosen) return;
       stats.simd = generator.simd;
       fail(null);
-      pad.show({ ...pose, strengths: generator.strengths, latentDim: generator.latentDim });
+      pad.show({ ...request, strengths: generator.strengths, latentDim: generator.latentDim });
       rows.redraw(generator.side, generator.channels);
       gallery.show({ name: cell.name, side: generator.side, channels: generator.channels, digits: cell.digits && generator.channels === 1 });
       reading.live();
@@ -217,7 +217,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
 
   // --- drawing
   function move(changes) {
-    pose = { ...pose, ...changes };
+    request = { ...request, ...changes };
     near.clear();
     drawing.ask();
   }
@@ -225,16 +225,16 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
   function release() {
     drawing.now();
     reading.speak();
-    onRelease(pose);
+    onRelease(request);
   }
 
   function draw() {
     const chosen = opened();
-    saving.enable({ model: chosen !== null, walk: pose.rows.kind === "walk" });
+    saving.enable({ model: chosen !== null, walk: request.rows.kind === "walk" });
     if (!chosen) return;
     const started = performance.now();
     // the latents are the chosen model's, moved along its directions; the others draw the very same
-    const z = chosen.latents.rows(fitting(pose, chosen.generator.latentDim), ROWS_SHOWN, chosen.z);
+    const z = chosen.latents.rows(fitting(request, chosen.generator.latentDim), ROWS_SHOWN, chosen.z);
     for (const [name, column] of wall.columns) {
       const model = opened(name);
       if (!model || model.generator.latentDim !== chosen.generator.latentDim) continue;
@@ -284,11 +284,11 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     return confidence >= SURE ? say("gallery_read", { digit }) : say("gallery_unread");
   }
 
-  /** Pictures of seeds as the pose's truncation has them, not moved: [seeds][side][side][channels], null without a model. */
+  /** Pictures of seeds as the request's truncation has them, not moved: [seeds][side][side][channels], null without a model. */
   function drawSeeds(seeds) {
     const model = opened();
     if (!model) return null;
-    const still = { rows: { kind: "list", seeds }, truncation: pose.truncation, shifts: [], axes: [] };
+    const still = { rows: { kind: "list", seeds }, truncation: request.truncation, shifts: [], axes: [] };
     return model.generator.generate(model.latents.rows(still, seeds.length), seeds.length);
   }
 
@@ -300,9 +300,9 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     reading.live();
     drawFocus();
     reading.speak();
-    if (pose.rows.kind === "seeds" || pose.rows.kind === "list") rows.activate(row);
+    if (request.rows.kind === "seeds" || request.rows.kind === "list") rows.activate(row);
     near.clear();
-    onFocus({ name, row, pose, asked: near.ask() });
+    onFocus({ name, row, request, asked: near.ask() });
   }
 
   return {

@@ -13,7 +13,7 @@ const WALL_SCALE = 4;
 
 /**
  * `makeSaving(say, look)` -> `{node, enable({model, walk})}`: which buttons can be pressed, given that there is a model and that
- * its rows are a walk. `look()`: {cell, row, pose, chosen, directionsOf, large, wall}: the picture in focus by its cell and row;
+ * its rows are a walk. `look()`: {cell, row, request, chosen, directionsOf, large, wall}: the picture in focus by its cell and row;
  * the model whose directions move it, and that model's name; the pictures of picture.js, the wall's as [row][column]; `focused`, the model
  * of the cell.
  */
@@ -41,23 +41,23 @@ async function saveWall({ wall }) {
 }
 
 /** The latent of the picture in focus, and what made it. */
-function saveLatent({ cell, row, pose, chosen, directionsOf }) {
+function saveLatent({ cell, row, request, chosen, directionsOf }) {
   const told = {
     model: cell.name,
     sha256: cell.weights.id,
     directions_of: directionsOf,
-    pose,
+    request,
     row,
-    z: Array.from(latentOf(chosen, pose, row)),
+    z: Array.from(latentOf(chosen, request, row)),
   };
   saveFile(`${cell.name}-z.json`, "application/json", JSON.stringify(told, null, 1));
 }
 
 /** The walk of the row in focus, there and back. */
-function saveWalk({ cell, row, pose, chosen, focused }) {
+function saveWalk({ cell, row, request, chosen, focused }) {
   const there = Array.from({ length: GIF_STEPS }, (_, i) => i / (GIF_STEPS - 1));
   const frames = [...there, ...there.slice(1, -1).reverse()].map((t) => {
-    const z = latentOf(chosen, { ...pose, rows: { ...pose.rows, t } }, row);
+    const z = latentOf(chosen, { ...request, rows: { ...request.rows, t } }, row);
     return Uint8Array.from(focused.generator.generate(z, 1), grey);
   });
   const { side } = cell;
@@ -65,6 +65,6 @@ function saveWalk({ cell, row, pose, chosen, focused }) {
   saveFile(`${cell.name}-z.gif`, "image/gif", file);
 }
 
-function latentOf({ generator, latents }, pose, row) {
-  return latents.rows(fitting(pose, generator.latentDim), row + 1).subarray(row * generator.latentDim);
+function latentOf({ generator, latents }, request, row) {
+  return latents.rows(fitting(request, generator.latentDim), row + 1).subarray(row * generator.latentDim);
 }

@@ -119,7 +119,7 @@ def run_together(
     command: Sequence[str] | None = None,
     precision: str = "auto",
 ) -> Generator[list[Progress]]:
-    """As `run` for each, those that can be trained in one stack (`gan.training.stacking.together`) at once; finished
+    """As `run` for each, those that can be trained in one stack (`gan.training.stacking.stack_key`) at once; finished
     folders are left alone. One `Progress` a run of the stack under way at a time; its ``run`` is the
     run's place among those that were not finished. How far each is is noted as `noted` does. A run that
     diverges does not stop the others; a TrainingError names all that did, at the end."""
@@ -131,7 +131,7 @@ def run_together(
     ]
     stacks: dict[Any, list[_Run]] = {}
     for one in todo:
-        key = (stacking.together(one.config), one.state.step, one.state.precision)
+        key = (stacking.stack_key(one.config), one.state.step, one.state.precision)
         stacks.setdefault(key, []).append(one)
     failed: dict[str, str] = {}
     for members in stacks.values():

@@ -149,7 +149,7 @@ function addPatches(patches, side, channels, columns, shift, out, offset, stride
 
 // --- classifier ---------------------------------------------------------------------------------------------
 
-const CLASSIFIER_KIND = "judge"; // its name in files since the first version
+const CLASSIFIER_KIND = "judge"; // as gan/evaluation/classifier.py writes it, since version 0.1
 
 /**
  * A classifier's file -> `{side, read}`, see gan/evaluation/classifier.py. `read(pictures, count)`: Float32Array [count * 28 * 28] in

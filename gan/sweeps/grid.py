@@ -81,10 +81,10 @@ def _tables(name: str, wrap: Callable[[Any], Any]) -> type[_Table]:
         hints = get_type_hints(config, include_extras=True)
         return {key: (wrap(hint), None) for key, hint in (hints | special).items() if key in hints}
 
+    count = get_type_hints(TrainConfig, include_extras=True)["size"]
     special: dict[str, Any] = {
         "size": Annotated[
-            get_type_hints(TrainConfig, include_extras=True)["size"],
-            BeforeValidator(lambda size: parse_size(size) if isinstance(size, str) else size),
+            count, BeforeValidator(lambda size: parse_size(size) if isinstance(size, str) else size)
         ],
         "source": Annotated[str, AfterValidator(_check_source)],
     }

@@ -269,7 +269,7 @@ def test_a_training_stops_and_keeps_what_it_did_when_its_parent_is_gone(
 
 def _finished_run(finished, config, work):
     """A folder below ``work`` that passes for the finished run of ``config``."""
-    folder = sweep.run_folder(config, work)
+    folder = run.run_folder(config, work)
     shutil.copytree(finished, folder)
     content = json.loads((folder / "manifest.json").read_text())
     for entry in content["models"]:
@@ -352,7 +352,7 @@ def test_a_run_that_cannot_be_read_is_told_and_does_not_stop_the_others(
     workshop, tiny, tmp_path, content, told
 ):
     configs = [tiny(seed=seed) for seed in (0, 1)]
-    folder = sweep.run_folder(configs[0], tmp_path / "work")
+    folder = run.run_folder(configs[0], tmp_path / "work")
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(content)
     first, second = _start(configs, tmp_path / "work")
@@ -413,7 +413,7 @@ def test_a_run_made_again_replaces_its_row(workshop, tiny, tmp_path):
     _start([tiny()], work)
     path = work / "results.jsonl"
     path.write_text(path.read_text().replace('"seconds": ', '"seconds": 9'))
-    shutil.rmtree(sweep.run_folder(tiny(), work))
+    shutil.rmtree(run.run_folder(tiny(), work))
     _start([tiny()], work)
     (row,) = _rows(work)
     assert row["seconds"] == row["provenance"]["seconds"]
@@ -456,7 +456,7 @@ def test_a_full_disk_is_told_and_loses_no_finished_run(workshop, tiny, tmp_path,
         ):
             _start(configs, work)
     assert (work / "results.jsonl").read_bytes() == before
-    assert manifest.is_finished(sweep.run_folder(configs[1], work), configs[1])
+    assert manifest.is_finished(run.run_folder(configs[1], work), configs[1])
     assert _start(configs, work) == []
     assert [row["config"]["seed"] for row in _rows(work)] == [0, 1]
     assert workshop == [0, 1]
@@ -568,7 +568,7 @@ def test_a_sweep_that_is_killed_goes_on_and_repeats_nothing(
 ):
     path = _tiny_file(tmp_path, "size = [40]\nseed = [0, 1]", updates=300)
     configs, work = read(path).configs, tmp_path / "work"
-    first, second = (sweep.run_folder(config, work) for config in configs)
+    first, second = (run.run_folder(config, work) for config in configs)
     _finished_run(finished, configs[0], work)
     made = {p.name: p.stat().st_mtime_ns for p in first.iterdir()}
     killed = _sweep_process(path, classifiers)
@@ -619,7 +619,7 @@ def test_a_sweep_trains_several_runs_in_one_process(tmp_path, classifiers, small
     alone = _undisturbed(config, tmp_path / "alone", classifiers)
     ours, theirs = (
         json.loads((folder / "evidence.json").read_text())["curves"]["g_loss"]
-        for folder in (sweep.run_folder(config, tmp_path / "work"), alone)
+        for folder in (run.run_folder(config, tmp_path / "work"), alone)
     )
     assert ours[:5] == pytest.approx(theirs[:5], abs=0.01)
 
@@ -678,7 +678,7 @@ def test_a_ray_task_trains_one_run(tiny, tmp_path):
 def test_a_ray_worker_that_is_killed_costs_nothing(tmp_path, classifiers):
     path = _tiny_file(tmp_path, "size = [40]\nseed = [0, 1, 2]", updates=600)
     configs, work = read(path).configs, tmp_path / "work"
-    folders = [sweep.run_folder(config, work) for config in configs]
+    folders = [run.run_folder(config, work) for config in configs]
     # begun before: a worker that dies within its first minute leaves no checkpoint of its own
     loop = run.run(configs[0], folders[0], CPU, classifiers=classifiers)
     while next(loop).report.step < 100:

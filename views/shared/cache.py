@@ -157,14 +157,14 @@ def training() -> service.Service:
     return opened
 
 
-def reel(folder: Path) -> history.Reel:
+def metrics(folder: Path) -> history.Reader:
     """The metrics of a job, read on and parsed once for all who watch."""
-    return _reel(str(folder))
+    return _metrics(str(folder))
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def _reel(folder: str) -> history.Reel:
-    return history.Reel(Path(folder))
+def _metrics(folder: str) -> history.Reader:
+    return history.Reader(Path(folder))
 
 
 def packed(card: ModelCard) -> bytes:

@@ -13,7 +13,8 @@ from gan.config import has_digits
 from gan.errors import GanError
 from gan.evaluation.verdict import diagnose, missing_digits, verdict_words
 from gan.jobs import history
-from gan.jobs.service import Service, View
+from gan.jobs.queries import View
+from gan.jobs.service import Service
 from gan.zoo import cards
 from views.shared import cache, session
 from views.shared.i18n import text
@@ -26,18 +27,18 @@ POLL_SECONDS = 1.0
 _STOP_ICONS = {"failed": ":material/error:", "stopped": ":material/stop:"}
 
 
-def panel(lang: str, studio: Service, id: str) -> None:
+def panel(lang: str, service: Service, id: str) -> None:
     """Polls while there is something to wait for."""
-    view = studio.view(id)
+    view = service.queries.view(id)
     phase = _phase(view)
     if view is not None:
         st.subheader(job_title(lang, view.job), anchor=False)
         if view.status.state == "finished":
             _finished(lang, view)
     polls = phase in ("active", "paused")
-    st.fragment(_panel, run_every=POLL_SECONDS if polls else None)(lang, studio, id, phase)
+    st.fragment(_panel, run_every=POLL_SECONDS if polls else None)(lang, service, id, phase)
     if view is not None and phase in ("paused", "over"):
-        rewind.show(lang, studio, view)
+        rewind.show(lang, service, view)
 
 
 def _phase(view: View | None) -> str:
@@ -49,13 +50,13 @@ def _phase(view: View | None) -> str:
     return "active" if view.status.active else "over"
 
 
-def _panel(lang: str, studio: Service, id: str, phase: str) -> None:
-    view = studio.view(id)
+def _panel(lang: str, service: Service, id: str, phase: str) -> None:
+    view = service.queries.view(id)
     if view is None or _phase(view) != phase:
         st.rerun()  # another kind of page from now on
     status = view.status
-    _progress(lang, studio, view)
-    actions.buttons(lang, studio, view)
+    _progress(lang, service, view)
+    actions.buttons(lang, service, view)
     actions.show_refusal(lang)
     if status.problem:
         told = st.error if status.state == "failed" else st.warning
@@ -63,9 +64,9 @@ def _panel(lang: str, studio: Service, id: str, phase: str) -> None:
             f"**{text(lang, f'problem_{status.problem}')}** {_escaped(status.message)}",
             icon=_STOP_ICONS.get(status.state, ":material/info:"),
         )
-    reel = cache.reel(view.job.folder)
-    lines = reel.lines()
-    looks = history.looks(lines)
+    metrics = cache.metrics(view.job.folder)
+    lines = metrics.lines()
+    looks = history.measurements(lines)
     if phase == "active":
         _alarm(lang, view, lines)
     left, right = st.columns([1, 1], gap="large")
@@ -73,7 +74,7 @@ def _panel(lang: str, studio: Service, id: str, phase: str) -> None:
         _pictures(lang, view)
     with right:
         _look(lang, view, looks)
-    _curves(lang, view, reel.curves(), looks)
+    _curves(lang, view, metrics.curves(), looks)
 
 
 def _alarm(lang: str, view: View, lines: list[dict[str, Any]]) -> None:
@@ -89,7 +90,7 @@ def _escaped(message: str) -> str:
     return reason("en", Exception(message))
 
 
-def _progress(lang: str, studio: Service, view: View) -> None:
+def _progress(lang: str, service: Service, view: View) -> None:
     status = view.status
     state = text(lang, f"state_{status.state}")
     total = max(1, status.total or view.job.config.total_updates)
@@ -97,21 +98,21 @@ def _progress(lang: str, studio: Service, view: View) -> None:
     words.append(text(lang, "progress", step=f"{status.step:,}", total=f"{total:,}"))
     if status.state == "training":
         words.append(text(lang, "progress_speed", speed=f"{status.images_per_second:,.0f}"))
-        left = studio.remaining(view)
+        left = service.queries.remaining(view)
         if left is not None:
             words.append(text(lang, "progress_left", time=about(lang, left)))
     st.progress(min(1.0, status.step / total), text=" · ".join(words))
     if status.active:  # a line in every state, so that nothing below it moves
-        st.caption(_note(lang, studio, view))
+        st.caption(_note(lang, service, view))
 
 
-def _note(lang: str, studio: Service, view: View) -> str:
+def _note(lang: str, service: Service, view: View) -> str:
     """What an active job is waiting for, or where it is at work."""
     if view.status.state == "training":
         return _escaped(view.status.device)
     if view.status.state != "queued":
         return text(lang, f"{view.status.state}_note")
-    ahead, wait = studio.wait(view.job.device, before=view.job.id)
+    ahead, wait = service.queries.wait(view.job.device, before=view.job.id)
     return queue_words(lang, ahead, wait)
 
 

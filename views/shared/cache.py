@@ -227,15 +227,15 @@ def film_sheet(card: ModelCard) -> dict[str, Any]:
     return asset(card.film_path, digest, card.film_path.suffix)
 
 
-def run_story(card: ModelCard) -> dict[str, Any]:
-    """What the film tells of the run behind a card, for browsers."""
+def run_payload(card: ModelCard) -> dict[str, Any]:
+    """The film payload of the run behind a card, as a file for browsers."""
     return asset_of_bytes(
-        _story(str(card.evidence_path), _stamp(card.evidence_path), card.name, card), ".json"
+        _run_payload(str(card.evidence_path), _stamp(card.evidence_path), card.name, card), ".json"
     )
 
 
 @st.cache_resource(show_spinner=False, max_entries=128)
-def _story(path: str, stamp: int, name: str, _card: ModelCard) -> bytes:
+def _run_payload(path: str, stamp: int, name: str, _card: ModelCard) -> bytes:
     # by name: the moments of one run share its evidence, but each has its own check for copies
     return _json(film_payload.film_payload(_card, load_evidence(_card)))
 

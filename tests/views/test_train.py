@@ -422,6 +422,12 @@ def test_how_many_are_before(service):
     assert "2 before you" in said(open_page(**SMALL))
 
 
+def live_curves(app):
+    """What the chart component shows."""
+    (found,) = [e.proto for e in app.get("bidi_component") if e.proto.id.endswith("-live_curves")]
+    return json.loads(found.json)["payload"]
+
+
 def test_a_training_under_way_is_shown(service, me):
     app = open_page(job=make_job())
     assert not app.exception and not app.error
@@ -429,7 +435,9 @@ def test_a_training_under_way_is_shown(service, me):
     assert "training" in words and "300 of 600" in words and "2,000 images/s" in words
     assert "update 300" in html(app) and "9 of 10 digits" in html(app)
     assert "So far: " in said(app)
-    assert len(app.get("vega_lite_chart")) == 3
+    shown = live_curves(app)
+    assert shown["digits"] and shown["total"] == 600 and not shown["described"]
+    assert shown["curves"]["prob_held_out"][-1] == 0.5 and shown["moments"][-1]["step"] == 300
     keys = {b.key for b in app.button}
     assert {"job_pause", "job_stop", "close_watch"} <= keys
     assert not {"job_resume", "job_step_one", "job_remove_sure"} & keys
@@ -485,7 +493,8 @@ def test_what_has_hardly_begun_is_not_called_a_failure(service, me):
 
 def test_before_the_first_picture_its_place_is_kept(service, me):
     app = open_page(job=make_job(state="starting", step=0, looks=[]))
-    assert "aspect-ratio:1" in html(app) and len(app.get("vega_lite_chart")) == 3
+    assert "aspect-ratio:1" in html(app)
+    assert live_curves(app)["curves"]["step"] == live_curves(app)["moments"] == []
 
 
 def test_another_visitor_watches_and_cannot_steer(service, me):
@@ -586,7 +595,7 @@ def test_pictures_that_are_no_digits_have_no_distance_to_digits(service, me):
     config = TrainConfig(source="folder:runs/uploads/abc", size=20, updates=600)
     app = open_page(job=make_job(config=config))
     assert not app.exception
-    assert len(app.get("vega_lite_chart")) == 2 and "digits appear" not in html(app)
+    assert not live_curves(app)["digits"] and "digits appear" not in html(app)
 
 
 def picture(seed):
@@ -649,7 +658,7 @@ def test_a_finished_training_leads_to_its_model(service, me, finished):
     assert not app.exception and not app.error
     assert "Finished after 12 s" in app.success[0].value
     assert app.get("download_button")
-    assert "g" in app.get("vega_lite_chart")[0].proto.alt  # the curves in words
+    assert live_curves(app)["described"]  # the curves in words
     button(app, "explore_it").click().run()
     assert not app.exception and not app.error
     assert app.title[0].value == "How much data does a GAN need?"
@@ -688,9 +697,9 @@ def test_pictures_that_are_no_digits_are_shown_without_the_judge_of_digits(servi
     shown = {
         e.proto.id.rpartition("-")[2]: json.loads(e.proto.json) for e in app.get("bidi_component")
     }
-    assert shown["playground"]["exhibit"]["classifier"] is None
-    (cell,) = shown["film"]["exhibit"]["cells"]
-    told = json.loads((static_files.STATIC / Path(cell["story"]["url"]).name).read_text())
+    assert shown["playground"]["payload"]["classifier"] is None
+    (cell,) = shown["film"]["payload"]["cells"]
+    told = json.loads((static_files.STATIC / Path(cell["payload"]["url"]).name).read_text())
     assert told["digits"] is False and "legible" not in told["moments"][0]
 
 

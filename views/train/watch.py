@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from gan.browser.film_payload import chart_payload
 from gan.config import has_digits
 from gan.errors import GanError
 from gan.evaluation.verdict import diagnose, missing_digits, verdict_words
@@ -17,9 +18,10 @@ from gan.jobs.service import Service
 from gan.zoo import cards
 from views.shared import cache, session
 from views.shared.i18n import text
-from views.shared.pictures import digit_row, frame, picture_tag
-from views.shared.words import about, chart_alt, job_title, queue_words, reason
-from views.train import actions, live_charts, rewind
+from views.shared.pictures import digit_row, frame, png_tag
+from views.shared.run_charts import run_charts
+from views.shared.words import about, job_title, queue_words, reason
+from views.train import actions, early, rewind
 
 POLL_SECONDS = 1.0
 _STOP_ICONS = {"failed": ":material/error:", "stopped": ":material/stop:"}
@@ -122,7 +124,7 @@ def _pictures(lang: str, view: View) -> None:
             st.caption(text(lang, "live_step", step=0))
             return
         step, content = f"{shown[0]:,}", shown[1]
-        st.html(picture_tag(content, text(lang, "live_alt", step=step)))
+        st.html(png_tag(content, text(lang, "live_alt", step=step)))
         st.caption(text(lang, "live_step", step=step))
 
 
@@ -135,9 +137,9 @@ def _look(lang: str, view: View, looks: Sequence[Mapping[str, Any]]) -> None:
     measures = history.measures(view.job.config, look)
     verdicts = diagnose(measures)
     total = view.job.config.total_updates
-    if view.status.state != "finished" and live_charts.hardly_begun(look["step"], total, verdicts):
+    if view.status.state != "finished" and early.hardly_begun(look["step"], total, verdicts):
         with st.container(border=True, key="live_begun"):
-            facts = {"step": look["step"], "from_step": live_charts.first_verdict(total)}
+            facts = {"step": look["step"], "from_step": early.first_verdict(total)}
             facts = {name: f"{value:,}" for name, value in {**facts, "total": total}.items()}
             st.markdown(text(lang, "hardly_begun", **facts))
         verdicts = []
@@ -164,28 +166,11 @@ def _curves(
     curves: Mapping[str, Sequence[float | None]],
     looks: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Also while there are none: what comes later is to move nothing that is there."""
-    total = view.job.config.total_updates
-    words = {key: text(lang, key) for key in live_charts.WORDS}
-    distances = {"fd": [look["fd"] for look in looks]}
-    # while it is under way a chart is named only: other words every second would be read out each time
-    over = not view.status.active
-    alts = {name: text(lang, f"{name}_chart") for name in ("loss", "prob", "fd")}
-    if over:
-        for name in ("loss", "prob"):
-            alts[name] = chart_alt(lang, f"{name}_chart", curves, live_charts.series(name, words))
-        alts["fd"] = chart_alt(lang, "fd_chart", distances, [("fd", words["fd_axis"], "")])
-    names = ("loss", "prob", "fd") if has_digits(view.job.config.source) else ("loss", "prob")
-    for place, name in zip(st.columns(len(names)), names, strict=True):
-        with place:
-            st.markdown(f"**{text(lang, f'{name}_chart')}**")
-            rows, spec = (
-                live_charts.distance(looks, words, total)
-                if name == "fd"
-                else live_charts.curves(curves, name, words, total)
-            )
-            st.vega_lite_chart(rows, spec, key=f"live_{name}", alt=alts[name])
-            st.caption(text(lang, f"live_{name}_note"))
+    """Also before there is any data, so that nothing on the page moves later."""
+    config = view.job.config
+    payload = chart_payload(curves, looks, config.total_updates, has_digits(config.source))
+    notes = [text(lang, f"live_{name}_note") for name in ("loss", "prob", "fd")]
+    run_charts(lang, payload, notes, key="live_curves", described=not view.status.active)
 
 
 def _finished(lang: str, view: View) -> None:

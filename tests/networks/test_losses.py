@@ -91,7 +91,7 @@ def test_a_loss_that_is_unknown_lists_the_known():
         lambda: losses.generator_loss(LOGITS, "l2"),
         lambda: TrainConfig(loss="l2"),
     ):
-        with pytest.raises(ConfigError, match=r"'l2' is unknown.* logistic, hinge, least-squares"):
+        with pytest.raises(ConfigError, match=r"'l2' .*logistic.*hinge.*least-squares"):
             refused()
 
 

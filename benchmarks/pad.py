@@ -1,19 +1,17 @@
-"""How fast the latent pad is, measured where it is used: in a browser, on the real app, with a real drag.
+"""How fast the latent pad is, measured in a real browser on the real app, with a real drag.
 
-Frames are pictures of the large digit that were drawn while a mouse with its button down moves over the pad, as
-fast as the browser takes its moves; each draws every picture of the wall as well. What goes over the websocket
-meanwhile is counted by the browser. Needs what `benchmarks.pages` needs; nothing here passes or fails.
+A mouse with its button down moves over the pad, as fast as the browser accepts its moves. Each frame draws the
+large digit and every image of the wall (the same latents for several amounts of training data). The messages on
+the websocket are counted meanwhile.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
 from benchmarks import pages
 from gan.browser import scripts
-from gan.errors import ConfigError
 from gan.evaluation import classifier
 from gan.zoo import cards
 
@@ -21,19 +19,15 @@ PAD = ".st-key-playground .playground"
 PLANE = f"{PAD} .pad-plane"
 MODEL = "mnist-6000-updates-plain"
 LINK = "?lang=en&size=6000&budget=updates"
-#: Training images of the wall that is measured: 4 sizes, each of 4 latents.
+#: The columns of the wall that is measured: 4 amounts of training data, each with 4 latents.
 WALL = ("200", "600", "6,000", "60,000")
 _PATIENCE = 60_000.0  # milliseconds
 
 
 def pad(rounds: int = 3, seconds: float = 3.0) -> dict[str, Any]:
-    """Opens the Explore page ``rounds`` times with an empty browser, and each time drags for ``seconds`` over the
-    pad alone and over a wall of 4 x 4."""
-    if not 1 <= rounds <= 100:
-        raise ConfigError(f"rounds={rounds} must be from 1 to 100")
-    if not 0.5 <= seconds <= 60:
-        raise ConfigError(f"seconds={seconds:g} must be from 0.5 to 60")
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    """Opens the Explore page ``rounds`` times in an empty browser. Each time it drags for ``seconds`` over the
+    pad alone, and again with a wall of 4 x 4."""
+    about = pages.machine()
     taken: dict[str, list[float]] = {}
     with pages.browser() as chromium, pages.serve() as address:
         pages.wait_until_up(address)
@@ -44,8 +38,7 @@ def pad(rounds: int = 3, seconds: float = 3.0) -> dict[str, Any]:
         **{name: pages.summary(values) for name, values in taken.items()},
         "bytes": sizes(),
         "seconds": seconds,
-        "load_average_before": load,
-        **pages.machine(),
+        **about,
     }
 
 
@@ -71,13 +64,13 @@ def _round(chromium: Any, address: str, seconds: float) -> dict[str, float]:
 
 
 def count_messages(socket: Any, times: list[float]) -> None:
-    """Adds the time of every message of a websocket, either way, to ``times``."""
+    """Appends the time of every message of a websocket, in both directions, to ``times``."""
     for event in ("framesent", "framereceived"):
         socket.on(event, lambda _: times.append(time.monotonic()))
 
 
 def open_pad(page: Any, address: str) -> float:
-    """Opens the page; seconds until the pad has drawn its first picture. Returns when the page's
+    """Opens the page; seconds until the pad has drawn its first image. Returns when the page's
     script has run."""
     started = time.monotonic()
     page.goto(address)
@@ -96,7 +89,7 @@ FIND = """const find = () => {
 
 
 def show_columns(page: Any, wanted: tuple[str, ...]) -> None:
-    """Leaves just these columns in the wall, and waits until they are drawn."""
+    """Shows only these columns of the wall, and waits until they are drawn."""
     for chip in page.locator(f"{PAD} .chip").all():
         pressed = chip.get_attribute("aria-pressed") == "true"
         if pressed != (chip.inner_text() in wanted) and chip.is_enabled():
@@ -105,18 +98,18 @@ def show_columns(page: Any, wanted: tuple[str, ...]) -> None:
 
 
 def wait_for_wall(page: Any) -> None:
-    """Returns when every column of the wall is drawn, or says why not."""
+    """Returns when every column of the wall is drawn."""
     page.wait_for_function(
         f"() => {{ {FIND} return !find().querySelector('[aria-busy]'); }}", timeout=_PATIENCE
     )
 
 
 def drag(page: Any, seconds: float, messages: list[float], settle: float = 1.5) -> dict[str, float]:
-    """After ``settle`` seconds, drags over the pad: frames a second, milliseconds of one, websocket messages either way, and the
-    milliseconds from letting go until the address bar says so."""
+    """Drags over the pad, ``settle`` seconds from now. Returns frames per second, milliseconds of a frame, websocket
+    messages in both directions, and milliseconds from the release until the address bar has changed."""
     plane = page.locator(PLANE)
     plane.scroll_into_view_if_needed()
-    page.wait_for_timeout(settle * 1000)  # what was asked for before has come
+    page.wait_for_timeout(settle * 1000)  # answers to earlier requests come before
     box = plane.bounding_box()
     left, top, side = box["x"], box["y"], box["width"]
     page.mouse.move(left + side / 2, top + side / 2)
@@ -127,7 +120,7 @@ def drag(page: Any, seconds: float, messages: list[float], settle: float = 1.5) 
     step = 0
     while time.monotonic() < until:
         step += 1
-        # a path that does not come back to where it was soon
+        # a path that seldom meets itself
         across, down = step * 3 % (side - 20), step * 2 % (side - 20)
         page.mouse.move(left + 10 + across, top + 10 + down)
     after, sent = stats(page), len(messages) - begun
@@ -146,7 +139,7 @@ def drag(page: Any, seconds: float, messages: list[float], settle: float = 1.5) 
 
 
 def stats(page: Any) -> dict[str, float]:
-    """What the pad counts: draws, the milliseconds they took, simd; and the browser's clock now."""
+    """The pad's counters (draws, milliseconds they took, SIMD or not) and the browser's clock."""
     found: dict[str, float] = page.evaluate(
         f"() => {{ {FIND} return {{...find().stats, now: performance.now()}}; }}"
     )
@@ -154,9 +147,9 @@ def stats(page: Any) -> dict[str, float]:
 
 
 def sizes() -> dict[str, int]:
-    """Bytes that one model takes: its weights, the script and style of the pad, and, once for all models, the classifier."""
+    """Bytes of the weights of one model, of the pad's script and style, and of the classifier."""
     card = cards.find(MODEL, cards.list_models(runs=None))
-    script = scripts.script("pad_component") + scripts.style("base", "playground")
+    script = scripts.bundle_script("pad_component") + scripts.style("base", "playground")
     return {
         "weights": card.path.stat().st_size,
         "script": len(script.encode()),
@@ -166,30 +159,24 @@ def sizes() -> dict[str, int]:
 
 def describe(result: dict[str, Any]) -> str:
     """The figures of `pad` for people."""
-    load = result["load_average_before"]
-    busy = "" if load is None else f", load {load:.2f} before"
-    lines = [
-        f"on {result['machine']}, Python {result['python']}{busy}; drags of {result['seconds']:g} s"
-    ]
-    for key, name, unit in (
-        ("live_seconds", "address to the first live picture", "s"),
+    one = result["bytes"]
+    rows = (
+        ("live_seconds", "address to the first live image", "s"),
         ("live_again_seconds", "the same, opened again", "s"),
-        ("pad_frames_per_second", "pictures while dragging, pad", "1/s"),
-        ("pad_frame_milliseconds", "one of them takes", "ms"),
+        ("pad_frames_per_second", "images while dragging, pad alone", "1/s"),
+        ("pad_frame_milliseconds", "time to draw one", "ms"),
         ("pad_messages", "websocket messages meanwhile", ""),
         ("wall_frames_per_second", "walls of 4 x 4 while dragging", "1/s"),
-        ("wall_frame_milliseconds", "one of them takes", "ms"),
+        ("wall_frame_milliseconds", "time to draw one", "ms"),
         ("wall_messages", "websocket messages meanwhile", ""),
-        ("pad_release_milliseconds", "letting go to the new address", "ms"),
+        ("pad_release_milliseconds", "release of the mouse to the address", "ms"),
         ("files_again", "weights fetched when opened again", ""),
-    ):
-        row = result[key]
-        lines.append(
-            f"{name:38} median {row['median']:7.2f} {unit:4} "
-            f"({row['min']:.2f} to {row['max']:.2f}, n = {row['n']})"
-        )
-    one = result["bytes"]
-    lines.append(
-        f"one model: {one['weights']:,} bytes of weights, {one['script']:,} of script and style; the classifier {one['classifier']:,}"
     )
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            f"{pages.heading(result)}; drags of {result['seconds']:g} s",
+            *(pages.line(name, result[key], unit) for key, name, unit in rows),
+            f"one model: {one['weights']:,} bytes of weights, {one['script']:,} of script and style; the classifier "
+            f"{one['classifier']:,}",
+        ]
+    )

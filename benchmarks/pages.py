@@ -1,7 +1,8 @@
-"""How fast the app answers, measured where it matters: in a browser, on the real server.
+"""How fast the app answers, measured in a real browser on the real server; and what other measurements
+and tests need to start both.
 
 Needs playwright (requirements-dev.txt) and a Chromium on the machine. Times are wall time on the
-machine at hand; nothing here passes or fails.
+machine at hand.
 """
 
 from __future__ import annotations
@@ -69,16 +70,16 @@ def browser() -> Iterator[Any]:
 
 @contextlib.contextmanager
 def serve(environment: dict[str, str] | None = None, folder: Path | None = None) -> Iterator[str]:
-    """The app on a free port of this machine, as a child process; yields its address at once, while it
-    is still starting. The process is gone when the block is left. ``folder``: where it runs, and so
-    where its ``runs/`` and, unless ``GAN_DATA`` says otherwise, its data lie; by default the app's own."""
+    """Starts the app on a free port of this machine, as a child process, and yields its address at once, while
+    it is still starting. The process ends with the block. ``folder``: its working directory, which has
+    ``runs/`` and, unless ``GAN_DATA`` names another folder, the data; by default the checkout."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(APP)]
     command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
     command += ["--server.headless", "true"]
-    # elsewhere, its children would not find the package
+    # in another folder its children would not find the package
     paths = os.pathsep.join(filter(None, [str(APP.parent), os.environ.get("PYTHONPATH")]))
     environment = {"PYTHONPATH": paths, **(environment or {})}
     with processes.background(command, folder or APP.parent, environment):
@@ -101,9 +102,8 @@ def wait_until_up(address: str) -> None:
 
 def app(rounds: int) -> dict[str, Any]:
     """Seconds from starting the server to the first digits in the browser, and from a key press on
-    the data-size slider to other digits: ``rounds`` starts, and two changes on each."""
-    if not 1 <= rounds <= 100:
-        raise ConfigError(f"rounds={rounds} must be from 1 to 100")
+    the slider of the data size to other digits: ``rounds`` starts, with two changes each."""
+    about = machine()
     starts, changes = [], []
     with browser() as chromium:
         for _ in range(rounds):
@@ -119,15 +119,11 @@ def app(rounds: int) -> dict[str, Any]:
                 for key in ("ArrowLeft", "ArrowRight"):
                     changes.append(_change_size(page, key))
                 page.close()
-    return {
-        "start_seconds": summary(starts),
-        "size_change_seconds": summary(changes),
-        **machine(),
-    }
+    return {"start_seconds": summary(starts), "size_change_seconds": summary(changes), **about}
 
 
 def _change_size(page: Any, key: str) -> float:
-    """Seconds from the key press to another picture, by the browser's own clock."""
+    """Seconds from the key press to another image, by the browser's own clock."""
     before = page.get_attribute(GRID, "src")
     page.focus(SLIDER)
     page.evaluate(
@@ -136,13 +132,13 @@ def _change_size(page: Any, key: str) -> float:
             const begun = {};
             addEventListener("keydown", () => { begun.at = performance.now(); },
                              {capture: true, once: true});
-            const look = () => {
+            const check = () => {
                 const image = document.querySelector(selector);
                 if (image && image.src !== before && image.complete)
                     window.changed = performance.now() - begun.at;
-                else requestAnimationFrame(look);
+                else requestAnimationFrame(check);
             };
-            requestAnimationFrame(look);
+            requestAnimationFrame(check);
         }""",
         [GRID, before],
     )
@@ -153,34 +149,47 @@ def _change_size(page: Any, key: str) -> float:
     return seconds
 
 
-def machine() -> dict[str, str]:
-    """On what the figures of a result were measured."""
+def machine() -> dict[str, Any]:
+    """The machine on which a result is measured, and its load before."""
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
+        "load_average_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
 
 
-def summary(values: list[float]) -> dict[str, Any]:
-    """How a result tells several measurements of the same thing."""
+def summary(values: list[float], digits: int = 3) -> dict[str, Any]:
+    """Several measurements of the same thing."""
     return {
-        "median": round(statistics.median(values), 3),
-        "min": round(min(values), 3),
-        "max": round(max(values), 3),
+        "median": round(statistics.median(values), digits),
+        "min": round(min(values), digits),
+        "max": round(max(values), digits),
         "n": len(values),
     }
 
 
+def heading(result: dict[str, Any]) -> str:
+    """What `machine` has found, for people."""
+    load = result["load_average_before"]
+    busy = "" if load is None else f", load {load:.2f} before"
+    return f"on {result['machine']}, Python {result['python']}{busy}"
+
+
+def line(name: str, row: dict[str, Any], unit: str) -> str:
+    """One figure for people, from a `summary`."""
+    p95 = f"p95 {row['p95']:,.2f}, " if "p95" in row else ""
+    return (
+        f"{name:38} median {row['median']:9,.2f} {unit:8} "
+        f"({p95}{row['min']:,.2f} to {row['max']:,.2f}, n = {row['n']})"
+    )
+
+
 def describe(result: dict[str, Any]) -> str:
     """The figures of `app` for people."""
-    lines = [f"on {result['machine']}, Python {result['python']}"]
-    for key, name in (
-        ("start_seconds", "start of the app to first digits"),
-        ("size_change_seconds", "key press on the size to other digits"),
-    ):
-        row = result[key]
-        lines.append(
-            f"{name:38} median {row['median']:.2f} s  "
-            f"({row['min']:.2f} to {row['max']:.2f}, n = {row['n']})"
-        )
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            heading(result),
+            line("start of the app to first digits", result["start_seconds"], "s"),
+            line("key press on the size to other digits", result["size_change_seconds"], "s"),
+        ]
+    )

@@ -94,14 +94,19 @@ def describe(error: ValidationError, model: str) -> str:
     problems = error.errors(include_url=False)
     first, more = problems[0], len(problems) - 1
     kind, value, text = first["type"], reprlib.repr(first["input"]), first["msg"]
+    value = f"={value}" if len(value) <= 40 else ""  # a whole table would hide what is wrong in it
     place = ".".join(str(part) for part in first["loc"])
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         line = f"{model} does not know {place}; remove it"
     elif kind in ("missing", "missing_argument"):
         line = f"{model} lacks {place}; add it"
     else:
-        line = f"{place or model}={value} "
-        line += text.removeprefix("Input ") if text.startswith("Input ") else f"is wrong: {text}"
+        line = f"{place or model}{value} "
+        line += (
+            text.removeprefix("Input ")
+            if text.startswith("Input ")
+            else f"is wrong: {text.removeprefix('Value error, ')}"
+        )
     return f"{line} (and {more} more)" if more else line
 
 
@@ -117,7 +122,7 @@ def has_digits(source: str) -> bool:
 
 
 @dataclass(frozen=True, config=STRICT)
-class _Settings:
+class Settings:
     """Dictionaries in and out. Every value is checked; one that cannot work is a ConfigError."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -142,7 +147,7 @@ _Width = Annotated[int, Field(ge=1, le=4096)]
 
 
 @dataclass(frozen=True, config=STRICT)
-class ModelConfig(_Settings):
+class ModelConfig(Settings):
     """The pair of networks.
 
     A DCGAN (Radford et al. 2016, arXiv:1511.06434) with one dense layer more at the inner end
@@ -169,7 +174,7 @@ _Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
 @dataclass(frozen=True, config=STRICT)
-class TrainConfig(_Settings):
+class TrainConfig(Settings):
     """One training run. The same configuration and device give the same run.
 
     ``budget`` says what is held equal when sizes are compared: "epochs" (``epochs`` passes over

@@ -37,7 +37,7 @@ def publish(folder: Path, path: Path, sha256: str, suffix: str) -> str:
         raise CheckpointError(f"{path} is missing; restore it from the repository")
     temporary = folder / f".{target.name}.{secrets.token_hex(8)}.tmp"
     try:
-        files.keep(path.resolve(), temporary)
+        files.link_or_copy(path.resolve(), temporary)
         found = files.sha256(temporary)  # of what will be served, whoever writes to path now
         if found == sha256:
             os.replace(temporary, target)

@@ -27,12 +27,10 @@ from gan.config import (
 )
 from gan.data import stacked
 from gan.errors import ConfigError
-from gan.jobs import folder as job_folder
+from gan.jobs.folder import WORKER_LOCK
 from gan.runs import manifest, names, run
-from gan.sweeps import sweep
 from gan.system import devices, locks
 from gan.system.terminal import answers
-from gan.zoo import build
 from gan.zoo import cards as model_cards
 from gan.zoo.cards import read_manifest
 
@@ -96,7 +94,7 @@ def train(
     given = {name: value for name, value in settings.items() if value is not None}
     runs, places = _runs_and_folders(given, configs, folders)
     for folder in places:
-        if locks.is_locked(folder / job_folder.WORKER_LOCK):
+        if locks.is_locked(folder / WORKER_LOCK):
             raise ConfigError(
                 f"the app is training in {folder}; stop that training, or choose another folder with --out"
             )
@@ -177,7 +175,6 @@ def _runs_and_folders(
         )
     if files:
         configs = [names.read_config(path) for path in files]
-        places = [sweep.run_folder(config, model_cards.RUNS) for config in configs]
     else:
         changes = dict(given)
         stacks = source_channels(given.get("source", "mnist")) > 1
@@ -185,9 +182,7 @@ def _runs_and_folders(
         if "img_size" in given:
             changes["model"] = {"img_size": changes.pop("img_size")}
         configs = [recipe_config(changes.pop("recipe", "plain"), **changes)]
-        places = [build.run_folder(configs[0], model_cards.RUNS)]
-    if folders:
-        places = list(folders)
+    places = list(folders) or [run.run_folder(c, model_cards.RUNS) for c in configs]
     if len(places) != len(configs):
         raise ConfigError(
             f"--out names {len(places)} folder(s) for {len(configs)} run(s); give each run one"

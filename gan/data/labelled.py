@@ -56,6 +56,7 @@ class Source:
 
 
 def require_size(size: int, available: int, source: str) -> None:
+    """DataError if ``size`` is more than the ``available`` number of training images."""
     if size > available:
         raise DataError(
             f"{size:,} images are too many: {source} has {available:,} to train on; "
@@ -64,4 +65,5 @@ def require_size(size: int, available: int, source: str) -> None:
 
 
 def take(data: Labelled, index: Tensor) -> Labelled:
+    """The images and labels at ``index`` [M]."""
     return Labelled(data.images[index], None if data.labels is None else data.labels[index])

@@ -50,6 +50,7 @@ def data_folder() -> Path:
 
 
 def load_mnist(size: int, seed: int) -> Labelled:
+    """The first ``size`` training images in the order of ``seed``, then test images."""
     labelled.require_size(size, FULL_SIZE + TEST_IMAGES_FOR_TRAINING, "mnist")
     train = read_mnist(train=True)
     order = torch.randperm(FULL_SIZE, generator=torch.Generator().manual_seed(seed))

@@ -1,7 +1,7 @@
-"""Distances and diversity between sets of feature vectors. Pure: no networks, no files, no state.
+"""Distances and diversity of sets of feature vectors: pure functions of tensors.
 
-Which features, how many samples and which reference set belong to every number; the callers in
-`gan.evaluation.evaluate` write them down beside it. "FID" is said only of Inception features.
+Every result depends on the features, the number of samples and the reference set; callers such as
+`gan.evaluation.evaluate` store these with it. Only distances of Inception features are called "FID".
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CHUNK = 1024  # rows of a distance matrix held at once
 
 class PRDC(NamedTuple):
     """Precision and recall (Kynkaanniemi et al. 2019, arXiv:1904.06991, eq. 1-2), density and
-    coverage (Naeem et al. 2020, arXiv:2002.09797, eq. 3-4). Density may pass 1, the others not."""
+    coverage (Naeem et al. 2020, arXiv:2002.09797, eq. 3-4). Only density can be above 1."""
 
     precision: float
     recall: float
@@ -45,7 +45,7 @@ def frechet_distance_of_moments(
 ) -> float:
     """Squared Frechet (2-Wasserstein) distance of two Gaussians:
     |mu_a - mu_b|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2)  (Dowson & Landau 1982; Heusel et al. 2017,
-    arXiv:1706.08500, eq. 6). float64; the symmetric form needs no complex square root."""
+    arXiv:1706.08500, eq. 6). float64. The symmetric form avoids a complex square root."""
     mean_a, cov_a, mean_b, cov_b = (t.double() for t in (mean_a, cov_a, mean_b, cov_b))
     root_a = _symmetric_root(cov_a)
     inner = torch.linalg.eigvalsh(root_a @ cov_b @ root_a).clamp_min(0.0)
@@ -57,8 +57,8 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     """a [N, F], b [M, F] -> squared Frechet distance of the Gaussians fitted to them, float64.
 
     Biased upwards, for equal covariances with eigenvalues l by about (1/N + 1/M) times
-    [sum_i l_i + 1/2 sum_ij l_i l_j (1 + [i = j]) / (l_i + l_j)]: compare equal counts only, and have
-    more samples than features.
+    [sum_i l_i + 1/2 sum_ij l_i l_j (1 + [i = j]) / (l_i + l_j)]: compare equal numbers of samples only,
+    and use more samples than features.
     """
     return frechet_distance_of_moments(*moments(a), *moments(b))
 
@@ -69,8 +69,8 @@ def _symmetric_root(matrix: Tensor) -> Tensor:
 
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:
-    """a [N, D], b [M, D] -> Euclidean distances [N, M], float32. Moved to the origin first: cdist
-    subtracts squares, which loses everything for points far away from it."""
+    """a [N, D], b [M, D] -> Euclidean distances [N, M], float32. The points are centred first: cdist
+    subtracts squares, which loses all precision for points far from the origin."""
     centre = b.double().mean(dim=0)
     return torch.cdist((a.double() - centre).float(), (b.double() - centre).float())
 
@@ -87,13 +87,13 @@ def nearest_distances(queries: Tensor, points: Tensor, k: int = 1) -> Tensor:
 
 
 def precision_recall_density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> PRDC:
-    """real [M, F], fake [N, F] -> `PRDC`, with balls that reach to the k-th other neighbour.
+    """real [M, F], fake [N, F] -> `PRDC`, with balls of the radius to the k-th nearest other point.
 
-    A point on the rim of a ball counts as inside. Needs more than k points in each set.
+    A point on the surface of a ball counts as inside. Needs more than k points in each set.
     """
     if len(real) <= k or len(fake) <= k:
         raise ValueError(f"k={k} needs more than {k} points, got {len(real)} and {len(fake)}")
-    # the nearest point of a set to one of its own members is itself, hence k + 1
+    # the nearest point to a member of the set is the member itself, hence k + 1
     radius_real = nearest_distances(real, real, k + 1)  # [M]
     radius_fake = nearest_distances(fake, fake, k + 1)  # [N]
     inside_real_count = 0.0
@@ -134,61 +134,12 @@ def vendi_score(x: Tensor) -> float:
     return float(torch.exp(-(values * values.log()).sum()))
 
 
-def ndb(
-    train: Tensor, samples: Tensor, bins: int = 100, alpha: float = 0.05, seed: int = 0
-) -> tuple[int, float]:
-    """Number of statistically different bins, and the Jensen-Shannon divergence of the histograms.
-
-    train [M, F], samples [N, F]. Bins are k-means cells of ``train``; in each, the two shares are
-    compared by a two-proportion z-test at level ``alpha`` (Richardson & Weiss 2018,
-    arXiv:1805.12462, section 3). Two sets of one distribution differ in about alpha * bins cells.
-    The divergence is in nats, 0 to log 2.
-    """
-    if len(train) < bins or len(samples) == 0:
-        raise ValueError(f"{bins} bins need that many training rows, got {len(train)}")
-    centres = _k_means(train.float(), bins, seed)
-    share_train = _histogram(train.float(), centres)
-    share_samples = _histogram(samples.float(), centres)
-    pooled = (share_train * len(train) + share_samples * len(samples)) / (len(train) + len(samples))
-    error = (pooled * (1 - pooled) * (1 / len(train) + 1 / len(samples))).sqrt()
-    threshold = math.sqrt(2) * float(torch.erfinv(torch.tensor(1 - alpha, dtype=torch.float64)))
-    different = (share_train - share_samples).abs() > threshold * error.clamp_min(1e-12)
-    middle = (share_train + share_samples) / 2
-    divergence = (_relative_entropy(share_train, middle)) / 2
-    divergence += (_relative_entropy(share_samples, middle)) / 2
-    return int(different.sum()), divergence
-
-
-def _k_means(points: Tensor, bins: int, seed: int, rounds: int = 20) -> Tensor:
-    """Lloyd's algorithm from ``bins`` random rows; an emptied cell keeps its centre."""
-    rng = torch.Generator().manual_seed(seed)
-    centres = points[torch.randperm(len(points), generator=rng)[:bins]].clone()
-    for _ in range(rounds):
-        cell = _cells(points, centres)
-        counts = torch.bincount(cell, minlength=bins)
-        sums = torch.zeros_like(centres).index_add_(0, cell, points)
-        centres = torch.where(counts[:, None] > 0, sums / counts.clamp_min(1)[:, None], centres)
-    return centres
-
-
-def _cells(points: Tensor, centres: Tensor) -> Tensor:
-    parts = [
-        _distances(points[i : i + _CHUNK], centres).argmin(dim=1)
-        for i in range(0, len(points), _CHUNK)
-    ]
-    return torch.cat(parts)
-
-
-def _histogram(points: Tensor, centres: Tensor) -> Tensor:
-    return torch.bincount(_cells(points, centres), minlength=len(centres)).double() / len(points)
-
-
 def modes_and_kl(counts: Tensor, expected: Tensor) -> Modes:
     """counts [K] of samples by mode, expected [K] probabilities of the data -> `Modes`.
 
     The two figures of Stacked MNIST (Srivastava et al. 2017, arXiv:1705.07761; Lin et al. 2018,
     arXiv:1712.04086), p_model being counts / n. The divergence is biased upwards: n samples of the
-    data itself get about (K - 1) / (2 n) where n is many times K. Infinite where a mode was seen that
+    data itself get about (K - 1) / (2 n) where n is many times K. Infinite if a mode was seen that
     the data does not have.
     """
     if counts.shape != expected.shape or int(counts.sum()) == 0:
@@ -207,11 +158,10 @@ def _relative_entropy(p: Tensor, q: Tensor) -> float:
 
 
 def pairwise_spread(x: Tensor, rows: int = 2_000) -> float:
-    """x [N, ...] -> median distance between two different rows, of the first ``rows``. 0: half of all
-    pairs are alike.
+    """x [N, ...] -> median distance between two different rows, of the first ``rows``. Needs N >= 2.
 
-    The median, not the mean: a generator that draws one picture for nearly every latent, and
-    something else for a few, is to be caught. Needs N >= 2.
+    The median, not the mean, so that a generator that draws one image for nearly every latent, and
+    something else for a few, gets nearly 0.
     """
     if len(x) < 2:
         raise ValueError("one row has no distance to another")
@@ -219,12 +169,12 @@ def pairwise_spread(x: Tensor, rows: int = 2_000) -> float:
 
 
 def contrast(images: Tensor) -> float:
-    """images [N, C, H, W] -> standard deviation of the pixels within a picture, averaged over pictures."""
+    """images [N, C, H, W] -> standard deviation of the pixels of an image, averaged over images."""
     return float(images.double().flatten(1).std(dim=1, correction=0).mean())
 
 
 def wilson_interval(successes: float, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Interval for a share that was seen ``successes`` times in ``n`` (Wilson 1927); z = 1.96 is 95 %."""
+    """Confidence interval of a share of which ``successes`` in ``n`` were seen (Wilson 1927); z = 1.96: 95 %."""
     if n <= 0:
         return 0.0, 1.0
     share = successes / n

@@ -1,17 +1,16 @@
-"""Four ways for a GAN to fail, told apart and named in words.
+"""Names the ways in which a GAN fails, from measured numbers alone.
 
-    one picture   total collapse: every latent gives nearly the same picture
-    noise         failed training: what is drawn is no digit at all
-    few kinds     mode collapse: digits are drawn, but some of the ten are missing or rare
-    copies        memorisation: samples lie closer to the training images than unseen real ones do
+    one picture   total collapse: every latent gives nearly the same image
+    noise         failed training: the images are not digits
+    few kinds     mode collapse: some of the ten digits are missing or rare
+    copies        memorisation: samples are closer to the training images than unseen real images are
 
-and two that are no failure of these kinds: ``rough`` (all digits, many of them unclear) and
-``healthy``. ``unsure`` says that there are too few samples to tell. One model can show several.
-Of pictures that are no digits only the first and the last can be told; ``not_digits`` says that
-neither was seen.
-This module decides from measured numbers only; `gan.evaluation.evaluate` measures. Each verdict carries
-its numbers, and says three things: what is seen, what was measured, what it may mean. The sentences
-are in `gan.evaluation.verdict_words`.
+A model can have several of these. If it has none, it is ``rough`` (all digits, many of them unclear) or
+``healthy``. ``unsure``: too few samples to tell. For images that are not digits, only the first and
+the last failure can be detected; ``not_digits``: neither was found.
+
+`gan.evaluation.evaluate` measures; `gan.evaluation.verdict_words` has the sentences. *Legible*
+samples are those that the classifier reads with confidence 0.9.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeGuard
 
+from gan.evaluation.figures import CopyFigures
 from gan.evaluation.metrics import wilson_interval
 from gan.evaluation.verdict_words import ENGLISH, LANGUAGES, Words
 
@@ -28,47 +28,29 @@ Kind = Literal[
     "one_picture", "noise", "few_kinds", "copies", "rough", "healthy", "unsure", "not_digits"
 ]
 MIN_SAMPLES = 300
-MIN_LEGIBLE = 381  # legible ones: from here on a digit never seen is below 1 % (Wilson)
+MIN_LEGIBLE = 381  # legible samples; a digit not seen among them has a share below 1 % (Wilson)
 ONE_PICTURE_SPREAD = 0.35  # of the median distance of two real digits
-GREY_CONTRAST = 0.6  # of real digits'; below, alike pictures are alike in being grey
+GREY_CONTRAST = 0.6  # of that of real digits; similar images below it are just grey: noise
 NOISE_LEGIBLE = 0.25  # share of samples read as a digit
 ROUGH_LEGIBLE = 0.75
-MISSING_SHARE = 0.01  # of the legible samples; a digit whose 95 % interval ends below is missing
+MISSING_SHARE = 0.01  # of the legible samples; a digit is missing if its 95 % interval is below
 FEW_KINDS_EFFECTIVE = 7.0  # exp(entropy) of the digits; real test digits: 9.98
-COPIED_SHARE = 0.10  # of the samples nearer to training images than 99 % of unseen reals are
-
-
-@dataclass(frozen=True)
-class CopyFigures:
-    """How near the samples lie to the training images, against real images that were never seen.
-
-    For every sample: r = distance to the nearest training image / distance to the nearest of ``m``
-    held-out images. ``copied_share``: share with r below the value that only 1 % of ``baseline_n``
-    other unseen real images fall below; so 1 % is expected of non-copies. ``closer_share``: share
-    nearer to one of ``m`` training images than to one of the ``m`` held-out ones; 1/2 for a
-    generator that knows no training image from any other digit.
-    """
-
-    closer_share: float
-    copied_share: float
-    n: int
-    m: int
-    baseline_n: int
+COPIED_SHARE = 0.10  # of the samples, closer to training images than 99 % of unseen real ones
 
 
 @dataclass(frozen=True)
 class Measures:
-    """What a verdict is decided on. ``counts``: samples of n read as 0..9 with confidence 0.9;
-    ``spread``: median distance of two samples over that of two real test digits;
-    ``contrast``: pixel deviation within a sample over that within a real digit (grey: near 0).
-    ``digits=False``: trained on other pictures; spread and contrast are over those of its training
-    images, and the counts decide nothing."""
+    """What a verdict depends on. ``counts``: how many of n samples were read as 0..9 with confidence 0.9.
+    ``spread``: median distance between two samples, divided by that of two real test digits.
+    ``contrast``: pixel deviation within a sample, divided by that within a real digit (grey: near 0).
+    ``digits=False``: trained on other images; spread and contrast are divided by those of the training
+    images, and the counts are ignored."""
 
     n: int
     counts: tuple[int, ...]
     spread: float
     contrast: float
-    copies: CopyFigures | None = None  # None where the training images were not at hand
+    copies: CopyFigures | None = None  # None: not checked
     digits: bool = True
 
     @property
@@ -78,19 +60,19 @@ class Measures:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A named finding with the numbers behind it; ``words()`` puts it into sentences."""
+    """A finding with the numbers behind it; ``words()`` gives its sentences."""
 
     kind: Kind
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
-        """Of its words: what speaks of digits has a form for other pictures, as "copies/other"."""
+        """The key of its words; for images that are not digits "copies/other", for example."""
         other = f"{self.kind}/other"
         return other if other in ENGLISH and not self.facts.get("digits", True) else self.kind
 
     def words(self, templates: Mapping[str, Words] | None = None) -> Words:
-        """The sentences of this verdict. ``templates`` of another language have the keys of `ENGLISH`."""
+        """The sentences of this verdict, from the ``templates`` of a language (default: English)."""
         template = (templates or ENGLISH)[self.key]
         return Words(*(text.format(**self.facts) for text in template))
 
@@ -101,7 +83,8 @@ def verdict_words(language: str, verdict: Verdict) -> Words:
 
 
 def effective_kinds(counts: tuple[int, ...]) -> float:
-    """exp of the entropy of the counts: 10 when all ten are equally frequent, 1 when only one occurs."""
+    """Effective number of digit classes: exp(entropy of the counts); 10 if all ten are equally frequent, 1
+    if only one occurs."""
     total = sum(counts)
     if total == 0:
         return 0.0
@@ -120,9 +103,9 @@ def missing_digits(counts: tuple[int, ...]) -> list[int]:
 
 
 def diagnose(measures: Measures) -> list[Verdict]:
-    """The findings, the gravest first; never empty. ``unsure`` alone where there are fewer than
-    `MIN_SAMPLES` samples, or too few legible ones to miss a digit among. Of pictures that are no digits
-    it is ``one_picture``, ``copies`` or ``not_digits``, which a median and a share tell from few samples."""
+    """The findings, most serious first; never empty. Only ``unsure`` if there are fewer than `MIN_SAMPLES`
+    samples, or too few legible ones to say that a digit is missing. For images that are not digits one of
+    ``one_picture``, ``copies`` and ``not_digits``, for which a few samples are enough."""
     legible = measures.legible
     facts: dict[str, Any] = {
         "n": measures.n,
@@ -163,8 +146,7 @@ def diagnose(measures: Measures) -> list[Verdict]:
 
 
 def _diagnose_pictures(measures: Measures, facts: dict[str, Any]) -> Verdict:
-    """Without a classifier of what is drawn. Alike pictures need no contrast to be called so: what is
-    noise among such pictures is not known."""
+    """The verdict without a classifier. Contrast is ignored, since noise cannot be told from such images."""
     facts = facts | {"checked": 1 if measures.copies is None else 2}
     if measures.spread < ONE_PICTURE_SPREAD:
         return Verdict("one_picture", facts)
@@ -176,7 +158,7 @@ def _diagnose_pictures(measures: Measures, facts: dict[str, Any]) -> Verdict:
 def _copies(copies: CopyFigures | None) -> TypeGuard[CopyFigures]:
     if copies is None:
         return False
-    # the baseline is 1 % by construction; ask that the excess is no accident of the sample
+    # 1 % is expected without copies; make sure that the excess is not chance
     sure = wilson_interval(copies.copied_share * copies.n, copies.n)[0] > COPIED_SHARE / 2
     return copies.copied_share > COPIED_SHARE and sure
 

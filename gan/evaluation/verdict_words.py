@@ -1,178 +1,160 @@
 """The sentences of the verdicts of `gan.evaluation.verdict`, in English and Japanese.
 
-The keys are the kinds of verdicts, with "/other" behind where pictures are no digits; what stands in braces
-are the facts of a verdict. Both languages have the same keys, and say the same numbers.
+A key is the kind of a verdict, with "/other" for images that are not digits. Braces contain names of
+`Verdict.facts`. Both languages have the same keys and state the same numbers.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
 
-class Words(tuple[str, str, str, str]):
-    """title, seen, measured, meaning."""
 
-    def __new__(cls, title: str, seen: str, measured: str, meaning: str) -> Words:
-        return super().__new__(cls, (title, seen, measured, meaning))
+class Words(NamedTuple):
+    """A title, and three sentences: what is seen, what was measured, and what it may mean."""
 
-    @property
-    def title(self) -> str:
-        return self[0]
-
-    @property
-    def seen(self) -> str:
-        return self[1]
-
-    @property
-    def measured(self) -> str:
-        return self[2]
-
-    @property
-    def meaning(self) -> str:
-        return self[3]
+    title: str
+    seen: str
+    measured: str
+    meaning: str
 
 
 ENGLISH: dict[str, Words] = {
     "one_picture": Words(
-        "One picture (total collapse)",
-        "Whatever the latent vector, nearly the same picture comes out.",
+        "One image (total collapse)",
+        "Every latent vector gives nearly the same image.",
         "Half of all pairs of samples differ less than {spread:.0%} as much as two real digits do; "
-        "{legible:.0%} of {n:,} samples read as a digit.",
-        "The generator has stopped listening to its input. Moving the sliders changes little, "
-        "and that is the finding.",
+        "{legible:.0%} of {n:,} samples are legible.",
+        "The generator ignores its input, so the sliders change little.",
     ),
     "noise": Words(
         "Noise (failed training)",
-        "Few of the pictures, or none, are digits.",
-        "{legible:.0%} of {n:,} samples read as a digit with 0.9 confidence; their contrast is "
+        "Few or none of the images are digits.",
+        "{legible:.0%} of {n:,} samples are legible (read with confidence 0.9); their contrast is "
         "{contrast:.0%} of that of real digits.",
-        "The training had hardly begun, or it broke down; the curves tell which. More updates help the "
-        "first, not the second.",
+        "The training has just begun, or it broke down; the curves show which. More updates help only "
+        "in the first case.",
     ),
     "few_kinds": Words(
         "Few kinds (mode collapse)",
         "{present} of 10 digits appear; missing or rare: {missing}.",
-        "{n:,} samples, {legible:.0%} of them legible; as varied as {effective:.1f} equally "
-        "frequent digits (real test digits: 10.0).",
-        "The generator found some digits that pass for real and serves those.",
+        "{legible:.0%} of {n:,} samples are legible; effective number of digit classes: {effective:.1f} of 10.",
+        "The generator found some digits that the discriminator takes for real, and draws only those.",
     ),
     "copies": Words(
         "Copies (memorisation)",
-        "Samples resemble the training images as unseen digits hardly ever do.",
-        "{copied:.0%} of {copies_n:,} samples lie as close to a training image, compared with unseen "
-        "ones, as only 1 % of unseen real digits do.",
-        "Sharp pictures here are no proof of skill: part of the training set was learned by heart.",
+        "The samples resemble the training images more than unseen digits do.",
+        "{copied:.0%} of {copies_n:,} samples are closer to a training image, relative to unseen images, "
+        "than 99 % of unseen real digits are.",
+        "Sharp images prove nothing here: the generator memorised part of the training set.",
     ),
     "rough": Words(
         "Rough (all digits, many unclear)",
-        "All ten digits appear, but many pictures are no clear digit.",
-        "{legible:.0%} of {n:,} samples read as a digit with 0.9 confidence.",
+        "All ten digits appear, but many images are not a clear digit.",
+        "{legible:.0%} of {n:,} samples are legible (read with confidence 0.9).",
         "Between success and failure. More updates, more data or another moment of the run may be "
-        "better; the curves say which.",
+        "better; the curves give a hint.",
     ),
     "healthy": Words(
         "No collapse seen",
-        "All ten digits appear and most pictures are clear.",
-        "{legible:.0%} of {n:,} samples read as a digit with 0.9 confidence; as varied as "
-        "{effective:.1f} equally frequent digits.",
-        "{checked} of 4 kinds of failure were looked for at this sample size and not found. That is no "
-        "proof that there are none.",
+        "All ten digits appear, and most images are clear.",
+        "{legible:.0%} of {n:,} samples are legible (read with confidence 0.9); effective number of digit "
+        "classes: {effective:.1f} of 10.",
+        "{checked} of 4 kinds of failure were checked with this number of samples and not found. This does "
+        "not prove that there are none.",
     ),
     "unsure": Words(
         "Not enough samples to tell",
-        "{read:,} of {n:,} samples could be read.",
-        "A missing digit cannot be told from a rare one below {needed} legible samples.",
-        "Draw more samples before concluding anything.",
+        "{read:,} of {n:,} samples are legible.",
+        "With fewer than {needed} legible samples, a missing digit cannot be distinguished from a rare one.",
+        "Draw more samples before you draw conclusions.",
     ),
     "one_picture/other": Words(
-        "One picture (total collapse)",
-        "Whatever the latent vector, nearly the same picture comes out.",
+        "One image (total collapse)",
+        "Every latent vector gives nearly the same image.",
         "Half of all pairs of {n:,} samples differ less than {spread:.0%} as much as two training images "
         "do; their contrast is {contrast:.0%} of that of the training images.",
-        "With little contrast the training had hardly begun, or broke down. With much, the generator has "
-        "stopped listening to its input.",
+        "If the contrast is low, the training has just begun or broke down. If it is high, the generator "
+        "ignores its input.",
     ),
     "copies/other": Words(
         "Copies (memorisation)",
-        "Samples resemble the training images as unseen pictures hardly ever do.",
-        "{copied:.0%} of {copies_n:,} samples lie as close to a training image, compared with unseen "
-        "ones, as only 1 % of unseen pictures do.",
-        "Sharp pictures here are no proof of skill: part of the training set was learned by heart.",
+        "The samples resemble the training images more than unseen images do.",
+        "{copied:.0%} of {copies_n:,} samples are closer to a training image, relative to unseen images, "
+        "than 99 % of other unseen images are.",
+        "Sharp images prove nothing here: the generator memorised part of the training set.",
     ),
     "not_digits": Words(
         "No total collapse seen (no digits)",
-        "Different latent vectors give different pictures.",
+        "Different latent vectors give different images.",
         "Half of all pairs of {n:,} samples differ at least {spread:.0%} as much as two training images do.",
-        "{checked} of 4 kinds of failure could be looked for: the classifier reads handwritten digits only, and "
-        "copies are looked for among 2,000 pictures or more. How good the pictures are, the eye must say.",
+        "{checked} of 4 kinds of failure could be checked: the digit classifier reads only handwritten "
+        "digits, and the check for copies needs 2,000 images or more. Judge the quality by eye.",
     ),
 }
 JAPANESE: dict[str, Words] = {
     "one_picture": Words(
-        "どれも同じ絵（完全な崩壊）",
-        "どの潜在変数からも、ほぼ同じ絵が出ます。",
-        "サンプルの組の半分は、違いが本物同士の{spread:.0%}未満です。{n:,}枚中{legible:.0%}が"
-        "数字として読めました。",
-        "生成器が入力を無視しています。スライダーを動かしてもほとんど変わらないこと自体が結果です。",
+        "どれも同じ画像（完全な崩壊）",
+        "どの潜在変数からも、ほぼ同じ画像が出ます。",
+        "サンプルの組の半分は、違いが本物同士の{spread:.0%}未満です。{n:,}枚中{legible:.0%}が判読可能でした。",
+        "生成器が入力を無視しているため、スライダーを動かしてもほとんど変わりません。",
     ),
     "noise": Words(
         "ノイズ（学習失敗）",
-        "数字になっている絵は、ほとんどないか、まったくありません。",
-        "{n:,}枚中{legible:.0%}が確信度0.9で数字として読めました。コントラストは本物の{contrast:.0%}。",
-        "学習がまだ始まったばかりか、途中で壊れたかです。どちらかは曲線でわかります。"
-        "更新回数を増やして良くなるのは前者だけです。",
+        "数字に見える画像は、ほとんどないか、まったくありません。",
+        "{n:,}枚中{legible:.0%}が判読可能（確信度0.9以上）でした。コントラストは本物の{contrast:.0%}です。",
+        "学習が始まったばかりか、途中で破綻しています。どちらかは曲線でわかります。"
+        "更新を増やして改善するのは前者だけです。",
     ),
     "few_kinds": Words(
         "種類が少ない（モード崩壊）",
         "10種類中{present}種類の数字が現れます。出ない、またはまれな数字: {missing}。",
-        "{n:,}枚中{legible:.0%}が読め、多様さは均等に出る数字{effective:.1f}種類分に相当します"
-        "（本物のテスト画像: 10.0）。",
-        "生成器は本物らしく見える一部の数字を見つけ、それだけを出しています。",
+        "{n:,}枚中{legible:.0%}が判読可能でした。実効的な数字の種類数: 10種類中{effective:.1f}。",
+        "生成器は、識別器が本物とみなす一部の数字だけを出しています。",
     ),
     "copies": Words(
         "コピー（丸暗記）",
-        "未見の本物の数字ではまれにしか見られないほど、学習画像に似ています。",
-        "{copies_n:,}枚中{copied:.0%}が、未見の本物では1%しか達しない近さで学習画像に近い"
-        "（未見画像との比較で）。",
-        "絵が鮮明でも実力の証拠にはなりません。学習データの一部を丸暗記しています。",
+        "未見の数字よりも学習画像に似ています。",
+        "{copies_n:,}枚中{copied:.0%}が、未見画像との距離を基準にすると、未見の本物の99%よりも学習画像に近い画像です。",
+        "鮮明でも実力の証拠にはなりません。学習データの一部を丸暗記しています。",
     ),
     "rough": Words(
-        "粗い（全種類出るが、不鮮明な絵が多い）",
-        "10種類すべて現れますが、はっきりしない絵が多くあります。",
-        "{n:,}枚中{legible:.0%}が確信度0.9で数字として読めました。",
-        "成功と失敗の中間です。更新回数、データ、あるいは別の時点で良くなるかもしれません。曲線が手がかりです。",
+        "粗い（全種類出るが、不鮮明な画像が多い）",
+        "10種類すべて現れますが、不鮮明な画像が多くあります。",
+        "{n:,}枚中{legible:.0%}が判読可能（確信度0.9以上）でした。",
+        "成功と失敗の中間です。更新回数や学習データ量を増やすか、別の時点を選ぶと良くなるかもしれません。曲線が手がかりです。",
     ),
     "healthy": Words(
         "崩壊は見られない",
-        "10種類すべて現れ、ほとんどの絵が鮮明です。",
-        "{n:,}枚中{legible:.0%}が確信度0.9で読め、多様さは均等に出る数字{effective:.1f}種類分に相当します。",
+        "10種類すべて現れ、ほとんどの画像が鮮明です。",
+        "{n:,}枚中{legible:.0%}が判読可能（確信度0.9以上）でした。実効的な数字の種類数: 10種類中{effective:.1f}。",
         "このサンプル数で、失敗4種類のうち{checked}種類を調べ、見つかりませんでした。"
         "失敗がないことの証明ではありません。",
     ),
     "unsure": Words(
         "サンプル不足で判定できません",
-        "{n:,}枚中{read:,}枚が読めました。",
-        "読めた枚数が{needed}枚未満では、出ない数字とまれな数字を区別できません。",
-        "結論の前に、もっとサンプルを描いてください。",
+        "{n:,}枚中{read:,}枚が判読可能でした。",
+        "判読可能な画像が{needed}枚未満では、出ない数字とまれな数字を区別できません。",
+        "サンプルを増やしてから判断してください。",
     ),
     "one_picture/other": Words(
-        "どれも同じ絵（完全な崩壊）",
-        "どの潜在変数からも、ほぼ同じ絵が出ます。",
+        "どれも同じ画像（完全な崩壊）",
+        "どの潜在変数からも、ほぼ同じ画像が出ます。",
         "{n:,}枚のサンプルの組の半分は、違いが学習画像同士の{spread:.0%}未満です。"
-        "コントラストは学習画像の{contrast:.0%}。",
-        "コントラストが低ければ、学習が始まったばかりか途中で壊れています。高ければ、生成器が入力を無視しています。",
+        "コントラストは学習画像の{contrast:.0%}です。",
+        "コントラストが低ければ、学習が始まったばかりか途中で破綻しています。高ければ、生成器が入力を無視しています。",
     ),
     "copies/other": Words(
         "コピー（丸暗記）",
-        "未見の画像ではまれにしか見られないほど、学習画像に似ています。",
-        "{copies_n:,}枚中{copied:.0%}が、未見の画像では1%しか達しない近さで学習画像に近い"
-        "（未見画像との比較で）。",
-        "絵が鮮明でも実力の証拠にはなりません。学習データの一部を丸暗記しています。",
+        "未見の画像よりも学習画像に似ています。",
+        "{copies_n:,}枚中{copied:.0%}が、未見画像との距離を基準にすると、ほかの未見画像の99%よりも学習画像に近い画像です。",
+        "鮮明でも実力の証拠にはなりません。学習データの一部を丸暗記しています。",
     ),
     "not_digits": Words(
-        "完全な崩壊は見られない（数字以外の絵）",
-        "潜在変数が違えば、違う絵が出ます。",
+        "完全な崩壊は見られない（数字以外の画像）",
+        "潜在変数が違えば、違う画像が出ます。",
         "{n:,}枚のサンプルの組の半分は、違いが学習画像同士の{spread:.0%}以上です。",
-        "失敗4種類のうち調べられたのは{checked}種類です。判定器が読めるのは手書き数字だけで、"
-        "コピーは画像が2,000枚以上のときに調べます。絵の良し悪しは目で判断してください。",
+        "失敗4種類のうち調べられたのは{checked}種類です。数字分類器が読めるのは手書き数字だけで、"
+        "コピーの検査には2,000枚以上の画像が必要です。画質は目で判断してください。",
     ),
 }
 LANGUAGES: dict[str, dict[str, Words]] = {"en": ENGLISH, "ja": JAPANESE}

@@ -13,7 +13,7 @@ import torch
 
 from gan.config import TrainConfig, has_digits
 from gan.data import labelled, sources
-from gan.errors import CheckpointError
+from gan.errors import CheckpointError, ConfigError
 from gan.evaluation import classifier
 from gan.evaluation.evaluate import Evaluation, evaluate
 from gan.evaluation.modes import mode_probabilities
@@ -33,17 +33,24 @@ def load_singles(config: TrainConfig) -> tuple[labelled.Labelled, labelled.Label
     return sources.load_singles(config.source, config.size, config.data_seed, side)
 
 
-def is_finished(folder: Path, config: TrainConfig) -> bool:
-    """Whether ``folder`` holds the finished run of ``config``. CheckpointError: of another one."""
+def finished_config(folder: Path) -> TrainConfig:
+    """The configuration of the finished run in ``folder``. CheckpointError where there is none."""
     path = folder / MANIFEST
-    if not path.exists():
-        return False
     content = files.read_json(path, "remove the folder to train anew")
     try:
-        there = TrainConfig.from_dict(content["models"][0]["config"])
-    except (KeyError, IndexError, TypeError) as error:
-        raise CheckpointError(f"{path} is not a run's manifest ({error}); remove it") from error
-    if there != config:
+        return TrainConfig.from_dict(content["models"][0]["config"])
+    except (KeyError, IndexError, TypeError, ConfigError) as error:
+        raise CheckpointError(
+            f"{path} is not the manifest of a run ({error}); remove it"
+        ) from error
+
+
+def is_finished(folder: Path, config: TrainConfig) -> bool:
+    """Whether ``folder`` holds the finished run of ``config``. CheckpointError where it holds that of
+    another configuration."""
+    if not (folder / MANIFEST).exists():
+        return False
+    if finished_config(folder) != config:
         raise CheckpointError(
             f"{folder} holds the finished run of another configuration; choose another folder"
         )
@@ -176,8 +183,8 @@ def _commit() -> str:
     if not (root / ".git").exists():
         return ""
     git = ["git", "-C", str(root)]
-    head = processes.answer([*git, "rev-parse", "--short", "HEAD"])
-    changed = processes.answer([*git, "status", "--porcelain", "--", "gan"])
+    head = processes.output([*git, "rev-parse", "--short", "HEAD"])
+    changed = processes.output([*git, "status", "--porcelain", "--", "gan"])
     return head + ("+" if head and changed else "")
 
 

@@ -34,7 +34,7 @@ def load_model(path: Path) -> tuple[dcgan.Generator, dict[str, Tensor]]:
     tensors, info = tensor_files.load_tensors(path, MODEL_KIND)
     config = TrainConfig.from_dict(info.get("config", {}))
     generator = dcgan.Generator(config.model)
-    tensor_files.load_strictly(generator, tensor_files.below(tensors, "generator"), path)
+    tensor_files.load_strictly(generator, tensor_files.with_prefix(tensors, "generator"), path)
     size = config.model.latent_dim
     extra = {name: tensors.get(name, torch.empty(0)) for name in ("directions", "strengths")}
     if extra["directions"].shape != (size, size) or extra["strengths"].shape != (size,):

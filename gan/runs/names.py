@@ -26,20 +26,25 @@ def cell_name(config: TrainConfig) -> str:
     return f"{cleaned}-{config.size}-{config.budget}-{config.recipe}{pixels}"
 
 
+def cell_and_seed(config: TrainConfig) -> str:
+    """The cell's name with the seed: "mnist-600-updates-plain-s0"."""
+    return f"{cell_name(config)}-s{config.seed}"
+
+
 def run_name(config: TrainConfig) -> str:
-    """The name of the run's folder, another for every configuration: cell and seed, and where it
-    differs from the recipe in anything else, eight digits of a hash of the differences. (Not of the
-    whole: a setting that is added to `TrainConfig` one day leaves the names as they are.)"""
+    """The name of a run's folder, a different one for every configuration: cell and seed, and eight
+    digits of a hash of what else differs from the recipe, if anything does.
+
+    The hash leaves out what does not differ, so that the names stay when `TrainConfig` gets a new
+    setting.
+    """
     cell = {name: getattr(config, name) for name in ("source", "size", "budget", "seed")}
     default = flat(recipe_config(config.recipe, **cell))
     other = {key: value for key, value in flat(config).items() if value != default[key]}
     if config.source.startswith("folder:"):  # its last part alone stands in the cell's name
         other["source"] = config.source
-    name = f"{cell_name(config)}-s{config.seed}"
-    if not other:
-        return name
     digest = hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()
-    return f"{name}-{digest[:8]}"
+    return f"{cell_and_seed(config)}-{digest[:8]}" if other else cell_and_seed(config)
 
 
 def flat(config: TrainConfig) -> dict[str, Any]:

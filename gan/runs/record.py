@@ -84,7 +84,7 @@ class RunRecord:
                 Moment(int(step), tuple(int(c) for c in counts), fd, spread, contrast[0])
             )
         book.frames = list(tensors.get("frames", torch.empty(0)))
-        book.best = tensor_files.below(tensors, "best")
+        book.best = tensor_files.with_prefix(tensors, "best")
         return book
 
     def evidence(self) -> dict[str, Any]:

@@ -28,10 +28,10 @@ import torch
 
 from gan.config import TrainConfig
 from gan.data import labelled, sources
-from gan.errors import CheckpointError, TrainingError
+from gan.errors import CheckpointError, ConfigError, TrainingError
 from gan.evaluation import classifier
 from gan.networks import dcgan
-from gan.runs import manifest, monitor, record
+from gan.runs import manifest, monitor, names, record
 from gan.runs.monitor import Moment
 from gan.runs.record import RunRecord
 from gan.system import devices, files, tensor_files
@@ -119,7 +119,7 @@ def run_together(
     command: Sequence[str] | None = None,
     precision: str = "auto",
 ) -> Generator[list[Progress]]:
-    """As `run` for each, those that can be trained in one stack (`gan.training.stacking.together`) at once; finished
+    """As `run` for each, those that can be trained in one stack (`gan.training.stacking.stack_key`) at once; finished
     folders are left alone. One `Progress` a run of the stack under way at a time; its ``run`` is the
     run's place among those that were not finished. How far each is is noted as `noted` does. A run that
     diverges does not stop the others; a TrainingError names all that did, at the end."""
@@ -131,7 +131,7 @@ def run_together(
     ]
     stacks: dict[Any, list[_Run]] = {}
     for one in todo:
-        key = (stacking.together(one.config), one.state.step, one.state.precision)
+        key = (stacking.stack_key(one.config), one.state.step, one.state.precision)
         stacks.setdefault(key, []).append(one)
     failed: dict[str, str] = {}
     for members in stacks.values():
@@ -169,6 +169,26 @@ def run_together(
                     one.finish(command)
     if failed:
         raise TrainingError("; ".join(f"{folder}: {told}" for folder, told in failed.items()))
+
+
+def run_folder(config: TrainConfig, root: Path) -> Path:
+    """Where the run of ``config`` lies below ``root``: under `gan.runs.names.run_name`.
+
+    Version 0.1 named some folders by cell and seed alone, whatever else differed; such a folder is
+    used where it holds this very run, finished or not.
+    """
+    folder, old = root / names.run_name(config), root / names.cell_and_seed(config)
+    if old == folder or folder.exists() or not old.exists():
+        return folder
+    try:
+        if (old / manifest.MANIFEST).exists():
+            held = manifest.finished_config(old)
+        else:
+            info = tensor_files.read_info(old / CHECKPOINT, state.CHECKPOINT_KIND)
+            held = TrainConfig.from_dict(info.get("config"))
+    except (CheckpointError, ConfigError):
+        return folder
+    return old if held == config else folder
 
 
 def _load(
@@ -247,7 +267,7 @@ class _Run:
             self._last_saved = now
             if keep and self._saved_step == report.step:
                 name = f"{report.step:08d}.safetensors"
-                files.keep(self._path, self.folder / SNAPSHOTS / name)
+                files.link_or_copy(self._path, self.folder / SNAPSHOTS / name)
         speed = (report.step - self._begun_at) / max(now - self._started, 1e-9)
         return Progress(
             report,

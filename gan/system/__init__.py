@@ -1,1 +1,1 @@
-"""Doors to the machine: files, locks, processes, archives, devices, Ray."""
+"""Access to the machine: files, locks, processes, archives, devices, Ray."""

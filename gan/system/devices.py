@@ -1,7 +1,8 @@
-"""The device that trains, and its precision."""
+"""The device that trains, and its numerical precision."""
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import torch
@@ -12,7 +13,8 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
-    """ "auto" takes cuda, then mps, then cpu. ConfigError for a device that is not there."""
+    """The device of that name; "auto" is the first of cuda, mps, cpu that exists. ConfigError for a device
+    that this machine does not have."""
     available = ["cpu"]
     if torch.backends.mps.is_available():
         available.insert(0, "mps")
@@ -21,13 +23,15 @@ def choose_device(wanted: str = "auto") -> torch.device:
     if wanted == "auto":
         return torch.device(available[0])
     if wanted.partition(":")[0] not in available:
-        raise ConfigError(f"device {wanted!r} is not here; choose one of {', '.join(available)}")
+        raise ConfigError(
+            f"device {wanted!r} is not available; choose one of {', '.join(available)}"
+        )
     return torch.device(wanted)
 
 
 def choose_precision(device: torch.device, wanted: str = "auto") -> str:
-    """ "bfloat16" for the matrix products where the device is made for it, else "float32". Weights, Adam,
-    losses and pictures are in float32 either way. ConfigError for an unknown ``wanted``."""
+    """The precision of matrix products: "auto" is "bfloat16" where the device computes in it natively, else
+    "float32". Weights, Adam, losses and images are float32 either way. ConfigError for another name."""
     if wanted in PRECISIONS:
         return wanted
     if wanted != "auto":
@@ -37,16 +41,16 @@ def choose_precision(device: torch.device, wanted: str = "auto") -> str:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.type == "cpu":
-        able = torch.cpu.get_capabilities()
-        fast = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+        features = torch.cpu.get_capabilities()
+        fast = bool(features.get("avx512_bf16") or features.get("amx_bf16"))
     else:
         fast = False
     return "bfloat16" if fast else "float32"
 
 
 def describe_device(device: torch.device, threads: int | None = None) -> str:
-    """For provenance: "NVIDIA H200", "mps", "cpu (AMD EPYC, 1 thread)". ``threads``: of the process meant,
-    if it is not this one."""
+    """For provenance: "NVIDIA H200", "mps", "cpu (AMD EPYC, 1 thread)". ``threads``: those of another process,
+    instead of this one's."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":
@@ -61,7 +65,5 @@ def _cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:
-        pass  # not Linux: the architecture has to do
-    import platform
-
+        pass  # not Linux
     return platform.processor() or platform.machine()

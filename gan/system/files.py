@@ -15,7 +15,7 @@ from gan.errors import CheckpointError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes beside ``path``, syncs, and renames: a reader or a crash never meets half a file."""
+    """Write beside ``path``, sync, and rename: a reader never meets half a file, not even after a crash."""
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,9 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(PermissionError):  # a USB stick's disk keeps no modes of its own
+        with contextlib.suppress(
+            PermissionError
+        ):  # some file systems, as of USB sticks, have no modes
             os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
@@ -38,9 +40,9 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def keep(path: Path, name: Path) -> None:
-    """``name`` becomes a second name of the file ``path`` as it is now, or a copy where the disk has no
-    such names. It stays as it is when `write_atomically` puts another file in the place of ``path``."""
+def link_or_copy(path: Path, name: Path) -> None:
+    """Keep the present content of ``path`` under ``name`` too: as a hard link, or as a copy where the file
+    system has no links. `write_atomically` may then replace ``path`` without changing ``name``."""
     try:
         name.parent.mkdir(parents=True, exist_ok=True)
         name.unlink(missing_ok=True)
@@ -50,17 +52,17 @@ def keep(path: Path, name: Path) -> None:
 
 
 def append_line(path: Path, text: str, sync: bool = True) -> None:
-    """Adds a line and, unless told otherwise, syncs. Where that fails what was written of it is taken back;
-    a power cut can still leave half a line at the end, which whoever reads the file has to expect."""
+    """Append a line, and sync if ``sync``. After an error the file is as long as before. A power cut can
+    still leave half a line at the end, so readers must expect one."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab", buffering=0) as file:
             before = os.fstat(file.fileno()).st_size
             line = f"{text}\n".encode()
             try:
-                # a disk that fills up takes a part without complaint
+                # on a full disk, write may take a part and raise nothing
                 if file.write(line) != len(line):
-                    raise OSError("the disk took only a part")
+                    raise OSError("only a part of the line was written")
                 if sync:
                     os.fsync(file.fileno())
             except OSError:
@@ -69,13 +71,13 @@ def append_line(path: Path, text: str, sync: bool = True) -> None:
                 raise
     except OSError as error:
         raise CheckpointError(
-            f"{path} could not be added to ({error}); the lines that were there before are unharmed. "
+            f"{path} could not be extended ({error}); its earlier lines are unharmed. "
             "Free some space and run the same command again"
         ) from error
 
 
 def without_nan(value: Any) -> Any:
-    """``value`` as JSON can say it: it has no NaN, None stands for "not measured"."""
+    """``value`` for JSON, which has no NaN: None, "not measured", replaces every NaN and infinity."""
     if isinstance(value, dict):
         return {k: without_nan(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -89,7 +91,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path, remedy: str) -> Any:
-    """The parsed file, or a CheckpointError that names it and ends in ``remedy``."""
+    """The parsed file. If that fails, a CheckpointError names the file and ends with ``remedy``."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

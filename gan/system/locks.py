@@ -1,4 +1,8 @@
-"""File locks between processes."""
+"""File locks between processes.
+
+The kernel releases a lock when the last process that holds it ends, however it ends. The lock file
+also names its owner: a process id and a host, so that others can say who works, or end it.
+"""
 
 from __future__ import annotations
 
@@ -20,54 +24,45 @@ LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def only_one(folder: Path, patience: float = 60.0) -> Iterator[tuple[int, ...]]:
-    """Locks ``folder`` (made where missing) for the block, or raises ConfigError: somebody else has it.
+def exclusive(folder: Path, patience: float = 60.0) -> Iterator[tuple[int, ...]]:
+    """Lock ``folder`` for the block, and create it where it is missing. ConfigError if another process
+    holds the lock.
 
-    The kernel lets go of the lock when the last process that has it ends, however it ends. The block
-    gets the descriptors to hand to its children (``pass_fds`` of `run_all`): then children that
-    outlive a killed parent keep it, and the next caller waits up to ``patience`` seconds for them.
-    Where the system or the file system has no locks, nothing is locked and no descriptor handed out.
+    The block gets the descriptors to pass on to its children (``pass_fds`` of `run_all`). Children that
+    outlive a killed parent then keep the lock, and the next caller waits up to ``patience`` seconds for
+    them. Where the system or the file system has no locks, the block runs unlocked, without descriptors.
     """
     if fcntl is None:
         yield ()
         return
     path = folder / LOCK
+    handle = _open(path, "choose another folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be made ({error}); choose another folder") from error
-    try:
-        locked = _take_lock(handle, path, time.monotonic() + patience)
+        locked = _wait_for_orphans(handle, path, time.monotonic() + patience)
         if locked:
-            sign(handle)
+            write_owner(handle)
         yield (handle,) if locked else ()
     finally:
         os.close(handle)
 
 
 def try_lock(path: Path) -> int | None:
-    """A descriptor that holds the lock on ``path`` until it is closed, by this process and by every child
-    it was handed to; None where somebody else has it. The kernel lets go of it however they end.
+    """A descriptor that holds the lock on ``path``; None if another process holds it. The lock lasts until
+    this process and all children that inherited the descriptor have closed it.
 
-    ConfigError where the system or the file system has no locks: nothing would tell two workers apart.
-    CheckpointError where the file cannot be made.
+    ConfigError where the system or the file system has no locks: two workers could then train the same
+    run. CheckpointError if the file cannot be created.
     """
     if fcntl is None:
         raise ConfigError(
             "training from the app needs the file locks of Linux or macOS; here, train with "
             "python -m gan train, and the model appears in the app"
         )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be made ({error}); start the app in a folder it may write to"
-        ) from error
+    handle = _open(path, "start the app in a folder it may write to")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(handle), os.stat(path)):  # not of a folder that was moved away
+        # another file has this name by now if the folder was moved away
+        if os.path.samestat(os.fstat(handle), os.stat(path)):
             return handle
     except (BlockingIOError, FileNotFoundError):
         pass
@@ -80,33 +75,8 @@ def try_lock(path: Path) -> int | None:
     return None
 
 
-def sign(handle: int) -> None:
-    """Writes into a lock that is held which process and machine it belongs to; see `signed`."""
-    sign_for(handle, os.getpid())
-
-
-def sign_for(handle: int, pid: int) -> None:
-    """As `sign`, for a child the lock was handed to."""
-    with contextlib.suppress(OSError):  # on a full disk: then nobody can end it but itself
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps({"pid": pid, "host": socket.gethostname()}).encode(), 0)
-
-
-def signed(path: Path) -> int | None:
-    """The process on this machine that has the lock on ``path``; None where nobody has it, or that is
-    not known."""
-    if not is_locked(path):
-        return None
-    try:
-        note = json.loads(path.read_text())
-        pid, host = int(note["pid"]), str(note["host"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return pid if host == socket.gethostname() and pid > 1 else None
-
-
 def lock(path: Path, patience: float) -> int | None:
-    """`try_lock` for up to ``patience`` seconds."""
+    """`try_lock`, repeated for up to ``patience`` seconds."""
     deadline = time.monotonic() + patience
     while (handle := try_lock(path)) is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -114,8 +84,11 @@ def lock(path: Path, patience: float) -> int | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody has the lock on ``path``. Asking does not keep others who ask from an answer,
-    but for a moment whoever wants the lock; so take it with `lock`."""
+    """Whether a process holds the lock on ``path``.
+
+    Several processes can check at once. A check blocks `try_lock` for an instant, so use `lock` to
+    acquire.
+    """
     if fcntl is None:
         return False
     try:
@@ -131,42 +104,71 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def _take_lock(handle: int, path: Path, deadline: float) -> bool:
-    """False where the file system knows no locks."""
+def write_owner(handle: int, pid: int | None = None) -> None:
+    """Write into a held lock who owns it: this process, or the child ``pid`` that inherited it."""
+    with contextlib.suppress(OSError):  # a full disk: then no other process can end the owner
+        os.ftruncate(handle, 0)
+        owner = {"pid": pid or os.getpid(), "host": socket.gethostname()}
+        os.pwrite(handle, json.dumps(owner).encode(), 0)
+
+
+def owner_pid(path: Path) -> int | None:
+    """The process on this machine that holds the lock on ``path``; None if there is none, or it is unknown."""
+    owner = _read_owner(path) if is_locked(path) else None
+    if owner is None or owner[1] != socket.gethostname() or owner[0] <= 1:
+        return None
+    return owner[0]
+
+
+def _read_owner(path: Path) -> tuple[int, str] | None:
+    """Process id and host, as `write_owner` wrote them."""
+    try:
+        note = json.loads(path.read_text())
+        return int(note["pid"]), str(note["host"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # it has only just taken the lock
+
+
+def _open(path: Path, remedy: str) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be created ({error}); {remedy}") from error
+
+
+def _wait_for_orphans(handle: int, path: Path, deadline: float) -> bool:
+    """Take the lock. False where the file system has no locks. ConfigError if the owner still runs, or
+    its children still run at ``deadline``."""
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
-            holder, gone = _holder(path)
+            owner = _read_owner(path)
         except OSError:
             return False
-        if not gone:
-            raise ConfigError(
-                f"{path.parent} is being worked on by {holder}; wait until that ends, end it, or "
-                "choose another folder"
-            )
-        if time.monotonic() > deadline:
-            raise ConfigError(
-                f"{path.parent} was worked on by {holder}, which is gone, but children of it still "
-                "run; wait until they end, or end them"
-            )
-        time.sleep(0.1)
+        name = "another process" if owner is None else f"process {owner[0]}"
+        if owner is not None and owner[1] != socket.gethostname():
+            name += f" on {owner[1]}"
+        elif owner is not None and not _exists(owner[0]):
+            if time.monotonic() > deadline:
+                raise ConfigError(
+                    f"{path.parent} was in use by {name}, which has ended, but its children still run; "
+                    "wait until they end, or end them"
+                )
+            time.sleep(0.1)
+            continue
+        raise ConfigError(
+            f"{path.parent} is in use by {name}; wait until that ends, end it, or choose another folder"
+        )
 
 
-def _holder(path: Path) -> tuple[str, bool]:
-    """Who wrote the lock's note, in words, and whether that process is known to be gone."""
-    try:
-        note = json.loads(path.read_text())
-        pid, host = int(note["pid"]), str(note["host"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process", False  # it has only just taken the lock
-    if host != socket.gethostname():
-        return f"process {pid} on {host}", False
+def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return f"process {pid}", True
+        return False
     except OSError:
-        pass  # somebody else's, but there
-    return f"process {pid}", False
+        pass  # it belongs to another user
+    return True

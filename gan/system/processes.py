@@ -1,7 +1,7 @@
-"""The door to other processes: run commands side by side, and leave none behind.
+"""Run commands as child processes, and leave none behind.
 
-Heavy work runs in children (``python -m gan ...``), so that it cannot slow the caller down and
-dies alone. Never `multiprocessing`: its children would run the app's script again.
+Heavy work runs in children (``python -m gan ...``): it cannot slow the caller down, and a crash ends
+only the child. Never use `multiprocessing` here: its children would run the app's script again.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 from gan.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A child that ended: its place in the list of commands, exit code, last lines of stderr, seconds."""
+    """A child that ended: its index in the list of commands, exit code, last lines of stderr, seconds."""
 
     index: int
     code: int
@@ -30,8 +31,8 @@ class Outcome:
     seconds: float
 
 
-def answer(command: Sequence[str], seconds: float = 10.0) -> str:
-    """What a short command prints, stripped; "" where it is missing, fails or takes too long."""
+def output(command: Sequence[str], seconds: float = 10.0) -> str:
+    """What a short command prints, stripped; "" if it is missing, fails or takes too long."""
     try:
         done = subprocess.run(
             list(command), capture_output=True, text=True, timeout=seconds, check=True
@@ -45,15 +46,8 @@ def answer(command: Sequence[str], seconds: float = 10.0) -> str:
 def background(
     command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[None]:
-    """Runs a command in ``folder`` beside the block and ends it after. Nobody hears what it prints."""
-    child = subprocess.Popen(
-        list(command),
-        cwd=folder,
-        env={**os.environ, **(environment or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    """Run a command in ``folder`` during the block, and end it afterwards. Its output is discarded."""
+    child = _start(command, subprocess.DEVNULL, environment, cwd=folder)
     try:
         yield
     finally:
@@ -61,8 +55,8 @@ def background(
 
 
 def foreground(command: Sequence[str], import_from: Path) -> int:
-    """Runs a command with this terminal as its own and returns its exit code. Its Python also finds the
-    packages in the folder ``import_from``. Interrupted, it ends the command first."""
+    """Run a command in this terminal and return its exit code. Its Python also finds the packages in the
+    folder ``import_from``. If this process is interrupted, the command ends first."""
     paths = os.pathsep.join(filter(None, [str(import_from), os.environ.get("PYTHONPATH")]))
     child = subprocess.Popen(list(command), env={**os.environ, "PYTHONPATH": paths})
     try:
@@ -71,55 +65,34 @@ def foreground(command: Sequence[str], import_from: Path) -> int:
         _end([child])
 
 
-def _end(children: Sequence[subprocess.Popen[bytes]], patience: float = 10.0) -> None:
-    """Asks all to stop, waits, and kills who does not."""
-    for child in children:
-        child.terminate()
-    for child in children:
-        try:
-            child.wait(timeout=patience)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+def spawn(
+    command: Sequence[str], log: Path, environment: Mapping[str, str], pass_fds: Sequence[int]
+) -> subprocess.Popen[bytes]:
+    """Start a child that outlives its parent and does not receive Ctrl-C. Its stderr goes to ``log``, or
+    nowhere if that cannot be written. OSError if the child cannot be started."""
+    with contextlib.ExitStack() as stack:
+        stderr: int | IO[bytes] = subprocess.DEVNULL
+        with contextlib.suppress(OSError):
+            stderr = stack.enter_context(log.open("wb"))
+        return _start(command, stderr, environment, start_new_session=True, pass_fds=pass_fds)
+
+
+def kill_group(pid: int) -> None:
+    """Kill the session that the process ``pid`` leads, at once. Does nothing if it has ended."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def gan_command(*arguments: str) -> list[str]:
-    """The command line of this package's own program, run by the same Python."""
+    """The command line of this package's program, run by the same Python."""
     return [sys.executable, "-m", "gan", *arguments]
 
 
 def usable_cores() -> int:
-    """CPU cores this process may run on; of the whole machine where the system cannot tell."""
+    """CPU cores that this process may use; where the system cannot tell, those of the machine."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def spawn(
-    command: Sequence[str], log: Path, environment: Mapping[str, str], pass_fds: Sequence[int]
-) -> subprocess.Popen[bytes]:
-    """A child in a session of its own, which Ctrl-C does not reach and which outlives its parent. It
-    complains to ``log``, or to nobody where that cannot be written. OSError where it cannot be started."""
-    with contextlib.ExitStack() as stack:
-        try:
-            complaints = stack.enter_context(log.open("wb"))
-        except OSError:
-            complaints = stack.enter_context(Path(os.devnull).open("wb"))
-        return subprocess.Popen(
-            list(command),
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=complaints,
-            start_new_session=True,
-            pass_fds=pass_fds,
-        )
-
-
-def kill_group(pid: int) -> None:
-    """Ends the session that the process ``pid`` leads, at once. Nothing where it is gone."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
 
 
 def run_all(
@@ -129,11 +102,11 @@ def run_all(
     on_wait: Callable[[], None] | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Generator[Outcome]:
-    """Runs the commands in order, ``workers`` at a time; yields each as it ends. ``on_wait`` is called
-    every ``poll_seconds`` in between. ``pass_fds``: descriptors that the children inherit.
+    """Run the commands in order, ``workers`` at a time; yield an `Outcome` as each ends. ``on_wait`` is
+    called every ``poll_seconds``. ``pass_fds``: descriptors that the children inherit.
 
-    When the consumer stops asking, or an exception such as Ctrl-C passes through, the children still
-    running are ended (they get 10 seconds to write what they must) before control returns.
+    If the consumer closes this generator, or an exception such as Ctrl-C passes through, the running
+    children are ended before control returns. They get 10 seconds to write their files.
     """
     if workers < 1:
         raise ConfigError(f"workers={workers} must be at least 1")
@@ -152,34 +125,56 @@ def run_all(
                 if code is None:
                     continue
                 del running[index]
-                error = child.last_words()
+                error = child.close()
                 yield Outcome(index, code, error, time.monotonic() - child.started)
     finally:
         _end([child.process for child in running.values()])
         for child in running.values():
-            child.last_words()
+            child.close()
 
 
 class _Child:
-    """A process whose complaints go to a file (a pipe that nobody empties would block it), in a session
-    of its own: a Ctrl-C in the terminal reaches the parent alone, which then ends it in good order."""
+    """A process whose stderr goes to a file: a pipe that nobody empties would block it. It has a session
+    of its own, so that Ctrl-C in the terminal reaches only the parent, which then ends it in order."""
 
     def __init__(self, command: Sequence[str], pass_fds: Sequence[int]) -> None:
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by last_words)
-        self.process = subprocess.Popen(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._errors,
-            start_new_session=True,
-            pass_fds=pass_fds,
-        )
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (see close)
+        self.process = _start(command, self._errors, start_new_session=True, pass_fds=pass_fds)
         self.started = time.monotonic()
 
-    def last_words(self) -> str:
-        """The last lines of stderr; closes the file."""
+    def close(self) -> str:
+        """Closes the file of stderr and returns its last lines."""
         with self._errors:
             self._errors.seek(0, 2)
             self._errors.seek(max(0, self._errors.tell() - 4096))
             tail = self._errors.read().decode(errors="replace")
         return "\n".join(tail.strip().splitlines()[-5:])
+
+
+def _start(
+    command: Sequence[str],
+    stderr: int | IO[bytes],
+    environment: Mapping[str, str] | None = None,
+    **options: Any,
+) -> subprocess.Popen[bytes]:
+    """A child without input, whose stdout is discarded."""
+    return subprocess.Popen(
+        list(command),
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        **options,
+    )
+
+
+def _end(children: Sequence[subprocess.Popen[bytes]], patience: float = 10.0) -> None:
+    """Terminate all, wait, and kill those that still run after ``patience`` seconds."""
+    for child in children:
+        child.terminate()
+    for child in children:
+        try:
+            child.wait(timeout=patience)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()

@@ -14,12 +14,13 @@ from typing import Any
 from gan.errors import ConfigError
 from gan.system.processes import usable_cores
 
-# it reports to nobody
+# no usage reports, and no change of CUDA_VISIBLE_DEVICES for workers without a GPU
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-_KNOCK_SECONDS = 5.0
+_PORT_SECONDS = 5.0
 
 
 def import_ray() -> Any:
+    """The module ray. ConfigError if it is not installed."""
     try:
         import ray
         import ray.exceptions
@@ -32,8 +33,7 @@ def import_ray() -> Any:
 
 @contextlib.contextmanager
 def connection(ray: Any, address: str | None, cores: int) -> Iterator[None]:
-    """A Ray for the block: the one at ``address``, or one of ``cores`` CPUs here that ends with it."""
-    # a Ray that is started here reads these when it starts
+    """Connect to Ray for the block: at ``address``, or started here with ``cores`` CPUs until its end."""
     before = {name: os.environ.get(name) for name in _QUIET}
     try:
         _init(ray, address, {} if address else {"num_cpus": cores})
@@ -48,13 +48,12 @@ def connection(ray: Any, address: str | None, cores: int) -> Iterator[None]:
 
 
 def connect(address: str | None) -> Any:
-    """The module ray, connected for as long as this process lives: to ``address``, or to a Ray started here,
-    which leaves one core to whoever answers visitors. ConfigError where it is not installed or does not
-    answer."""
+    """The module ray, connected for the life of this process: to ``address``, or to a Ray started here,
+    which leaves one core for the app. ConfigError if Ray is not installed or does not answer."""
     ray = import_ray()
-    if not ray.is_initialized():  # a hot reload has one already
+    if not ray.is_initialized():  # a hot reload of the app keeps the connection
         here = {} if address else {"num_cpus": max(1, usable_cores() - 1)}
-        _init(ray, address, here, "correct RAY_ADDRESS, or leave it out for a Ray here")
+        _init(ray, address, here, "correct RAY_ADDRESS, or unset it to use a Ray on this machine")
     return ray
 
 
@@ -62,34 +61,34 @@ def _init(
     ray: Any,
     address: str | None,
     settings: dict[str, Any],
-    otherwise: str = "leave --address out",
+    remedy: str = "leave --address out",
 ) -> None:
     on_termination = signal.getsignal(signal.SIGTERM)
     os.environ.update(_QUIET)
     if address is None:
         settings = {**settings, "include_dashboard": False}
     try:
-        _knock(address)
+        _check_port(address)
         ray.init(
             address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **settings
         )
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise ConfigError(
-            f"no Ray could be reached at {address or 'this machine'} ({error}); start one with "
-            f"`ray start --head`, or {otherwise}"
+            f"Ray cannot be reached at {address or 'this machine'} ({error}); start one with "
+            f"`ray start --head`, or {remedy}"
         ) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_termination)  # Ray's own aborts the process
 
 
-def _knock(address: str | None) -> None:
-    """OSError where nobody listens at HOST:PORT: Ray itself would look for minutes."""
+def _check_port(address: str | None) -> None:
+    """OSError if nothing listens at HOST:PORT. Ray itself would try for minutes."""
     host, _, port = (address or "").rpartition(":")
     if host and port.isdigit() and "/" not in host:
-        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
+        socket.create_connection((host, int(port)), timeout=_PORT_SECONDS).close()
 
 
 def describe_problem(problem: Exception) -> str:
-    """The last lines of what Ray says, as of a child that ended."""
+    """The last lines of an error of Ray, as `Outcome.error` has those of a child."""
     lines = [line for line in str(problem).strip().splitlines() if line.strip()]
     return "\n".join(lines[-5:]) or type(problem).__name__

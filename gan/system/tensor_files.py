@@ -1,9 +1,9 @@
-"""The door to weight files: written whole or not at all, read strictly, never unpickled.
+"""Weight files: written whole or not at all, read strictly, never unpickled.
 
-Everything is safetensors with one JSON text under the metadata key ``gan``: what the file is
-(``kind``), the configuration its tensors belong to, and where they come from. Two promises are
-kept apart: a *model* is what others look at (the generator's weights in half precision); a
-*checkpoint* is all a training run needs to go on (see `gan.training.trainer`).
+They are safetensors, with a JSON text under the metadata key ``gan``: what the file is (``kind``), the
+configuration its tensors belong to, and where they come from. There are two kinds. A *model* is for
+looking at: the generator's weights in half precision. A *checkpoint* is all that a training needs to go
+on (see `gan.training.state`).
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ _KEY = "gan"
 
 
 def save_tensors(path: Path, kind: str, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
-    """tensors and info under ``kind`` -> one safetensors file, atomically."""
+    """Write the tensors and ``info`` into one safetensors file of this ``kind``, atomically."""
     content = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     text = json.dumps({**info, "kind": kind}, sort_keys=True)
     files.write_atomically(path, serialise(content, metadata={_KEY: text}))
 
 
 def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `save_tensors` wrote, on the CPU. CheckpointError if it is missing, damaged, or not ``kind``."""
+    """The tensors, on the CPU, and the info that `save_tensors` wrote. CheckpointError if the file is
+    missing, damaged, or of another kind."""
     return _read(path, kind, with_tensors=True)
 
 
 def read_info(path: Path, kind: str) -> dict[str, Any]:
-    """The info alone, whatever the size of the file. Errors as of `load_tensors`."""
+    """The info alone, without reading the tensors. Errors as in `load_tensors`."""
     return _read(path, kind, with_tensors=False)[1]
 
 
@@ -53,14 +54,15 @@ def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, Tensor],
             f"{path} is damaged or not a safetensors file ({error}); restore or rebuild it"
         ) from error
     if not isinstance(info, dict):
-        info = {}  # metadata of somebody else's: of no kind we know
+        info = {}  # another program's metadata
     if info.get("kind") != kind:
         raise CheckpointError(f"{path} holds {info.get('kind')!r}, not {kind!r}; name another file")
     return tensors, info
 
 
 def load_strictly(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Fills ``module`` with exactly these tensors (cast to its types), or raises CheckpointError."""
+    """Fill ``module`` with exactly these tensors, cast to its types. CheckpointError if names or shapes differ,
+    or a value is not finite; the module is then unchanged."""
     target = module.state_dict()
     if set(target) != set(tensors):
         missing, extra = set(target) - set(tensors), set(tensors) - set(target)
@@ -78,7 +80,7 @@ def load_strictly(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> 
     module.load_state_dict({name: t.to(target[name].dtype) for name, t in tensors.items()})
 
 
-def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors named ``prefix.*``, with the prefix taken off."""
+def with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors named ``prefix.*``, without that prefix in their names."""
     start = f"{prefix}."
     return {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}

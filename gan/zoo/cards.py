@@ -1,8 +1,8 @@
-"""The trained models: what there is, opened only if it is what it says, and how it is built.
+"""The list of trained models, and how one is opened, if its file is the one that the manifest describes.
 
-A zoo is a folder with a ``manifest.json`` that names, for every model, its file with sha256, its
-configuration, where it comes from and how it scores. ``pretrained/`` is one with many models;
-every finished run below ``runs/`` is one with its own. One damaged file never hides the others.
+A zoo is a folder with a ``manifest.json``. It gives for every model its file with sha256, its
+configuration, provenance and scores. ``pretrained/`` is a zoo of many models; every finished run
+below ``runs/`` is a zoo of its own. One damaged file never hides the other models.
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from gan.config import Budget, TrainConfig
+from gan.config import Budget, TrainConfig, read_as
 from gan.errors import CheckpointError, ConfigError
 from gan.evaluation.classifier import PRETRAINED
 from gan.evaluation.evaluate import Evaluation
 from gan.networks.dcgan import Generator
+from gan.runs import entries, model_file, monitor
 from gan.runs import manifest as run_manifest
-from gan.runs import model_file, monitor
 from gan.system import files
 
 RUNS = Path("runs")
-#: The series every run writes down, all of one length.
-CURVES = ("step", "g_loss", "d_loss", "prob_real", "prob_fake", "prob_held_out")
+#: The curves of every run, all of one length.
+CURVES = tuple(entries.Curves.model_fields)
 
 
 @dataclass(frozen=True)
 class ModelCard:
     """A model and all that is known about it, without its weights.
 
-    ``seeds`` says how many training seeds stand behind the cell, ``seed_rows`` what each scored;
-    the weights are those of ``seed``. ``snapshot`` is "final", or "best" for the best moment of a run
-    that got clearly worse afterwards (chosen by the monitor, not by the classifier that scores).
+    ``seeds`` is the number of training seeds of the cell (same source, size, budget and recipe),
+    ``seed_rows`` has their scores; the weights are those of ``seed``. ``snapshot`` is "final", or
+    "best" for the best moment of a run that got clearly worse afterwards (the monitor chooses it, not
+    the classifier that scores).
     """
 
     name: str
@@ -62,7 +63,7 @@ class ModelCard:
 @dataclass(frozen=True)
 class Model:
     """A card with its generator (eval mode, no gradients) and the generator's principal directions
-    [Z, Z], one a row, with their strengths [Z]; see `gan.networks.latents.principal_directions`."""
+    [Z, Z], one per row, with their strengths [Z]; see `gan.networks.latents.principal_directions`."""
 
     card: ModelCard
     generator: Generator
@@ -71,15 +72,14 @@ class Model:
 
 
 def list_models(root: Path = PRETRAINED, runs: Path | None = RUNS) -> list[ModelCard]:
-    """Every pretrained model, then every finished run below ``runs``.
+    """Every model in ``root``, then every finished run below ``runs``.
 
-    CheckpointError only where the manifest of ``root`` itself is missing or unreadable; a run that
-    cannot be read is left out.
+    CheckpointError only if the manifest of ``root`` itself is missing or unreadable; a run that cannot
+    be read is left out.
     """
     cards = read_manifest(root)
-    for manifest in (
-        sorted(runs.glob(f"[!.]*/{run_manifest.MANIFEST}")) if runs and runs.is_dir() else []
-    ):
+    # glob finds nothing in a folder that is not there
+    for manifest in sorted(runs.glob(f"[!.]*/{run_manifest.MANIFEST}")) if runs else ():
         try:
             cards += read_manifest(manifest.parent)
         except CheckpointError:
@@ -88,25 +88,17 @@ def list_models(root: Path = PRETRAINED, runs: Path | None = RUNS) -> list[Model
 
 
 def read_manifest(root: Path) -> list[ModelCard]:
-    """The models of one zoo folder, in its order."""
+    """The models of one zoo folder, in the order of its manifest. CheckpointError."""
     path = root / run_manifest.MANIFEST
-    content = files.read_json(
-        path, "restore it from the repository or run: python -m gan zoo build"
-    )
-    try:
-        return [card(root, entry) for entry in content["models"]]
-    except (KeyError, TypeError, ValueError, ConfigError) as error:
-        raise CheckpointError(
-            f"{path} is not a manifest this version reads ({type(error).__name__}: {error}); "
-            "restore it from the repository"
-        ) from error
+    remedy = "restore it from the repository or run: python -m gan zoo build"
+    content = files.read_json(path, remedy)
+    read_as(entries.Manifest, content, f"{path} is not a manifest of this version", CheckpointError)
+    return [card(root, entry) for entry in content["models"]]
 
 
 def card(root: Path, entry: dict[str, Any]) -> ModelCard:
+    """The card of a valid entry of the manifest in ``root``."""
     config = TrainConfig.from_dict(entry["config"])
-    for name in ("file", "evidence", "film"):
-        if Path(entry[name]).name != entry[name]:
-            raise ValueError(f"{name} {entry[name]!r} leads out of the folder")
     return ModelCard(
         name=entry["name"],
         source=config.source,
@@ -139,14 +131,14 @@ def find(name: str, cards: Sequence[ModelCard]) -> ModelCard:
 
 
 def is_imported(card: ModelCard) -> bool:
-    """Whether a model came as a file from elsewhere (`gan.zoo.bundle`). Its figures are then what that file
-    says: nobody measured them here."""
+    """Whether a model came as a file from elsewhere (`gan.zoo.bundle`). Its figures are then what that
+    file says: nobody measured them here."""
     return "imported" in card.provenance
 
 
 def open_model(card: ModelCard) -> Model:
-    """The model behind a card. CheckpointError, with the remedy, where its file is missing, altered
-    since the manifest was written, or does not fit the card."""
+    """The model of a card. CheckpointError, with the remedy, if its file is missing, has changed since
+    the manifest was written, or does not fit the card."""
     remedy = "restore it with git checkout, or rebuild it with: python -m gan zoo build"
     try:
         found = files.sha256(card.path)
@@ -164,34 +156,34 @@ def open_model(card: ModelCard) -> Model:
 
 
 def load(name: str, root: Path = PRETRAINED, runs: Path | None = RUNS) -> Generator:
-    """The generator of that name: sha256 verified, strictly loaded, in eval mode."""
+    """The generator of that name in eval mode, after a check of its sha256 and of every tensor's name
+    and shape. ConfigError for an unknown name, CheckpointError as of `open_model`."""
     return open_model(find(name, list_models(root, runs))).generator
 
 
 def load_evidence(card: ModelCard) -> dict[str, Any]:
-    """{"curves": {"step": [...], "g_loss": [...], ...}, "moments": [...]} of the run behind a card."""
-    content = files.read_json(card.evidence_path, "restore it from the repository")
-    try:
-        lengths = {len(content["curves"][name]) for name in CURVES}
-        complete = len(lengths) == 1 and all({"step", "fd"} <= set(m) for m in content["moments"])
-    except (KeyError, TypeError):
-        complete = False
-    if not complete:
-        raise CheckpointError(f"{card.evidence_path} holds no curves of a run; restore it")
+    """{"curves": {"step": [...], "g_loss": [...], ...}, "moments": [...]} of a card's run, as
+    `gan.runs.entries.Evidence` describes it."""
+    path = card.evidence_path
+    content: dict[str, Any] = files.read_json(path, "restore it from the repository")
+    read_as(entries.Evidence, content, f"{path} holds no curves of a run", CheckpointError)
     return content
 
 
 def load_film(card: ModelCard, moments: int) -> np.ndarray:
-    """What the same 16 latents gave at each of the run's ``moments``: uint8 [moments, 16, H, W, C].
-    CheckpointError where the file is missing, damaged, or of another number of moments."""
+    """The images of the same 16 latents at each of the run's ``moments``: uint8 [moments, 16, H, W, C].
+    CheckpointError if the file is missing, damaged, or of another number of moments."""
     side, channels = card.resolution, card.config.model.img_channels
+    size = (monitor.FILM_LATENTS * side, moments * side)
     try:
-        with Image.open(card.film_path) as picture:
-            pixels = np.asarray(picture.convert("RGB" if channels == 3 else "L"))
-        rows = pixels.reshape(moments, side, monitor.FILM_LATENTS, side, channels)
-    except (OSError, SyntaxError, ValueError) as error:
+        with Image.open(card.film_path, formats=["PNG"]) as image:
+            if image.size != size:  # checked before a pixel is decoded
+                raise ValueError(f"it has {image.width} x {image.height} pixels")
+            pixels = np.asarray(image.convert("RGB" if channels == 3 else "L"))
+    except Exception as error:  # a damaged or hostile file can raise anything in the decoder
         raise CheckpointError(
-            f"{card.film_path} is not the film of {moments} moments it should be ({error}); "
-            "restore it from the repository"
+            f"{card.film_path} is not the film of {moments} moments with {size[0]} x {size[1]} pixels "
+            f"({error}); restore it from the repository"
         ) from error
+    rows = pixels.reshape(moments, side, monitor.FILM_LATENTS, side, channels)
     return rows.transpose(0, 2, 1, 3, 4)

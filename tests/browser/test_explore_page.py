@@ -1,10 +1,8 @@
 """The app in a real browser: what AppTest cannot see."""
 
 import pytest
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from benchmarks import pages, watch
+from benchmarks import pages
 
 pytestmark = pytest.mark.browser
 
@@ -74,66 +72,3 @@ def test_a_phone_does_not_scroll_sideways(page, address):
     assert box["x"] >= 0 and box["x"] + box["width"] <= 390
     widths = "['html', '[data-testid=stMain]'].map(q => document.querySelector(q).scrollWidth)"
     assert max(page.evaluate(widths)) <= 390
-
-
-@pytest.fixture
-def listening(page):
-    """A page without an app, whose connections lead nowhere; what they are told is the test's doing."""
-    page.add_init_script(
-        """window.WebSocket = class extends EventTarget {
-            send(data) {}
-            say(bytes) {
-                const data = new Uint8Array(bytes).buffer;
-                this.dispatchEvent(new MessageEvent("message", {data}));
-            }
-        };"""
-    )
-    page.add_init_script(watch.listening())
-    page.goto("data:text/html,<title>nothing</title>")
-    page.evaluate("window.socket = new WebSocket('ws://nowhere')")
-    return page
-
-
-def _say(page, how, message):
-    data = list(message.SerializeToString())
-    if how == "send":
-        page.evaluate("data => socket.send(new Uint8Array(data))", data)
-    else:
-        page.evaluate("data => socket.say(data)", data)
-    return len(data)
-
-
-def test_a_field_is_found_in_a_message(page):
-    message = ForwardMsg(hash="a" * 300, script_finished=3)
-    message.metadata.delta_path.extend([1, 2, 300])
-    data = list(message.SerializeToString())
-    find = f"([data, wanted]) => {{ {watch.FIELD} return field(new Uint8Array(data), wanted); }}"
-    assert page.evaluate(find, [data, 6]) == 3
-    assert len(page.evaluate(find, [data, 1])) == 300
-    assert page.evaluate(find, [data, 4]) is None
-    for cut in range(len(data)):  # torn anywhere, it comes to an end
-        page.evaluate(find, [data[:cut], 4])
-
-
-def test_a_poll_lasts_from_the_wish_to_the_end_of_its_run(listening):
-    wish = BackMsg()
-    wish.rerun_script.is_auto_rerun = True
-    begin, end = ForwardMsg(hash="x"), ForwardMsg(script_finished=3)
-    end_of_page = ForwardMsg(script_finished=0)
-    _say(listening, "hear", end)  # of a run that nobody asked for
-    _say(listening, "send", wish)
-    listening.wait_for_timeout(50)
-    size = _say(listening, "hear", begin) + _say(listening, "hear", end)
-    _say(listening, "hear", end)
-    (poll,) = listening.evaluate("watched.polls")
-    assert poll["milliseconds"] >= 50 and poll["bytes"] == size
-    _say(listening, "send", wish)
-    _say(listening, "send", wish)  # before the answer to the first
-    _say(listening, "hear", end_of_page)  # not a fragment's: another kind of page
-    _say(listening, "hear", end)
-    click = BackMsg()
-    click.rerun_script.fragment_id = "somebody pressed a button"
-    _say(listening, "send", click)
-    _say(listening, "hear", end)
-    assert len(listening.evaluate("watched.polls")) == 1
-    assert listening.evaluate("watched.late") == 1

@@ -14,7 +14,7 @@ NAMES = "mersenneTwister, seedLatent, slerp, makeLatents"
 @pytest.fixture(scope="module")
 def page(chromium):
     opened = chromium.new_page()
-    code = f"{scripts.script('latents')}\nObject.assign(globalThis, {{ {NAMES} }});"
+    code = f"{scripts.bundle_script('latents')}\nObject.assign(globalThis, {{ {NAMES} }});"
     opened.add_script_tag(content=code, type="module")
     opened.wait_for_function("globalThis.makeLatents !== undefined")
     yield opened
@@ -52,7 +52,7 @@ def test_a_latent_takes_microseconds(page):
     assert page.evaluate(script) < 0.1  # milliseconds; measured: 0.005
 
 
-POSES = [
+REQUESTS = [
     LatentRequest(Seeds(0)),
     LatentRequest(Seeds(LAST_SEED), 0.5, (1.0, -2.0, 0.0, 4.0)),
     LatentRequest(Seeds(9), 0.0, (), ((0, 1.5), (5, -4.0), (0, 0.25))),
@@ -67,20 +67,20 @@ POSES = [
 
 
 @pytest.mark.parametrize("dim", [6, 16, 62, 64, 100])
-def test_a_pose_has_the_same_latents_as_in_python(page, dim):
+def test_a_request_has_the_same_latents_as_in_python(page, dim):
     # not symmetric, so that rows taken for columns are seen
     directions = torch.randn(dim, dim, generator=torch.Generator().manual_seed(dim)) / dim**0.5
     found = page.evaluate(
-        """([poses, dim, directions]) => {
+        """([requests, dim, directions]) => {
             const { rows } = makeLatents(dim, Float32Array.from(directions));
-            return poses.map((pose) => Array.from(rows(pose, 20)));
+            return requests.map((request) => Array.from(rows(request, 20)));
         }""",
-        [[pose.to_dict() for pose in POSES], dim, directions.flatten().tolist()],
+        [[request.to_dict() for request in REQUESTS], dim, directions.flatten().tolist()],
     )
-    for pose, values in zip(POSES, found, strict=True):
-        expected = resolve_latents(pose, 20, directions)
+    for request, values in zip(REQUESTS, found, strict=True):
+        expected = resolve_latents(request, 20, directions)
         assert torch.allclose(torch.tensor(values).reshape(20, dim), expected, atol=2e-5, rtol=0), (
-            pose
+            request
         )
 
 
@@ -102,12 +102,12 @@ def test_latents_are_remembered_and_what_is_remembered_is_bounded_and_left_alone
             const made = makeLatents(8, new Float32Array(64).fill(1));
             const first = made.seed(0);
             const before = Array.from(first);
-            const pose = { rows: { kind: "seeds", first: 0 }, truncation: 0.5, shifts: [2], axes: [] };
+            const request = { rows: { kind: "seeds", first: 0 }, truncation: 0.5, shifts: [2], axes: [] };
             const out = new Float32Array(24);
-            const same = made.rows(pose, 3, out) === out;
+            const same = made.rows(request, 3, out) === out;
             const kept = made.seed(0) === first;
             for (let i = 1; i <= 5000; i++) made.seed(i);
-            const alone = makeLatents(8, new Float32Array(64).fill(1)).rows(pose, 3);
+            const alone = makeLatents(8, new Float32Array(64).fill(1)).rows(request, 3);
             return [same, kept, made.seed(0) === first, String(before) === String(first),
                     String(out) === String(alone)];
         }"""

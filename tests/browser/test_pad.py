@@ -51,21 +51,21 @@ def pixels(page, selector):
     return np.array(found, dtype=np.uint8).reshape(-1, 28, 28)
 
 
-def drawn(name, pose, count=4):
+def drawn(name, wanted, count=4):
     """What torch draws, on the server: uint8 [count, 28, 28]. The directions are the chosen model's."""
-    z = resolve_latents(pose, count, cards.open_model(CARDS[CHOSEN]).directions)
+    z = resolve_latents(wanted, count, cards.open_model(CARDS[CHOSEN]).directions)
     return images.to_uint8(cards.load(name, runs=None)(z))[..., 0]
 
 
-def pose_in_link(page):
-    """The pose that the address bar has."""
+def request_in_link(page):
+    """The wanted that the address bar has."""
     page.wait_for_selector("[data-test-script-state=notRunning]")
     query = dict(part.split("=") for part in page.url.split("?")[1].split("&"))
     query = {name: value.replace("%2C", ",").replace("%3A", ":") for name, value in query.items()}
     query.pop("lang")
     state, problems = from_query(query, compare.ZOO_SIZES)
     assert problems == []
-    return state.pose()
+    return state.latent_request()
 
 
 def close(a, b):
@@ -81,7 +81,7 @@ def test_a_drag_draws_every_move_and_sends_nothing_until_it_ends(page, address):
     assert messages, "nothing was counted at all"
     assert measured["messages"] == 0
     assert measured["frames_per_second"] > 20  # 60 on a quiet machine; python -m gan bench pad
-    assert any(pose_in_link(page).shifts[:2])
+    assert any(request_in_link(page).shifts[:2])
 
 
 def test_one_z_is_one_digit_in_the_pad_in_the_wall_and_on_the_server(page, address):
@@ -89,13 +89,13 @@ def test_one_z_is_one_digit_in_the_pad_in_the_wall_and_on_the_server(page, addre
     for moved in (False, True):
         if moved:
             pad.drag(page, 0.3, [], settle=0)
-        pose = pose_in_link(page)
-        assert any(pose.shifts[:2]) and pose.rows == Seeds(11)
+        wanted = request_in_link(page)
+        assert any(wanted.shifts[:2]) and wanted.rows == Seeds(11)
         columns = pixels(page, ".wall-cell:not(.rows-place):not(.gallery *)").reshape(-1, 4, 28, 28)
         assert len(columns) == len(WALL)
         for name, column in zip(WALL, columns, strict=True):
-            assert close(column, drawn(name, pose)), (name, moved)
-        assert close(pixels(page, ".reading-frame")[0], drawn(CHOSEN, pose)[0])
+            assert close(column, drawn(name, wanted)), (name, moved)
+        assert close(pixels(page, ".reading-frame")[0], drawn(CHOSEN, wanted)[0])
     # and the grid of the server begins with the seed's own picture
     assert close(
         pixels(page, ".rows-place"), drawn(CHOSEN, LatentRequest(Seeds(11), truncation=0.9))
@@ -131,7 +131,7 @@ def test_keys_move_the_plane_and_say_so_when_they_are_let_go(page, address):
     for key in ("ArrowRight", "Shift+ArrowRight", "ArrowDown"):
         page.keyboard.press(key)
     page.wait_for_url("**move=1.1%2C-0.1*")
-    assert pose_in_link(page).shifts[:2] == (1.1, -0.1)
+    assert request_in_link(page).shifts[:2] == (1.1, -0.1)
     assert plane.get_attribute("aria-valuetext") == "direction 1: 1.1, direction 2: -0.1"
     page.keyboard.press("Home")
     page.wait_for_function("!location.href.includes('move=')")
@@ -189,11 +189,11 @@ def test_a_walk_plays_is_let_go_and_becomes_a_gif(page, address, tmp_path):
     page.wait_for_timeout(700)
     play.click()
     page.wait_for_url(lambda url: "rows=walk" in url and "%2C0&" not in url)
-    pose = pose_in_link(page)
-    assert draws(page) - before > 10 and 0 < pose.rows.t < 1
-    assert close(pixels(page, ".reading-frame")[0], drawn(CHOSEN, pose)[0])
+    wanted = request_in_link(page)
+    assert draws(page) - before > 10 and 0 < wanted.rows.t < 1
+    assert close(pixels(page, ".reading-frame")[0], drawn(CHOSEN, wanted)[0])
     with page.expect_download() as saved:
-        page.get_by_role("button", name="Walk (GIF)").click()
+        page.get_by_role("button", name="Interpolation (GIF)").click()
     saved.value.save_as(tmp_path / "walk.gif")
     with Image.open(tmp_path / "walk.gif") as gif:
         assert (gif.size, gif.n_frames) == ((224, 224), 46)
@@ -207,19 +207,22 @@ def test_only_sevens_are_found_and_go_into_the_wall(page, address, tmp_path):
     page.wait_for_function(
         f"() => {{ {pad.FIND} return find().querySelectorAll('.gallery-grid button').length === 24; }}"
     )
-    page.get_by_role("button", name="First four into the wall").click()
+    page.get_by_role("button", name="Use the first four as rows").click()
     page.wait_for_url("**rows=list*")
-    pose = pose_in_link(page)
+    wanted = request_in_link(page)
     reading = classifier.read(
-        classifier.load_classifier(), torch.from_numpy(drawn(CHOSEN, pose))[:, None]
+        classifier.load_classifier(), torch.from_numpy(drawn(CHOSEN, wanted))[:, None]
     )
     assert reading.digit.tolist() == [7] * 4 and reading.confidence.min() >= 0.89
     with page.expect_download() as saved:
         page.get_by_role("button", name="z (JSON)").click()
     saved.value.save_as(tmp_path / "z.json")
     told = json.loads((tmp_path / "z.json").read_text())
-    z = resolve_latents(pose, 1, cards.open_model(CARDS[CHOSEN]).directions)[0]
-    assert told["sha256"] == CARDS[CHOSEN].sha256 and LatentRequest.from_dict(told["pose"]) == pose
+    z = resolve_latents(wanted, 1, cards.open_model(CARDS[CHOSEN]).directions)[0]
+    assert (
+        told["sha256"] == CARDS[CHOSEN].sha256
+        and LatentRequest.from_dict(told["request"]) == wanted
+    )
     assert np.allclose(told["z"], z, atol=2e-5)
 
 
@@ -229,7 +232,7 @@ def test_three_pictures_are_added_and_subtracted(page, address):
     for place in (5, 9, 2):
         page.locator(f"{PAD} .gallery-grid button").nth(place).click()
     page.wait_for_url("**rows=sum%3A5%2C9%2C2*")
-    assert close(pixels(page, ".reading-frame")[0], drawn(CHOSEN, pose_in_link(page))[0])
+    assert close(pixels(page, ".reading-frame")[0], drawn(CHOSEN, request_in_link(page))[0])
 
 
 def test_a_picture_of_the_wall_is_enlarged_and_its_neighbours_asked_for(page, address):
@@ -255,7 +258,7 @@ def test_what_was_posed_is_found_again_after_the_other_page(page, address):
     page.wait_for_url("**move=1*")
     page.wait_for_function(f"() => {{ {pad.FIND} return find()?.stats.draws > 0; }}")
     assert page.get_by_role("slider", name="Direction 1", exact=True).input_value() == "1"
-    assert close(pixels(page, ".reading-frame")[0], drawn(CHOSEN, pose_in_link(page))[0])
+    assert close(pixels(page, ".reading-frame")[0], drawn(CHOSEN, request_in_link(page))[0])
 
 
 def _page(route):
@@ -380,9 +383,8 @@ def test_a_search_outlives_that_its_model_is_away(page, address):
     page.keyboard.press("ArrowRight")  # to one that has not been loaded
     find = page.locator(f"{PAD} .gallery button").first
     save = page.get_by_role("button", name="z (JSON)")
-    page.wait_for_selector("[data-test-script-state=notRunning]")
-    page.wait_for_timeout(300)
-    assert save.is_disabled() and find.inner_text() == "Find"
+    page.locator(f"{PAD} button:disabled", has_text="z (JSON)").wait_for()
+    assert find.inner_text() == "Find"
     page.keyboard.press("ArrowLeft")
     page.wait_for_function(
         f"() => {{ {pad.FIND} return find().querySelectorAll('.gallery-grid button').length === 24; }}"
@@ -390,14 +392,16 @@ def test_a_search_outlives_that_its_model_is_away(page, address):
     assert save.is_enabled() and find.inner_text() == "Find"
 
 
-def test_where_model_and_judge_are_missing_both_are_named_and_tried_again(page, address):
+def test_a_missing_model_and_classifier_are_both_named_both_are_named_and_tried_again(
+    page, address
+):
     page.route("**/app/static/*.safetensors", lambda route: route.fulfill(status=404, body=""))
     page.goto(f"{address}/?lang=en&size=6000&budget=updates")
     message = page.locator(f"{PAD} .reading .message")
-    message.get_by_text("No classifier").wait_for()
+    message.get_by_text("No digit classifier").wait_for()
     page.locator(".st-key-move7").wait_for()
     assert message.inner_text().startswith(
-        "The model's file is not there. (HTTP 404) No classifier"
+        "The model's file is not there. (HTTP 404) No digit classifier"
     )
     page.unroute("**/app/static/*.safetensors")
     page.get_by_role("button", name="Try again").click()

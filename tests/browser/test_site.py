@@ -254,9 +254,9 @@ def _wall(page, column):
     return _canvas(page, f".wall-column:nth-child({column + 1})")
 
 
-def _drawn(card, pose, directions_of):
-    """What torch draws of the pose, moved along the directions of another model."""
-    z = resolve_latents(pose, ROWS, open_model(directions_of).directions)
+def _drawn(card, wanted, directions_of):
+    """What torch draws of the wanted, moved along the directions of another model."""
+    z = resolve_latents(wanted, ROWS, open_model(directions_of).directions)
     return generate.generate_z(open_model(card), z).pixels[..., 0]
 
 
@@ -264,7 +264,7 @@ def _differ(here, there):
     return np.abs(here.astype(int) - there.astype(int)).max()
 
 
-POSE = LatentRequest(Walk(3, 9, 0.25), 0.8, (1.5, -0.5, 0, 0, 0, 0, 0, 0), ((2, 1.25),))
+REQUEST = LatentRequest(Walk(3, 9, 0.25), 0.8, (1.5, -0.5, 0, 0, 0, 0, 0, 0), ((2, 1.25),))
 LINK = "size=6000&rows=walk:3,9,0.25&psi=0.8&move=1.5,-0.5,0,0,0,0,0,0&z=2:1.25&lang=en"
 
 
@@ -273,9 +273,9 @@ def test_from_a_disk_the_pictures_are_those_of_torch_and_nothing_is_fetched(visi
     visited = visit()
     page = visited.open(_at(exported, "size=6000"))
     small, large, _ = cards
-    for pose in (LatentRequest(Seeds(0)), POSE):
+    for wanted in (LatentRequest(Seeds(0)), REQUEST):
         for column, card in enumerate((small, large)):
-            assert _differ(_wall(page, column), _drawn(card, pose, large)) <= 1
+            assert _differ(_wall(page, column), _drawn(card, wanted, large)) <= 1
         page.goto("about:blank")
         visited.open(_at(exported, LINK))  # the address restores the rest
     assert page.locator(".rows input[type=range]").is_visible()
@@ -360,7 +360,7 @@ def test_what_is_seen_can_be_saved(visit, exported, cards):
         resolve_latents(LatentRequest(Walk(3, 9, 0.5)), 1, open_model(cards[1]).directions),
         atol=1e-5,
     )
-    for button, start in (("Wall (PNG)", b"\x89PNG"), ("Walk (GIF)", b"GIF89a")):
+    for button, start in (("Wall (PNG)", b"\x89PNG"), ("Interpolation (GIF)", b"GIF89a")):
         with page.expect_download() as saved:
             page.click(f"text={button}")
         assert Path(saved.value.path()).read_bytes().startswith(start)
@@ -398,7 +398,7 @@ def test_the_film_plays(visit, exported):
     page.wait_for_function(
         "first => document.querySelector('.film-place').textContent !== first", arg=first
     )
-    assert page.locator(".film-charts .chart-drawing").count() == 3
+    assert page.locator(".run-charts .chart-drawing").count() == 3
     assert visited.errors == []
 
 
@@ -517,7 +517,7 @@ def links(chromium):
     opened = chromium.new_page()
     opened.set_default_timeout(5000)
     opened.add_script_tag(
-        content=scripts.script("link") + "Object.assign(globalThis, {readLink, writeLink});",
+        content=scripts.bundle_script("link") + "Object.assign(globalThis, {readLink, writeLink});",
         type="module",
     )
     opened.wait_for_function("'readLink' in globalThis")
@@ -537,7 +537,11 @@ OFFERED = {
 
 def _told(state):
     names = ("model", "size", "budget", "recipe", "moment")
-    told = {"lang": "en", **{n: getattr(state, n) for n in names}, "pose": state.pose().to_dict()}
+    told = {
+        "lang": "en",
+        **{n: getattr(state, n) for n in names},
+        "request": state.latent_request().to_dict(),
+    }
     return json.loads(json.dumps(told))
 
 

@@ -1,3 +1,4 @@
+import importlib
 import json
 import math
 import os
@@ -6,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,8 +23,7 @@ from gan.cli import bench, main, zoo
 from gan.data import sources
 from gan.data.torchvision_compat import import_datasets
 from gan.evaluation import classifier, evaluate, modes
-from gan.jobs import folder as job_folder
-from gan.jobs import worker
+from gan.jobs import state, worker
 from gan.jobs.folder import Caps, Job, create
 from gan.runs import estimate, run
 from gan.system import files, locks, processes, tensor_files
@@ -78,6 +79,17 @@ def _answer(capsys, *arguments: str):
 TRAIN = ("train", "--source", "drawn", "--size", "40", "--updates", "10", "--device", "cpu")
 
 
+def test_two_lengths_of_training_in_a_row_are_two_folders(capsys, small_classifiers, tmp_path):
+    short = _answer(capsys, *TRAIN[:-3], "3", *TRAIN[-2:])
+    longer = _answer(capsys, *TRAIN[:-3], "4", *TRAIN[-2:])
+    assert short["folder"] != longer["folder"]
+    steps = {
+        read_manifest(tmp_path / answer["folder"])[0].config.updates for answer in (short, longer)
+    }
+    assert steps == {3, 4}
+    assert _answer(capsys, *TRAIN[:-3], "3", *TRAIN[-2:]) == short  # found again
+
+
 def test_train_trains_scores_and_answers_in_json(capsys, small_classifiers, tmp_path):
     answer = _answer(capsys, *TRAIN, "--out", "here")
     assert answer["folder"] == "here"
@@ -94,7 +106,7 @@ def test_train_trains_scores_and_answers_in_json(capsys, small_classifiers, tmp_
 def test_train_tells_people_what_it_measured(capsys, small_classifiers):
     assert main.main([*TRAIN]) == 0
     out, _ = capsys.readouterr()
-    assert out.startswith("runs/drawn-40-updates-plain-s0: 10 updates on 40 images")
+    assert re.match(r"runs/drawn-40-updates-plain-s0-\w{8}: 10 updates on 40 images", out)
     assert "final (update 10):" in out and "=>" in out
     for name in ("legible", "fd", "coverage", "vendi"):
         assert f"  {name} " in out
@@ -325,7 +337,7 @@ def test_train_says_what_the_modes_are_and_what_the_verdict_is_of(
 ):
     assert main.main([*STACKED]) == 0
     out, _ = capsys.readouterr()
-    assert out.startswith("runs/stacked_300-64-updates-plain-s0: 3 updates on 64 images")
+    assert re.match(r"runs/stacked_300-64-updates-plain-s0-\w{8}: 3 updates on 64 images", out)
     assert " of 1,000, KL " in out and "what follows is of single digits" in out
     assert "handwriting of MNIST" not in out
 
@@ -630,7 +642,7 @@ def pictures(tmp_path):
 def test_own_pictures_are_trained_on_and_scored_in_64_pixels(capsys, small_classifiers, pictures):
     options = ("--source", pictures, "--size", "36", "--updates", "3", "--device", "cpu")
     answer = _answer(capsys, "train", *options, "--img-size", "64")
-    assert answer["folder"] == "runs/folder_cats-36-updates-plain-64px-s0"
+    assert re.fullmatch(r"runs/folder_cats-36-updates-plain-64px-s0-\w{8}", answer["folder"])
     (card,) = read_manifest(Path(answer["folder"]))
     assert card.resolution == 64 and not card.metrics.digits
     # the data are needed to say how varied the samples are, so without being asked for
@@ -654,7 +666,7 @@ def a_job(tiny):
 
 
 def test_a_job_is_trained_listed_and_removed(a_job, classifiers, monkeypatch, capsys):
-    monkeypatch.setattr(worker, "_give_way", lambda: None)
+    monkeypatch.setattr(worker, "_lower_priority", lambda: None)
     monkeypatch.setattr(worker, "work", partial(worker.work, classifiers=classifiers))
     assert main.main(["jobs", "list"]) == 0
     assert capsys.readouterr().out.split()[:2] == ["queued", "0"]
@@ -674,7 +686,7 @@ def test_a_job_that_waits_can_be_stopped_from_the_terminal(a_job, capsys):
     finally:
         os.close(held)
     assert capsys.readouterr().out == "one: stopped\n"
-    assert job_folder.read_status(a_job).state == "stopped"
+    assert state.read_status(a_job).state == "stopped"
 
 
 @pytest.mark.parametrize(
@@ -686,16 +698,26 @@ def test_a_job_that_waits_can_be_stopped_from_the_terminal(a_job, capsys):
     ],
 )
 def test_jobs_that_are_not_there_are_named(a_job, capsys, monkeypatch, words, says):
-    monkeypatch.setattr(worker, "_give_way", lambda: None)
+    monkeypatch.setattr(worker, "_lower_priority", lambda: None)
     assert main.main(words) == 1
     assert says in capsys.readouterr().err
 
 
 def test_a_job_that_cannot_be_trained_says_why(a_job, classifiers, monkeypatch, capsys):
-    monkeypatch.setattr(worker, "_give_way", lambda: None)
+    monkeypatch.setattr(worker, "_lower_priority", lambda: None)
     monkeypatch.setattr(worker, "work", partial(worker.work, classifiers=classifiers))
     values = json.loads((a_job / "config.json").read_text())
     (a_job / "config.json").write_text(json.dumps({**values, "source": "mnist"}))
     assert main.main(["work", str(a_job)]) == 1
     assert "MNIST" in capsys.readouterr().err
-    assert job_folder.read_status(a_job).problem == "data"
+    assert state.read_status(a_job).problem == "data"
+
+
+def test_the_installed_command_is_the_same_program(monkeypatch, capsys):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    module, _, function = project["scripts"]["gan"].partition(":")
+    monkeypatch.setattr(sys, "argv", ["gan", "--version"])
+    with pytest.raises(SystemExit) as caught:
+        getattr(importlib.import_module(module), function)()
+    assert caught.value.code == 0
+    assert gan.__version__ in capsys.readouterr().out

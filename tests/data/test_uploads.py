@@ -150,7 +150,7 @@ def _chunks(png: bytes) -> list[bytes]:
 
 
 def test_a_picture_that_comes_twice_is_kept_once():
-    assert _skipped(_pictures(1, first=103)[0][1]) == "the same picture as 103.png"
+    assert _skipped(_pictures(1, first=103)[0][1]) == "the same image as 103.png"
 
 
 def test_what_systems_hide_is_passed_over():
@@ -217,11 +217,17 @@ def _png_of(width: int, height: int) -> bytes:
             id="zip after a JPEG",
         ),
         pytest.param(_png_of(50_000, 50_000), "far too many pixels", id="promises a lot"),
-        pytest.param(_png_of(5_000, 4_001), "5000 x 4001 pixels; at most 20,000,000", id="large"),
-        pytest.param(_encoded(_noise(5, (7, 20))), "20 x 7 pixels; a side needs", id="small"),
-        pytest.param(_encoded(_noise(5, (20, 81))), "81 x 20 pixels; one side may", id="a strip"),
         pytest.param(
-            b"\xff\xd8\xff" + b"\xff\xda\0\0" * 101, "more than 100 passes", id="many passes"
+            _png_of(5_000, 4_001), "5000 x 4001 pixels, where at most 20,000,000", id="large"
+        ),
+        pytest.param(
+            _encoded(_noise(5, (7, 20))), "20 x 7 pixels, but each side needs", id="small"
+        ),
+        pytest.param(
+            _encoded(_noise(5, (20, 81))), "81 x 20 pixels, but one side may", id="a strip"
+        ),
+        pytest.param(
+            b"\xff\xd8\xff" + b"\xff\xda\0\0" * 101, "more than 100 scans", id="many passes"
         ),
     ],
 )
@@ -361,9 +367,9 @@ def test_a_damaged_archive_is_named(cut):
 @pytest.mark.parametrize(
     ("files", "match"),
     [
-        pytest.param([], "holds 0 usable pictures; at least 8", id="nothing"),
-        pytest.param(_pictures(7), "holds 7 usable pictures; at least 8", id="seven"),
-        pytest.param([("a.zip", _zip([]))], "holds 0 usable pictures", id="empty archive"),
+        pytest.param([], "holds 0 usable images, where at least 8", id="nothing"),
+        pytest.param(_pictures(7), "holds 7 usable images, where at least 8", id="seven"),
+        pytest.param([("a.zip", _zip([]))], "holds 0 usable images", id="empty archive"),
         pytest.param(
             [("a.txt", b"x"), *_pictures(3)],
             r"3 usable .*left out: a\.txt: is neither PNG nor JPEG",
@@ -371,7 +377,7 @@ def test_a_damaged_archive_is_named(cut):
         ),
         pytest.param(
             [("p.png", _encoded(_noise(5)) + _zip(_pictures(9)))],
-            r"0 usable .*p\.png: is a picture and a zip archive in one",
+            r"0 usable .*p\.png: is an image and a zip archive in one",
             id="polyglot",
         ),
     ],
@@ -382,10 +388,12 @@ def test_too_few_pictures_are_refused_with_what_was_wrong(files, match):
 
 def test_too_much_is_refused_with_the_bound():
     size = sum(len(content) for _, content in _pictures(9))
-    _refused(_pictures(9), f"has {size:,} bytes; at most {size - 1:,}", uploaded_bytes=size - 1)
-    _refused(_pictures(9), "more than 8 pictures", pictures=8)
+    _refused(
+        _pictures(9), f"has {size:,} bytes, where at most {size - 1:,}", uploaded_bytes=size - 1
+    )
+    _refused(_pictures(9), "more than 8 images", images=8)
     _refused(_pictures(9), "more than 3,599 pixels together", total_pixels=3_599)
-    bounds = Limits(uploaded_bytes=size, pictures=9, total_pixels=3_600, least_pictures=9)
+    bounds = Limits(uploaded_bytes=size, images=9, total_pixels=3_600, least_images=9)
     assert keep(_pictures(9), Path("root"), bounds).count == 9
 
 

@@ -221,59 +221,6 @@ def test_vendi_scores_of_real_digits_are_the_published_ones(digit, published):
     assert metrics.vendi_score(features) == pytest.approx(published, abs=0.005)
 
 
-def test_a_set_fills_the_bins_as_it_does():
-    x = _normal(600, 4, 0)
-    different, divergence = metrics.ndb(x, x, bins=20)
-    assert different == 0
-    assert divergence == pytest.approx(0.0, abs=1e-12)
-
-
-def test_samples_of_the_same_distribution_differ_in_about_alpha_of_the_bins():
-    bins, alpha = 40, 0.05
-    counts = [
-        metrics.ndb(_normal(4_000, 2, s), _normal(4_000, 2, 100 + s), bins, alpha)[0]
-        for s in range(8)
-    ]
-    mean = sum(counts) / len(counts)  # expected: 2
-    assert 0.5 <= mean <= 4.0
-
-
-def test_a_removed_kind_shows_in_more_bins_and_in_the_divergence():
-    kinds = torch.arange(10) * 30.0
-    train = (_normal(300, 2, 1)[:, None] + kinds[None, :, None]).flatten(0, 1)
-    complete = (_normal(300, 2, 2)[:, None] + kinds[None, :, None]).flatten(0, 1)
-    lacking = (_normal(300, 2, 2)[:, None] + kinds[None, 2:, None]).flatten(0, 1)
-    before, small = metrics.ndb(train, complete, bins=30)
-    after, large = metrics.ndb(train, lacking, bins=30)
-    assert after >= before + 3
-    assert large > 5 * small
-
-
-def test_the_divergence_of_half_against_all_is_the_closed_form():
-    # shares (1/2, 1/2) against (1, 0)
-    train = torch.cat([torch.zeros(50, 1), torch.full((50, 1), 10.0)]) + _normal(100, 1, 0) / 100
-    middle = (0.75, 0.25)
-    expected = 0.5 * sum(0.5 * math.log(0.5 / q) for q in middle) + 0.5 * math.log(1 / middle[0])
-    different, divergence = metrics.ndb(train, torch.zeros(80, 1), bins=2)
-    assert different == 2
-    assert divergence == pytest.approx(expected)
-    assert divergence < math.log(2)
-
-
-@pytest.mark.parametrize(("share", "different"), [(62, 0), (65, 2)])
-def test_bins_are_compared_by_the_two_proportion_z_test(share, different):
-    # 50 of 100 against 62 of 100 is z = 1.71, against 65 of 100 z = 2.15; 1.96 is the 5 % level
-    train = torch.tensor([0.0, 10.0]).repeat(50)[:, None] + _normal(100, 1, 0) / 100
-    samples = torch.tensor([0.0] * share + [10.0] * (100 - share))[:, None]
-    assert metrics.ndb(train, samples, bins=2)[0] == different
-
-
-@pytest.mark.parametrize(("rows", "samples"), [(9, 5), (20, 0)])
-def test_too_few_rows_for_the_bins_are_an_error(rows, samples):
-    with pytest.raises(ValueError, match="10 bins"):
-        metrics.ndb(torch.zeros(rows, 2), torch.zeros(samples, 2), bins=10)
-
-
 def test_the_spread_is_the_median_over_all_pairs():
     x = _normal(11, 5, 0)  # 55 pairs
     pairs = sorted(float(_distances(x, x)[i, j]) for i in range(11) for j in range(i))

@@ -3,6 +3,7 @@ import itertools
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from gan.zoo import build
 from gan.zoo.cards import load_evidence, load_film, open_model, read_manifest
 
 CPU = torch.device("cpu")
+OLD = Path(__file__).parents[1] / "fixtures/v0.1"
 FILES = {"model.safetensors", "evidence.json", "film.png", "manifest.json"}
 
 
@@ -645,6 +647,44 @@ def test_uploads_of_64_pixels_go_on_after_a_kill_and_train_as_a_stack(
 def test_a_cell_is_named_by_what_is_compared(changes, name):
     assert names.cell_name(TrainConfig(**changes)) == name
     assert names.cell_name(TrainConfig(**changes, seed=5)) == name
+
+
+def test_names_of_folders_are_those_of_version_0_1():
+    assert names.run_name(recipe_config("plain", size=600)) == "mnist-600-updates-plain-s0"
+    changed = recipe_config("rescue", size=600, updates=20, model={"latent_dim": 8})
+    assert names.run_name(changed) == "mnist-600-updates-rescue-s0-52767861"
+    folder = recipe_config("plain", source="folder:/a/cats", size=9, seed=3)
+    assert names.run_name(folder) == "folder_cats-9-updates-plain-s3-0b6b4981"
+
+
+def test_a_folder_that_version_0_1_named_by_cell_and_seed_is_found_again(tmp_path, tiny, finished):
+    """`train` and `zoo build` named it so, whatever else differed from the recipe."""
+    new = tmp_path / names.run_name(tiny())
+    old = tmp_path / "drawn-40-updates-plain-s0"
+    assert new.name.startswith(f"{old.name}-")
+    assert run.run_folder(tiny(), tmp_path) == new
+    shutil.copytree(finished, old)
+    assert run.run_folder(tiny(), tmp_path) == old
+    other = tiny(updates=30)  # another configuration is another folder
+    assert run.run_folder(other, tmp_path) == tmp_path / names.run_name(other)
+    new.mkdir()
+    assert run.run_folder(tiny(), tmp_path) == new
+
+
+def test_an_unfinished_run_of_version_0_1_goes_on_in_its_folder(tmp_path, classifiers):
+    (job,) = (OLD / "runs").glob("drawn-40-updates-plain-s3-*")
+    config = names.read_config(job / "config.json")
+    old = tmp_path / "drawn-40-updates-plain-s3"
+    old.mkdir()
+    assert run.run_folder(config, tmp_path) == tmp_path / job.name
+    (old / "checkpoint.safetensors").write_bytes(b"damaged")
+    assert run.run_folder(config, tmp_path) == tmp_path / job.name
+    shutil.copy(job / "checkpoint.safetensors", old)
+    assert run.run_folder(config, tmp_path) == old
+    assert run.run_folder(replace(config, updates=99), tmp_path) != old
+    step = run.read_checkpoint_step(old / "checkpoint.safetensors")
+    steps = [p.report.step for p in run.run(config, old, CPU, classifiers)]
+    assert step < steps[0] <= step + 3 and steps[-1] == config.updates
 
 
 @pytest.mark.parametrize("total", [1, 47, 60, 300, 18_740])

@@ -71,7 +71,9 @@ def ray(monkeypatch):
     fake = FakeRay()
     monkeypatch.setitem(sys.modules, "ray", fake)
     monkeypatch.setitem(sys.modules, "ray.exceptions", fake.exceptions)
-    monkeypatch.setattr(ray_system, "_knock", lambda address: None)  # there is no machine "head"
+    monkeypatch.setattr(
+        ray_system, "_check_port", lambda address: None
+    )  # there is no machine "head"
     return fake
 
 

@@ -1,17 +1,12 @@
-import errno
 import itertools
-import json
 import os
-import socket
-import subprocess
 import sys
-import threading
 import time
 
 import pytest
 
-from gan.errors import CheckpointError, ConfigError
-from gan.system import locks, processes
+from gan.errors import ConfigError
+from gan.system import processes
 
 
 def _python(code: str) -> list[str]:
@@ -160,10 +155,10 @@ def test_without_a_worker_nothing_would_ever_end():
 
 
 def test_an_answer_is_what_a_command_prints_and_nothing_where_it_cannot():
-    assert processes.answer([sys.executable, "-c", "print(' yes ')"]) == "yes"
-    assert processes.answer([sys.executable, "-c", "raise SystemExit(1)"]) == ""
-    assert processes.answer([sys.executable, "-c", "import time; time.sleep(9)"], seconds=0.2) == ""
-    assert processes.answer(["no-such-program"]) == ""
+    assert processes.output([sys.executable, "-c", "print(' yes ')"]) == "yes"
+    assert processes.output([sys.executable, "-c", "raise SystemExit(1)"]) == ""
+    assert processes.output([sys.executable, "-c", "import time; time.sleep(9)"], seconds=0.2) == ""
+    assert processes.output(["no-such-program"]) == ""
 
 
 def test_what_runs_in_the_background_is_gone_after_the_block(tmp_path):
@@ -183,123 +178,3 @@ def test_a_child_does_not_get_the_ctrl_c_of_its_parents_terminal():
     code = "import os, sys; sys.exit(os.getpgid(0) == int(sys.argv[1]))"
     command = [sys.executable, "-c", code, str(os.getpgid(0))]
     assert [outcome.code for outcome in processes.run_all([command], 1, 0.01)] == [0]
-
-
-def test_a_folder_is_locked_for_one_at_a_time(tmp_path):
-    with locks.only_one(tmp_path / "new") as descriptors:
-        assert len(descriptors) == 1
-        with (
-            pytest.raises(ConfigError, match=rf"new is being worked on by process {os.getpid()}"),
-            locks.only_one(tmp_path / "new"),
-        ):
-            pass
-    with locks.only_one(tmp_path / "new"):
-        pass
-
-
-def test_children_that_outlive_their_parent_are_waited_for(tmp_path):
-    # a child that inherits the lock, and the note of a parent that is no more
-    gone = subprocess.Popen(_python(""))
-    gone.wait()
-    with locks.only_one(tmp_path) as descriptors:
-        child = subprocess.Popen(_python("import time; time.sleep(60)"), pass_fds=descriptors)
-    try:
-        note = {"pid": gone.pid, "host": socket.gethostname()}
-        (tmp_path / locks.LOCK).write_text(json.dumps(note))
-        with (
-            pytest.raises(ConfigError, match="which is gone, but children of it still run"),
-            locks.only_one(tmp_path, patience=0.3),
-        ):
-            pass
-    finally:
-        child.kill()
-        child.wait()
-    with locks.only_one(tmp_path, patience=5):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("note", "holder"), [("", "another process"), ('{"pid": 1, "host": "moon"}', "1 on moon")]
-)
-def test_who_has_the_lock_is_said_as_far_as_it_is_known(tmp_path, note, holder):
-    with locks.only_one(tmp_path):
-        (tmp_path / locks.LOCK).write_text(note)
-        with pytest.raises(ConfigError, match=holder), locks.only_one(tmp_path):
-            pass
-
-
-def test_a_file_system_without_locks_goes_unguarded(tmp_path, monkeypatch):
-    def unsupported(*_):
-        raise OSError(errno.ENOTSUP, "no locks here")
-
-    monkeypatch.setattr(locks.fcntl, "flock", unsupported)
-    with locks.only_one(tmp_path) as descriptors:
-        assert descriptors == ()
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
-    (tmp_path / "file").touch()
-    with (
-        pytest.raises(CheckpointError, match="choose another folder"),
-        locks.only_one(tmp_path / "file"),
-    ):
-        pass
-
-
-def test_a_lock_that_cannot_be_made_says_where_and_what_to_do(tmp_path):
-    (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(CheckpointError, match=r"file.*start the app in a folder it may write to"):
-        locks.try_lock(tmp_path / "file" / "some.lock")
-
-
-def test_a_lock_is_held_by_one_and_by_the_children_it_was_handed_to(tmp_path):
-    path = tmp_path / "place.lock"
-    assert not locks.is_locked(path)
-    handle = locks.try_lock(path)
-    assert locks.is_locked(path) and locks.try_lock(path) is None
-    child = subprocess.Popen(
-        [sys.executable, "-c", "import sys; sys.stdin.read()"],
-        stdin=subprocess.PIPE,
-        pass_fds=(handle,),
-    )
-    os.close(handle)
-    assert locks.is_locked(path) and locks.try_lock(path) is None  # the child has it
-    child.communicate()
-    assert not locks.is_locked(path)
-    again = locks.try_lock(path)
-    assert again is not None
-    os.close(again)
-
-
-def test_a_lock_can_be_waited_for(tmp_path):
-    path = tmp_path / "place.lock"
-    handle = locks.try_lock(path)
-    started = time.monotonic()
-    assert locks.lock(path, patience=0.1) is None and time.monotonic() - started >= 0.1
-    threading.Timer(0.2, os.close, [handle]).start()
-    late = locks.lock(path, patience=10)
-    assert late is not None and time.monotonic() - started < 5
-    os.close(late)
-
-
-def test_asking_does_not_take_the_lock_away_from_others_who_ask(tmp_path):
-    path = tmp_path / "place.lock"
-    path.touch()
-    answers = []
-
-    def ask():
-        answers.extend(locks.is_locked(path) for _ in range(300))
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert set(answers) == {False}
-
-
-def test_without_locks_training_in_the_app_is_refused_with_the_way_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(locks, "fcntl", None)
-    with pytest.raises(ConfigError, match="python -m gan train"):
-        locks.try_lock(tmp_path / "x.lock")
-    assert not locks.is_locked(tmp_path / "x.lock")

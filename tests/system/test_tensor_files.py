@@ -229,7 +229,7 @@ def test_tensors_that_do_not_fit_are_refused_and_change_nothing(tmp_path, change
 
 def test_below_takes_one_part_without_its_prefix():
     tensors = {"a.x": torch.zeros(1), "a.b.x": torch.ones(1), "ab.x": torch.ones(2), "a": None}
-    assert list(tensor_files.below(tensors, "a")) == ["x", "b.x"]
+    assert list(tensor_files.with_prefix(tensors, "a")) == ["x", "b.x"]
 
 
 def test_the_info_can_be_read_without_the_tensors(tmp_path, monkeypatch):
@@ -273,7 +273,7 @@ def test_what_is_kept_outlives_the_file_it_was(tmp_path, monkeypatch, links):
     path, name = tmp_path / "file", tmp_path / "kept" / "1"
     for content in (b"first", b"second"):  # an older one of that name gives way
         files.write_atomically(path, content)
-        files.keep(path, name)
+        files.link_or_copy(path, name)
     assert path.samefile(name) == links
     files.write_atomically(path, b"third")
     assert (name.read_bytes(), path.read_bytes()) == (b"second", b"third")

@@ -12,8 +12,7 @@ from gan.evaluation import classifier, copies
 from gan.zoo import cards as model_cards
 from gan.zoo import compare
 from gan.zoo.cards import list_models, load_evidence
-from views.shared import cache
-from views.shared import link as page_link
+from views.shared import cache, link
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(autouse=True)
 def fresh_caches():
     """AppTest shares one process: what one test has loaded must not serve the next."""
-    for cached in (cache._cards, cache._model, cache._pictures, cache._evidence):
+    for cached in (cache._cards, cache._model, cache._generated, cache._evidence):
         cached.clear()
     cache.classifier.clear()
     cache.reference.clear()
@@ -103,10 +102,10 @@ def test_another_size_draws_other_digits_and_changes_the_link():
 
 
 def test_the_same_link_draws_the_same_digits():
-    link = {"size": "60000", "budget": "updates", "seed": "7", "move": "1,0,0,-2", "z": "3:1.5"}
-    first, second = open_page(**link), open_page(**link)
+    query = {"size": "60000", "budget": "updates", "seed": "7", "move": "1,0,0,-2", "z": "3:1.5"}
+    first, second = open_page(**query), open_page(**query)
     assert grid(first) == grid(second)
-    assert dict(first.query_params) == {"lang": "en", **link}
+    assert dict(first.query_params) == {"lang": "en", **query}
 
 
 def test_moving_a_latent_moves_the_digit_and_reset_brings_it_back():
@@ -122,7 +121,7 @@ def test_moving_a_latent_moves_the_digit_and_reset_brings_it_back():
 def given(app, part):
     """What a part that runs in the browser was given, "playground" or "film"."""
     found = [e.proto for e in app.get("bidi_component") if e.proto.id.endswith(f"-{part}")]
-    return json.loads(found[0].json)["exhibit"] if found else None
+    return json.loads(found[0].json)["payload"] if found else None
 
 
 def test_the_pad_is_given_the_model_its_files_and_the_pose_of_the_link():
@@ -134,7 +133,7 @@ def test_the_pad_is_given_the_model_its_files_and_the_pose_of_the_link():
     weights = next(c["weights"] for c in shown["cells"] if c["name"] == card.name)
     assert weights["id"] == card.sha256
     assert (static_files.STATIC / Path(weights["url"]).name).read_bytes() == card.path.read_bytes()
-    assert shown["start"]["pose"] == {
+    assert shown["start"]["request"] == {
         "rows": {"kind": "seeds", "first": 7},
         "truncation": 0.5,
         "shifts": [1.0, -2.0, 0, 0, 0, 0, 0, 0],
@@ -150,7 +149,7 @@ def test_the_pad_is_given_the_same_again_unless_it_is_sent_elsewhere():
     app.number_input(key="seed").set_value(64).run()
     after = given(app, "playground")
     assert after["start"]["id"] != before["start"]["id"]
-    assert after["start"]["pose"]["rows"] == {"kind": "seeds", "first": 64}
+    assert after["start"]["request"]["rows"] == {"kind": "seeds", "first": 64}
 
 
 def test_the_film_is_given_every_amount_of_data_and_stands_at_the_moment_shown():
@@ -160,7 +159,7 @@ def test_the_film_is_given_every_amount_of_data_and_stands_at_the_moment_shown()
     assert [c["size"] for c in shown["cells"]] == sorted(compare.ZOO_SIZES)
     steps = [m["step"] for m in load_evidence(card)["moments"]]
     assert shown["start"]["position"] == steps.index(card.step) / (len(steps) - 1)
-    file = static_files.STATIC / Path(shown["cells"][0]["story"]["url"]).name
+    file = static_files.STATIC / Path(shown["cells"][0]["payload"]["url"]).name
     assert {"curves", "moments", "total"} <= set(json.loads(file.read_text()))
 
 
@@ -171,7 +170,9 @@ def test_where_the_browser_fails_the_server_draws_the_wall_the_curves_and_the_fi
     assert len([s for s in app.slider if s.label.startswith("Direction")]) == 8
     wall = [h.proto.body for h in app.get("html")][1]
     assert wall.count("<figure") == len(compare.ZOO_SIZES)
-    assert len(app.get("vega_lite_chart")) == 5
+    curves = given(app, "curves")
+    assert curves["total"] == curves["curves"]["step"][-1] and len(curves["moments"]) > 1
+    assert curves["real_fd"] > 0 and curves["described"] and len(curves["notes"]) == 3
     assert any("16 latents after" in h.proto.body for h in app.get("html"))
 
 
@@ -183,7 +184,7 @@ def test_whoever_wants_gets_the_pictures_from_the_server_and_keeps_the_film():
     assert app.slider(key="move0").value == 1.0
     app.slider(key="move0").set_value(2.0).run()
     app.toggle(key="server_draws").set_value(False).run()
-    assert given(app, "playground")["start"]["pose"]["shifts"][0] == 2.0
+    assert given(app, "playground")["start"]["request"]["shifts"][0] == 2.0
 
 
 def test_a_folder_that_cannot_be_written_is_named_and_the_server_draws(monkeypatch, tmp_path):
@@ -205,30 +206,30 @@ def test_another_model_that_is_damaged_costs_its_place_in_the_wall_only(own_zoo)
 
 
 def test_a_run_of_the_whole_page_can_say_how_usual_it_is_to_be_so_near(monkeypatch):
-    usual = copies.Yardstick((0.5, 1.5))
-    monkeypatch.setattr(cache, "yardstick", lambda *_: usual)
+    usual = copies.Baseline((0.5, 1.5))
+    monkeypatch.setattr(cache, "copy_baseline", lambda *_: usual)
     app = open_page()
     card = next(c for c in list_models(runs=None) if c.name == "mnist-6000-epochs-plain")
     # a picture was chosen, and before the answer something else on the page, which cuts the fragment's run short
-    app.session_state["near"] = {"asked": 1, "training": None, "unseen": None, "words": "Found."}
+    app.session_state["near"] = {"number": 1, "training": None, "unseen": None, "words": "Found."}
     app.session_state["near_ratio"] = (card, 1.0)
     app.run()
     assert not app.exception
-    assert given(app, "playground")["neighbours"]["words"].startswith("Found. Of 2 other")
+    assert given(app, "playground")["nearest"]["words"].startswith("Found. Of 2 other")
 
 
-def test_the_moments_of_one_run_have_stories_of_their_own(monkeypatch):
+def test_the_moments_of_one_run_have_payloads_of_their_own(monkeypatch):
     """Copies were looked for at each card's own step."""
     monkeypatch.setattr(
         film_payload, "film_payload", lambda card, _evidence: {"copies at": card.step}
     )
-    cache._story.clear()
+    cache._run_payload.clear()
     best = best_models()[0]
     for card in list_models(runs=None):
         if card.evidence_path == best.evidence_path:
-            file = static_files.STATIC / Path(cache.run_story(card)["url"]).name
+            file = static_files.STATIC / Path(cache.run_payload(card)["url"]).name
             assert json.loads(file.read_text()) == {"copies at": card.step}
-    cache._story.clear()
+    cache._run_payload.clear()
 
 
 def test_a_hostile_link_opens_the_default_with_a_notice():
@@ -333,7 +334,7 @@ def test_a_step_back_that_is_cut_short_does_not_undo_the_step_forward(monkeypatc
     app = open_page(size="600")
     app.select_slider(key="size").set_value(1_000).run()
     with monkeypatch.context() as patch:
-        patch.setattr(page_link, "put_link", lambda *_: None)  # the run does not come to its end
+        patch.setattr(link, "write", lambda *_: None)  # the run does not come to its end
         app.query_params["size"] = "600"
         app.run()
     app.query_params["size"] = "1000"
@@ -362,15 +363,22 @@ def test_a_run_of_ones_own_does_not_take_the_place_of_the_pretrained(monkeypatch
     assert "mine" not in app.json[0].value and "mnist-6000-epochs-plain" in app.json[0].value
 
 
+def fits_any(config):
+    return config["budget"] == "updates" and config["size"] <= 60_000
+
+
 def test_models_of_stacked_digits_are_not_among_the_amounts_of_data(monkeypatch, tmp_path):
     runs = tmp_path / "runs"
     shutil.copytree(classifier.PRETRAINED, runs / "mine")
     monkeypatch.setattr(model_cards, "RUNS", runs)
     monkeypatch.setattr(list_models, "__defaults__", (classifier.PRETRAINED, runs))
     manifest = json.loads((runs / "mine" / "manifest.json").read_text())
+    # Those that fit any amount of data and any source; a manifest is checked for that.
+    manifest["models"] = [m for m in manifest["models"] if fits_any(m["config"])]
     for entry in manifest["models"]:
         entry["config"] |= {"source": "stacked", "size": 777}
         entry["config"]["model"]["img_channels"] = 3
+        entry["evaluation"]["reference"], entry["step"] = "test10000", 1
     (runs / "mine" / "manifest.json").write_text(json.dumps(manifest))
     assert any(card.size == 777 for card in list_models())
     app = open_page()
@@ -385,6 +393,8 @@ def test_what_was_rewound_or_measured_elsewhere_is_not_a_standard_run(monkeypatc
     monkeypatch.setattr(model_cards, "RUNS", runs)
     monkeypatch.setattr(list_models, "__defaults__", (classifier.PRETRAINED, runs))
     manifest = json.loads((runs / "mine" / "manifest.json").read_text())
+    # Those that fit any amount of data and any source; a manifest is checked for that.
+    manifest["models"] = [m for m in manifest["models"] if fits_any(m["config"])]
     before = {"config": manifest["models"][0]["config"] | {"lr_g": 0.5}, "step": 100}
     note = {"continued_from": [before]} if why == "rewound" else {"imported": "2026-11-22"}
     for index, entry in enumerate(manifest["models"]):

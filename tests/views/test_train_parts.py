@@ -1,60 +1,55 @@
-"""The pure parts of the Train page: wishes and their links, live charts, words. No streamlit runs here."""
-
-import json
-from collections import Counter
-from dataclasses import fields
+"""The pure parts of the Train page: settings and their links, early verdicts, words. No streamlit runs here."""
 
 import pytest
 
 from gan.config import RECIPES, TrainConfig, recipe_config
 from gan.errors import ConfigError, GanError
 from gan.evaluation.verdict import Measures, diagnose
-from gan.jobs.history import curves
 from views.explore.state import ExploreState, from_query, to_query
 from views.shared import pictures, words
-from views.train import live_charts
-from views.train.settings import FINE, SIZES, Wish, config_of, friendly_seconds, recipe_values
-from views.train.settings import from_query as wish_from
-from views.train.settings import to_query as wish_to
+from views.train import early
+from views.train import settings as train_settings
+from views.train.settings import FINE, NAMES, SIZES, TrainSettings, config_of, recipe_values
 
 UPLOADS = "runs/uploads"
-NAMES = {key: key for key in live_charts.WORDS}
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "chosen",
     [
-        Wish(),
-        Wish(source="drawn", size=200, updates=60, batch_size=16, seed=7),
-        Wish(budget="epochs", epochs=3, size=50),
-        Wish(recipe="article-2018", **recipe_values("article-2018")),
-        Wish(recipe="rescue", **recipe_values("rescue") | {"lr_g": 5e-4}),
-        Wish(source="own", own="abc123", size=40, img_size=64),
+        TrainSettings(),
+        TrainSettings(source="drawn", size=200, updates=60, batch_size=16, seed=7),
+        TrainSettings(budget="epochs", epochs=3, size=50),
+        TrainSettings(recipe="article-2018", **recipe_values("article-2018")),
+        TrainSettings(recipe="rescue", **recipe_values("rescue") | {"lr_g": 5e-4}),
+        TrainSettings(source="own", own="abc123", size=40, img_size=64),
     ],
 )
-def test_a_wish_survives_its_link_and_its_configuration(wish):
-    assert wish_from(wish_to(wish)) == (wish, [])
-    config = config_of(wish, UPLOADS)
-    own = wish.source == "own"
-    assert config.source == (f"folder:{UPLOADS}/abc123" if own else wish.source)
-    unused = "updates" if wish.budget == "epochs" else "epochs"  # left as it is: one wish, one name
+def test_settings_survive_their_link_and_its_configuration(chosen):
+    assert train_settings.from_query(train_settings.to_query(chosen)) == (chosen, [])
+    config = config_of(chosen, UPLOADS)
+    own = chosen.source == "own"
+    assert config.source == (f"folder:{UPLOADS}/abc123" if own else chosen.source)
+    unused = (
+        "updates" if chosen.budget == "epochs" else "epochs"
+    )  # left as it is: one training, one name
     assert getattr(config, unused) == getattr(TrainConfig(), unused)
-    for f in fields(Wish):
-        if f.name not in ("source", "own", unused):
-            there = config if hasattr(config, f.name) else config.model
-            assert getattr(there, f.name) == getattr(wish, f.name), f.name
+    for name in NAMES:
+        if name not in ("source", "own", unused):
+            there = config if hasattr(config, name) else config.model
+            assert getattr(there, name) == getattr(chosen, name), name
 
 
-def test_the_default_wish_needs_no_link():
-    assert wish_to(Wish()) == {}
+def test_the_default_settings_need_no_link():
+    assert train_settings.to_query(TrainSettings()) == {}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_unchanged_is_that_recipe(recipe):
-    wish = Wish(recipe=recipe, **recipe_values(recipe))
-    same = recipe_config(recipe, size=wish.size, updates=wish.updates)
-    assert config_of(wish, UPLOADS) == same
-    assert set(recipe_values(recipe)) == set(FINE) < {f.name for f in fields(Wish)}
+    chosen = TrainSettings(recipe=recipe, **recipe_values(recipe))
+    same = recipe_config(recipe, size=chosen.size, updates=chosen.updates)
+    assert config_of(chosen, UPLOADS) == same
+    assert set(recipe_values(recipe)) == set(FINE) < set(NAMES)
 
 
 @pytest.mark.parametrize(
@@ -83,83 +78,38 @@ def test_a_recipe_unchanged_is_that_recipe(recipe):
     ],
 )
 def test_what_does_not_fit_in_a_link_falls_back_and_is_named(name, value):
-    wish, problems = wish_from({name: value, "unknown": "x"})
-    assert wish == Wish() and problems == [(name, value[:40])]
+    chosen, problems = train_settings.from_query({name: value, "unknown": "x"})
+    assert chosen == TrainSettings() and problems == [(name, value[:40])]
 
 
 def test_ones_own_pictures_must_be_there_before_they_are_trained_on():
     with pytest.raises(ConfigError, match="upload some"):
-        config_of(Wish(source="own"), UPLOADS)
-    assert config_of(Wish(source="own", own="abc"), UPLOADS).source == "folder:runs/uploads/abc"
+        config_of(TrainSettings(source="own"), UPLOADS)
+    assert (
+        config_of(TrainSettings(source="own", own="abc"), UPLOADS).source
+        == "folder:runs/uploads/abc"
+    )
 
 
 def test_the_sizes_on_offer_rise_and_begin_where_a_default_can_be():
-    assert list(SIZES) == sorted(SIZES) and Wish().size in SIZES
+    assert list(SIZES) == sorted(SIZES) and TrainSettings().size in SIZES
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [
-        (0.2, ("time_seconds", 1)),
-        (75, ("time_seconds", 75)),
-        (100, ("time_minutes", 2)),
-        (3 * 3600, ("time_hours", 3)),
-    ],
+    ("seconds", "expected"), [(0.2, "1 s"), (75, "75 s"), (100, "2 min"), (3 * 3600, "3 h")]
 )
-def test_times_are_said_in_words_one_says(seconds, expected):
-    assert friendly_seconds(seconds) == expected
-
-
-def report(step, held_out):
-    values = {"g_loss": 0.5, "d_loss": 1.0, "prob_real": 0.6, "prob_fake": 0.4}
-    return {"step": step, **values, "prob_held_out": held_out}
-
-
-def test_a_chart_fills_from_zero_to_the_end_of_the_run_and_keeps_its_axes():
-    none, early = live_charts.curves(curves([]), "loss", NAMES, 600)
-    some, late = live_charts.curves(curves([report(10, 0.5)]), "loss", NAMES, 600)
-    assert early == late and early["encoding"]["x"]["scale"]["domain"] == [0, 600]
-    assert none.num_rows == 0 and none.schema.equals(some.schema)
-    assert set(some["series"].to_pylist()) == {"g_loss", "d_loss"}
-    json.dumps(early)
-    rows, spec = live_charts.distance([], NAMES, 600)
-    assert rows.num_rows == 0 and spec["encoding"]["x"]["scale"]["domain"] == [0, 600]
-
-
-def test_what_was_not_measured_is_left_out_of_a_chart():
-    columns = curves([report(10, None), report(20, 0.5)])
-    rows, spec = live_charts.curves(columns, "prob", NAMES, 600)
-    assert Counter(rows["series"].to_pylist()) == {
-        "prob_real": 2,
-        "prob_fake": 2,
-        "prob_held_out": 1,
-    }
-    assert spec["encoding"]["y"]["scale"]["domain"] == [0, 1]
-
-
-@pytest.mark.parametrize("name", ["loss", "prob"])
-def test_lines_are_told_apart_by_more_than_colour(name):
-    _, spec = live_charts.curves(curves([]), name, NAMES, 600)
-    lines = [label for _, label, _ in live_charts.series(name, NAMES)]
-    for channel in ("color", "strokeDash"):
-        scale = spec["encoding"][channel]["scale"]
-        assert scale["domain"] == lines
-        assert len({str(value) for value in scale["range"]}) == len(lines)
-
-
-def test_a_distance_of_zero_fits_a_logarithmic_axis():
-    rows, _ = live_charts.distance([{"step": 1, "fd": 0.0}], NAMES, 600)
-    assert min(rows["fd"].to_pylist()) > 0
+def test_times_are_rounded_to_what_one_says(seconds, expected):
+    assert words.about("en", seconds) == expected
 
 
 @pytest.mark.parametrize(("total", "first"), [(60, 6), (1_500, 150), (100_000, 500)])
-def test_a_failure_is_said_from_a_tenth_of_the_run_on(total, first):
+def test_failures_are_reported_from_a_tenth_of_the_run_on(total, first):
     noise = diagnose(Measures(1000, (0,) * 10, 0.1, 0.1, None))
     healthy = diagnose(Measures(1000, (90,) * 10, 0.9, 0.9, None))
-    assert live_charts.first_verdict(total) == first
-    assert live_charts.hardly_begun(first - 1, total, noise)
-    assert not live_charts.hardly_begun(first, total, noise)
-    assert not live_charts.hardly_begun(first - 1, total, healthy)
+    assert early.first_verdict(total) == first
+    assert early.hardly_begun(first - 1, total, noise)
+    assert not early.hardly_begun(first, total, noise)
+    assert not early.hardly_begun(first - 1, total, healthy)
 
 
 def test_a_message_of_the_library_is_no_markdown():
@@ -173,13 +123,6 @@ def test_the_queue_in_words():
     assert words.queue_words("en", 2, None) == "2 before you."
 
 
-def test_a_chart_in_words_says_where_its_lines_begin_and_end():
-    columns = {"fd": [None, 3.0, 1.0, 2.0]}
-    told = words.chart_alt("en", "fd_chart", columns, [("fd", "distance", "")])
-    assert "distance: first 3.00, last 2.00, lowest 1.00." in told
-    assert words.chart_alt("en", "fd_chart", {"fd": []}, [("fd", "distance", "")]).strip()
-
-
 def test_missing_digits_are_marked_by_more_than_colour():
     row = pictures.digit_row([5] * 9 + [0], list(range(9)), 'a "row"')
     assert row.count("1px solid") == 9 and row.count("1px dashed") == row.count("line-through") == 1
@@ -190,8 +133,8 @@ def test_an_empty_frame_is_a_square_and_shows_plain_words():
     assert "aspect-ratio:1" in pictures.frame("<b>") and "&lt;b&gt;" in pictures.frame("<b>")
 
 
-def test_a_model_of_ones_own_is_part_of_the_link():
+def test_an_own_model_is_part_of_the_link():
     state = ExploreState(model="mine", seed=64)
     assert from_query(to_query(state), (6_000,), models=["mine"]) == (state, [])
     gone, problems = from_query(to_query(state), (6_000,))
-    assert gone == ExploreState(seed=64) and [p.name for p in problems] == ["model"]
+    assert gone == ExploreState(seed=64) and problems == [("model", "mine")]

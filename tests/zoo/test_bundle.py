@@ -1,3 +1,4 @@
+import copy
 import hashlib
 import io
 import json
@@ -7,8 +8,8 @@ import struct
 import warnings
 import zipfile
 import zlib
-from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,8 @@ from gan.system import tensor_files
 from gan.zoo import bundle, bundle_check, cards
 
 NAMES = sorted(bundle_check.MEMBERS)
+V0_1 = Path(__file__).resolve().parents[1] / "fixtures" / "v0.1"
+V0_1_RUN = V0_1 / "runs" / "drawn-40-updates-plain-s0-d2281889"
 SHIPPED = ("mnist-200-updates-rescue", "mnist-600-updates-plain", "mnist-600-updates-plain-best")
 
 
@@ -41,7 +44,7 @@ def packed(card):
 
 @pytest.fixture
 def files(packed):
-    """The four files of a sound bundle, to be spoiled."""
+    """The four files of a valid bundle, for tests to change."""
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -55,15 +58,15 @@ def _zip(files, compression=zipfile.ZIP_STORED):
 
 
 def _refused(content, match=None):
-    """What is said of a bundle; nothing may be left of it."""
+    """The error of an import, which must leave no file."""
     with pytest.raises(CheckpointError, match=match) as caught:
         bundle.install(content, cards.RUNS)
     assert not cards.RUNS.exists()
-    told = str(caught.value)
-    assert told.startswith("this file cannot be imported: ")
-    assert told.endswith("python -m gan zoo export NAME FILE")
-    assert len(told) < 1_000 and told.isprintable()
-    return told
+    message = str(caught.value)
+    assert message.startswith("this file cannot be imported: ")
+    assert message.endswith("python -m gan zoo export NAME FILE")
+    assert len(message) < 1_000 and message.isprintable()
+    return message
 
 
 def _edited(files, change, name="manifest.json"):
@@ -75,9 +78,9 @@ def _edited(files, change, name="manifest.json"):
 
 def _with_weights(files, weights, **changes):
     """The bundle with other weights, which its manifest describes well."""
-    told = {"sha256": hashlib.sha256(weights).hexdigest(), "bytes": len(weights), **changes}
+    entry = {"sha256": hashlib.sha256(weights).hexdigest(), "bytes": len(weights), **changes}
     changed = {**files, "model.safetensors": weights}
-    return _edited(changed, lambda entry: entry.update(told))
+    return _edited(changed, lambda there: there.update(entry))
 
 
 def test_a_run_comes_back_as_the_same_model(card, packed, tmp_path):
@@ -97,8 +100,8 @@ def test_a_run_comes_back_as_the_same_model(card, packed, tmp_path):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_model_comes_back_and_can_be_handed_on(name, tmp_path):
-    """Also what was imported is packed to the very same file."""
+def test_a_shipped_model_can_be_imported_and_exported_again(name, tmp_path):
+    """The second export has the same bytes as the first."""
     card = cards.find(name, cards.list_models(runs=None))
     content = bundle.pack(card)
     there = bundle.install(content, tmp_path)
@@ -109,7 +112,21 @@ def test_a_shipped_model_comes_back_and_can_be_handed_on(name, tmp_path):
     assert bundle.pack(there) == content
 
 
-def test_an_import_says_that_it_is_one_and_since_when(card, packed, tmp_path):
+def test_a_bundle_of_version_0_1_is_imported(tmp_path):
+    """That version called the classifier "judge", key and value."""
+    card = bundle.install(bundle.read_file(V0_1 / "bundle.zip"), tmp_path)
+    there = cards.find("drawn-40-updates-plain-s0-d2281889", cards.read_manifest(V0_1_RUN))
+    assert (card.config, card.metrics) == (there.config, there.metrics)
+    assert (card.sha256, card.step) == (there.sha256, there.step)
+    assert card.seed_rows == there.seed_rows
+    assert cards.load_evidence(card) == cards.load_evidence(there)
+    assert card.provenance["imported_name"] == there.name
+    assert cards.open_model(card).generator(torch.ones(2, 6)).shape == (2, 1, 28, 28)
+    # what was imported from it can be exported and imported again
+    assert bundle.install(bundle.pack(card), tmp_path / "again").metrics == card.metrics
+
+
+def test_an_imported_model_is_marked_with_its_date(card, packed, tmp_path):
     there = bundle.install(packed, tmp_path)
     assert cards.is_imported(there) and not cards.is_imported(card)
     assert date.fromisoformat(there.provenance["imported"]) <= date.today()
@@ -150,8 +167,11 @@ def test_other_figures_of_the_same_weights_do_not_replace_the_first(files, packe
 
 def test_an_import_that_was_damaged_since_is_named(packed, tmp_path):
     first = bundle.install(packed, tmp_path)
-    first.film_path.unlink()
+    first.film_path.write_bytes(b"x")
     with pytest.raises(CheckpointError, match=r"other figures or files; remove that folder"):
+        bundle.install(packed, tmp_path)
+    first.film_path.unlink()
+    with pytest.raises(CheckpointError, match=r"is there but damaged .*; remove that folder"):
         bundle.install(packed, tmp_path)
     shutil.rmtree(tmp_path / first.name)
     bundle.install(packed, tmp_path)
@@ -177,7 +197,7 @@ def test_a_folder_that_is_still_written_is_no_model(finished, tmp_path):
 
 @pytest.fixture
 def private(finished, tmp_path, tiny):
-    """A run on pictures of one's own, whose folder and command nobody should see."""
+    """A run on own images, whose folder and command must stay private."""
     folder = tmp_path / "private"
     shutil.copytree(finished, folder)
     config = tiny(source="folder:/home/jane doe/pictures of cats")
@@ -188,16 +208,16 @@ def private(finished, tmp_path, tiny):
     content = json.loads(manifest.read_text())
     entry = content["models"][0]
     entry |= {"config": config.to_dict(), "sha256": file_system.sha256(path)}
-    entry["provenance"] |= {"command": "train --out /home/jane", "host": "janes-laptop"}
+    entry["provenance"] |= {"command": "train --out /home/jane"}
     content["models"] = [entry]
     manifest.write_text(json.dumps(content))
     return cards.read_manifest(folder)[0]
 
 
-def test_no_path_and_no_command_leaves_the_house(private, tmp_path):
+def test_an_export_contains_no_path_and_no_command(private, tmp_path):
     content = bundle.pack(private)
     assert b"pictures of cats" in content
-    for secret in (b"jane", b"home", b"command", b"the command", b"laptop"):
+    for secret in (b"jane", b"home", b"command", b"the command"):
         assert secret not in content
     there = bundle.install(content, tmp_path / "runs")
     assert there.source == "folder:pictures of cats"
@@ -219,15 +239,15 @@ def test_no_path_and_no_command_leaves_the_house(private, tmp_path):
         ("folder:/", "folder:pictures"),
     ],
 )
-def test_of_a_folder_its_last_part_is_told(source, public):
+def test_only_the_last_part_of_a_folder_is_public(source, public):
     assert bundle_check.public_source(source) == public
     assert bundle_check.public_source(public) == public
 
 
-def test_a_command_in_a_strangers_file_is_not_shown_here(files, tmp_path):
-    """Nor can its provenance pass for what this program says itself."""
-    told = {"command": "rm -r /", "sha256": "0", "imported": "never", "seconds": 3}
-    content = _edited(files, lambda entry: entry.update(provenance=told))
+def test_the_command_in_an_imported_file_is_dropped(files, tmp_path):
+    """Nor can the file set the date of its own import."""
+    provenance = {"command": "rm -r /", "imported": "never", "seconds": 3}
+    content = _edited(files, lambda entry: entry.update(provenance=provenance))
     provenance = bundle.install(content, tmp_path).provenance
     assert set(provenance) == {"seconds", "imported", "imported_name"}
     assert provenance["imported"] != "never"
@@ -237,7 +257,7 @@ def test_a_model_that_is_damaged_is_not_exported(finished, tmp_path):
     for name, match in (
         ("model.safetensors", "is not the file its manifest describes"),
         ("evidence.json", r"evidence\.json"),
-        ("film.png", r"finished cannot be exported: film\.png .*; train the model anew"),
+        ("film.png", r"finished cannot be exported: film\.png .*; train the model again"),
     ):
         folder = tmp_path / name
         shutil.copytree(finished, folder)
@@ -250,10 +270,10 @@ def test_a_model_that_is_damaged_is_not_exported(finished, tmp_path):
         bundle.pack(card)
 
 
-def test_a_score_that_is_no_number_is_not_exported(card):
-    figures = dict(card.metrics.figures)
-    figures["fd"] = replace(figures["fd"], value=float("nan"))
-    spoiled = replace(card, metrics=replace(card.metrics, figures=figures))
+def test_a_nan_score_is_not_exported(card):
+    spoiled = copy.deepcopy(card)
+    # no figure can be made with this value
+    object.__setattr__(spoiled.metrics.figures["fd"], "value", float("nan"))
     with pytest.raises(CheckpointError, match=r"finished cannot be exported: .*NaN"):
         bundle.pack(spoiled)
 
@@ -285,14 +305,14 @@ def test_a_file_that_is_too_large_is_refused(packed, monkeypatch):
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "readme.txt", "sub/film.png", "sub/"])
 def test_a_fifth_file_is_refused(files, name):
-    _refused(_zip({**files, name: b""}), "it holds .* where exactly evidence.json, film.png")
+    _refused(_zip({**files, name: b""}), "it holds .* not exactly evidence.json, film.png")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_that_is_missing_or_elsewhere_is_refused(files, name):
     content = files.pop(name)
-    _refused(_zip(files), "where exactly")
-    _refused(_zip({**files, f"../{name}": content}), "where exactly")
+    _refused(_zip(files), "not exactly")
+    _refused(_zip({**files, f"../{name}": content}), "not exactly")
 
 
 def test_two_files_of_one_name_are_refused(files):
@@ -300,8 +320,8 @@ def test_two_files_of_one_name_are_refused(files):
         warnings.simplefilter("ignore")  # zipfile's own, that the name is there twice
         content = _zip([*files.items(), ("film.png", files["film.png"])])
         replaced = _zip([*list(files.items())[1:], ("film.png", b"")])
-    _refused(content, "where exactly")
-    _refused(replaced, "where exactly")
+    _refused(content, "not exactly")
+    _refused(replaced, "not exactly")
 
 
 def _flagged(content, flag):
@@ -350,7 +370,7 @@ def test_a_header_that_lies_about_a_size_is_refused(files):
 
 def test_a_list_of_very_many_files_is_not_read(monkeypatch):
     content = _zip({f"{number}.txt": b"" for number in range(500)})
-    monkeypatch.setattr(zipfile, "ZipFile", None)  # whoever asks it is caught
+    monkeypatch.setattr(zipfile, "ZipFile", None)  # any use of it fails
     _refused(content, "the zip has 500 entries, where at most 20")
 
 
@@ -413,7 +433,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value)[:12])
-def test_no_value_anywhere_gets_past_that_pages_cannot_show(files, value, tmp_path, monkeypatch):
+def test_every_accepted_value_can_be_shown(files, value, tmp_path, monkeypatch):
     """Each place of manifest and evidence in turn holds something else: it is refused with a
     CheckpointError, or it is a model like any other."""
     monkeypatch.setattr(bundle_check, "_check_weights", lambda *_: None)  # its own tests are below
@@ -446,8 +466,8 @@ def test_no_value_anywhere_gets_past_that_pages_cannot_show(files, value, tmp_pa
 
 def test_every_key_of_an_entry_is_needed_and_no_other_is_known(files):
     for key in json.loads(files["manifest.json"])["models"][0]:
-        _refused(_edited(files, lambda entry, key=key: entry.pop(key)), f"lacks {key}")
-    _refused(_edited(files, lambda entry: entry.update(more=1)), "has .'more'., which this version")
+        _refused(_edited(files, lambda entry, key=key: entry.pop(key)), f"lacks models.0.{key}")
+    _refused(_edited(files, lambda entry: entry.update(more=1)), "does not know models.0.more")
 
 
 @pytest.mark.parametrize(
@@ -463,45 +483,63 @@ def test_every_key_of_an_entry_is_needed_and_no_other_is_known(files):
         b'{"version": 1, "models": [' + b"9" * 5_000 + b"]}",
     ],
 )
-def test_a_manifest_that_is_none_is_refused(files, content):
+def test_invalid_json_in_a_manifest_is_refused(files, content):
     _refused(_zip({**files, "manifest.json": content}))
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda e: e.update(name="x" * 201), "name is"),
-        (lambda e: e.update(name="a\u202eb"), "name is"),
-        (lambda e: e.update(snapshot="worst"), "snapshot is 'worst', where one of final, best"),
-        (lambda e: e.update(step=13), "step is 13, where a whole number from 1 to 12"),
-        (lambda e: e.update(file="../model.safetensors"), "file is"),
-        (lambda e: e["evaluation"].update(reference="test77"), "reference is 'test77'"),
-        (lambda e: e["evaluation"].update(counts=[1] * 9), "counts is"),
-        (lambda e: e["evaluation"].update(counts=[1000] * 10), "10,000 digits of 400 samples"),
-        (lambda e: e["evaluation"]["figures"].pop("fd"), "evaluation.figures is"),
-        (lambda e: e["evaluation"]["figures"]["fd"].update(value=float("nan")), "NaN is no number"),
-        (lambda e: e["evaluation"]["figures"]["fd"].update(value="1.0"), "fd.value is '1.0'"),
-        (lambda e: e["evaluation"]["figures"]["legible"].update(value=1.5), "legible.value is 1.5"),
-        (lambda e: e["evaluation"]["copies"].update(copied_share=1.1), "copied_share is 1.1"),
-        (lambda e: e["evaluation"].update(modes={"modes": 1001}), "modes lacks kl"),
-        (lambda e: e["seeds"].clear(), "seeds is"),
+        (lambda e: e.update(name="x" * 256), "models.0.name='xxx"),
+        (lambda e: e.update(name="a\u202eb"), "it must consist of printable characters"),
+        (lambda e: e.update(snapshot="worst"), "snapshot='worst' should be 'final' or 'best'"),
+        (lambda e: e.update(step=13), "step=13 is past the last update 12"),
+        (lambda e: e.update(file="../model.safetensors"), "models.0.file='../"),
+        (
+            lambda e: e["evaluation"].update(reference="test77"),
+            "reference='test77' must be 'test10000'",
+        ),
+        (lambda e: e["evaluation"].update(counts=[1] * 9), "counts=.* at least 10 items"),
+        (lambda e: e["evaluation"].update(counts=[1000] * 10), "more digits than the 400 samples"),
+        (lambda e: e["evaluation"]["figures"].pop("fd"), "figures lacks fd"),
+        (
+            lambda e: e["evaluation"]["figures"]["fd"].update(value=float("nan")),
+            "NaN is not a number",
+        ),
+        (
+            lambda e: e["evaluation"]["figures"]["fd"].update(value="1.0"),
+            "fd.value='1.0' should be a valid number",
+        ),
+        (
+            lambda e: e["evaluation"]["figures"]["legible"].update(value=1.5),
+            "legible=1.5 is a share",
+        ),
+        (
+            lambda e: e["evaluation"]["copies"].update(copied_share=1.1),
+            "copied_share=1.1 should be less than or equal to 1",
+        ),
+        (lambda e: e["evaluation"].update(modes={"modes": 1001}), "modes=1001 should be less than"),
+        (lambda e: e["seeds"].clear(), "at least 1 item"),
         (lambda e: e["seeds"][0].update(seed=7), "no row of the model's own seed 0"),
-        (lambda e: e["seeds"][0].update(verdicts=["splendid"]), "verdicts is 'splendid'"),
-        (lambda e: e["provenance"].update(x=[1]), "provenance.'x' is"),
-        (lambda e: e["provenance"].update(device=[]), "provenance.'device' is"),
-        (lambda e: e["provenance"].update(seconds="5"), "provenance.'seconds' is '5'"),
-        (lambda e: e["evaluation"]["figures"]["fd"].update(value=-1.0), "fd.value is -1.0"),
-        (lambda e: e["seeds"][0].update(fd=-1.0), "seeds.fd is -1.0"),
-        (lambda e: e["provenance"].update({f"k{i}": 1 for i in range(60)}), "provenance is"),
-        (lambda e: e["config"].update(source="folder:/etc"), "where no path belongs"),
-        (lambda e: e["config"].update(source="https://x"), "config cannot work: source"),
-        (lambda e: e["config"].update(lr_g=[]), "config cannot work: lr_g"),
+        (lambda e: e["seeds"][0].update(verdicts=["splendid"]), "verdicts.0='splendid' should be"),
+        (lambda e: e["provenance"].update(x=[1]), "does not know models.0.provenance.x"),
+        (lambda e: e["provenance"].update(device=[]), "provenance.device=\\[\\] should be"),
+        (lambda e: e["provenance"].update(seconds="5"), "provenance.seconds='5' should be"),
+        (lambda e: e["evaluation"]["figures"]["fd"].update(value=-1.0), "fd.value=-1.0 should be"),
+        (lambda e: e["seeds"][0].update(fd=-1.0), "seeds.0.fd=-1.0 should be"),
+        (
+            lambda e: e["provenance"].update({f"k{i}": 1 for i in range(60)}),
+            "does not know models.0.provenance.k0",
+        ),
+        (lambda e: e["config"].update(source="folder:/etc"), "must not hold a path"),
+        (lambda e: e["config"].update(source="https://x"), "source 'https://x' is unknown"),
+        (lambda e: e["config"].update(lr_g=[]), "lr_g=\\[\\] should be"),
         (lambda e: e["config"]["model"].update(img_size=32), "img_size=32 does not fit"),
         (lambda e: e.update(sha256="0" * 64), "is not the file that manifest.json describes"),
         (lambda e: e.update(bytes=1), "is not the file that manifest.json describes"),
     ],
 )
-def test_a_manifest_of_something_else_is_refused_and_says_where(files, change, match):
+def test_an_invalid_entry_is_refused_with_its_place(files, change, match):
     _refused(_edited(files, change), match)
 
 
@@ -531,19 +569,25 @@ def test_swapped_weights_are_refused(files, tiny, tmp_path):
     "changes", [{"seed": 1}, {"model": ModelConfig(base_channels=4, hidden_units=9, latent_dim=6)}]
 )
 def test_weights_of_another_training_are_refused(files, tiny, tmp_path, changes):
-    _refused(_with_weights(files, _weights(tmp_path, tiny(**changes))), "of another training")
+    _refused(_with_weights(files, _weights(tmp_path, tiny(**changes))), "from another training")
 
 
 def test_weights_of_another_moment_are_refused(files, tiny, tmp_path):
-    _refused(_with_weights(files, _weights(tmp_path, tiny(), step=3)), "of another training")
+    _refused(_with_weights(files, _weights(tmp_path, tiny(), step=3)), "from another training")
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda t, i: t["directions"].fill_(float("nan")), "directions that cannot be"),
-        (lambda t, i: t["generator.up.weight"].fill_(float("inf")), "up.weight that cannot be"),
-        (lambda t, i: t["generator.up_norm.running_var"].fill_(-1.0), "running_var that cannot be"),
+        (lambda t, i: t["directions"].fill_(float("nan")), "impossible values in .*directions"),
+        (
+            lambda t, i: t["generator.up.weight"].fill_(float("inf")),
+            "impossible values in .*up.weight",
+        ),
+        (
+            lambda t, i: t["generator.up_norm.running_var"].fill_(-1.0),
+            "impossible values in .*running_var",
+        ),
         (lambda t, i: t.update({"more": torch.zeros(1)}), "another network"),
         (lambda t, i: t.pop("strengths"), "another network"),
         (lambda t, i: t.update({"strengths": torch.zeros(7)}), "no directions"),
@@ -558,28 +602,28 @@ def test_weights_of_another_moment_are_refused(files, tiny, tmp_path):
             lambda t, i: t.update({"generator.up_norm.num_batches_tracked": torch.tensor(0.5)}),
             "torch.float32",
         ),
-        (lambda t, i: i.update(more=1), "which this version does not know"),
-        (lambda t, i: i.update(config=5), "where settings belong"),
+        (lambda t, i: i.update(more=1), "does not know more"),
+        (lambda t, i: i.update(config=5), "model.safetensors: .*=5 should be"),
         (lambda t, i: i.update(kind="classifier"), "holds 'classifier'"),
     ],
 )
 def test_weights_that_cannot_be_are_refused(files, tiny, tmp_path, change, match):
-    told = _refused(_with_weights(files, _weights(tmp_path, tiny(), change=change)), match)
-    assert str(tmp_path) not in told and "/tmp" not in told
+    message = _refused(_with_weights(files, _weights(tmp_path, tiny(), change=change)), match)
+    assert str(tmp_path) not in message and "/tmp" not in message
 
 
-def test_weights_that_draw_no_numbers_are_refused(files, tiny, tmp_path):
+def test_weights_whose_images_are_not_finite_are_refused(files, tiny, tmp_path):
     def blow_up(tensors, info):
         for name in ("hidden_norm", "expand_norm"):
             tensors[f"generator.{name}.weight"].fill_(3e38)
             tensors[f"generator.{name}.bias"].fill_(3e38)
 
     content = _with_weights(files, _weights(tmp_path, tiny(), change=blow_up))
-    _refused(content, "draws pictures that are no numbers")
+    _refused(content, "gives images with NaN or infinity")
 
 
 @pytest.mark.parametrize(
-    "weights", [b"", b"x" * 100, b"\xff" * 8 + b"{}", serialise({}, metadata={"gan": "[" * 9_000})]
+    "weights", [b"x", b"x" * 100, b"\xff" * 8 + b"{}", serialise({}, metadata={"gan": "[" * 9_000})]
 )
 def test_weights_that_are_no_weights_are_refused(files, weights):
     _refused(_with_weights(files, weights), "model.safetensors")
@@ -587,7 +631,7 @@ def test_weights_that_are_no_weights_are_refused(files, weights):
 
 @pytest.fixture
 def small_memory(monkeypatch):
-    """Whoever makes a network of more than a million parameters with memory behind it is caught."""
+    """Fails the test if a huge network is made with memory behind it."""
 
     class Generator(dcgan.Generator):
         def __init__(self, config):
@@ -610,7 +654,7 @@ def test_giant_widths_are_refused_before_they_are_allocated(files, small_memory)
     def widen(entry):
         entry["config"]["model"].update(GIANT)
 
-    _refused(_edited(files, widen), "config is of a network of 2,198,[0-9,]+ parameters")
+    _refused(_edited(files, widen), "the network has 2,198,[0-9,]+ parameters")
 
 
 def test_giant_widths_inside_the_weights_are_refused_as_well(files, tiny, tmp_path, small_memory):
@@ -618,32 +662,32 @@ def test_giant_widths_inside_the_weights_are_refused_as_well(files, tiny, tmp_pa
         info["config"]["model"].update(GIANT)
 
     content = _with_weights(files, _weights(tmp_path, tiny(), change=widen))
-    _refused(content, "configuration in model.safetensors is of a network of")
+    _refused(content, "from another training")
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda e: e["curves"]["g_loss"].pop(), "curves.g_loss is"),
-        (lambda e: e["curves"].pop("d_loss"), "the curves in evidence.json are"),
-        (lambda e: e["curves"]["g_loss"].__setitem__(0, None), "curves.g_loss is None"),
-        (lambda e: e["curves"]["g_loss"].__setitem__(0, "1"), "curves.g_loss is '1'"),
-        (lambda e: e["curves"]["step"].reverse(), "curves.step is"),
-        (lambda e: e["moments"].clear(), "moments is"),
-        (lambda e: e["moments"].reverse(), "moments.step is"),
-        (lambda e: e["moments"].pop(), "film.png is not the 448 x"),
-        (lambda e: e["moments"][0]["counts"].pop(), "moments.counts is"),
-        (lambda e: e["moments"][0].update(fd=float("nan")), "NaN is no number"),
-        (lambda e: e["moments"][0].pop("fd"), "a moment lacks fd"),
-        (lambda e: e["moments"][-1].update(step=13), "moments.step is 13"),
-        (lambda e: e.update(more=1), "evidence.json has"),
+        (lambda e: e["curves"]["g_loss"].pop(), "every curve must have [0-9]+ values"),
+        (lambda e: e["curves"].pop("d_loss"), "lacks curves.d_loss"),
+        (lambda e: e["curves"]["g_loss"].__setitem__(0, None), "curves.g_loss.0=None should be"),
+        (lambda e: e["curves"]["g_loss"].__setitem__(0, "1"), "curves.g_loss.0='1' should be"),
+        (lambda e: e["curves"]["step"].reverse(), "must be larger than the one before"),
+        (lambda e: e["moments"].clear(), "moments=.* at least 1 item"),
+        (lambda e: e["moments"].reverse(), "must be larger than the one before"),
+        (lambda e: e["moments"].pop(), "film.png is not the film of"),
+        (lambda e: e["moments"][0]["counts"].pop(), "counts=.* at least 10 items"),
+        (lambda e: e["moments"][0].update(fd=float("nan")), "NaN is not a number"),
+        (lambda e: e["moments"][0].pop("fd"), "lacks moments.0.fd"),
+        (lambda e: e["moments"][-1].update(step=13), "update 13 of 12"),
+        (lambda e: e.update(more=1), "does not know more"),
     ],
 )
-def test_evidence_that_is_none_is_refused(files, change, match):
+def test_invalid_evidence_is_refused(files, change, match):
     _refused(_edited(files, change, "evidence.json"), match)
 
 
-def test_what_was_not_measured_of_unseen_images_may_be_left_open(files, tmp_path):
+def test_held_out_probabilities_may_be_unmeasured(files, tmp_path):
     def forget(evidence):
         evidence["curves"]["prob_held_out"] = [None] * len(evidence["curves"]["step"])
 
@@ -673,13 +717,13 @@ def _film_size(files):
 def test_a_film_of_another_size_or_form_is_refused(files):
     width, height = _film_size(files)
     for film, match in (
-        (_picture(width, height + 28), "is not the 448 x"),
-        (_picture(28, 28), "is not the 448 x"),
-        (_picture(width, height, "JPEG"), "is not a PNG"),
-        (_picture(width, height, "GIF"), "is not a PNG"),
-        (b"<html>", "is not a PNG"),
-        (files["film.png"][: len(files["film.png"]) // 2], "film.png cannot be decoded"),
-        (files["film.png"][:24], "film.png cannot be decoded"),
+        (_picture(width, height + 28), "film.png is not the film of"),
+        (_picture(28, 28), "film.png is not the film of"),
+        (_picture(width, height, "JPEG"), "film.png is not the film of"),
+        (_picture(width, height, "GIF"), "film.png is not the film of"),
+        (b"<html>", "film.png is not the film of"),
+        (files["film.png"][: len(files["film.png"]) // 2], "film.png is not the film of"),
+        (files["film.png"][:24], "film.png is not the film of"),
     ):
         _refused(_zip({**files, "film.png": film}), match)
 
@@ -693,6 +737,8 @@ def test_a_film_that_decodes_to_gigabytes_is_refused_before_it_is_decoded(files,
         for size in ((width, height), (9_000, 9_000))
     )
     data = _chunk(b"IDAT", zlib.compress(b"\0" * 1_000_000)) + _chunk(b"IEND", b"")
-    _refused(_zip({**files, "film.png": start + large + data}), "is not the 448 x")
+    _refused(_zip({**files, "film.png": start + large + data}), "film.png is not the film of")
     # the second header is the one that counts
-    _refused(_zip({**files, "film.png": start + small + large + data}), "is not the 448 x")
+    _refused(
+        _zip({**files, "film.png": start + small + large + data}), "film.png is not the film of"
+    )

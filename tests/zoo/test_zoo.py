@@ -10,7 +10,7 @@ from gan.errors import CheckpointError, ConfigError, DataError
 from gan.evaluation.classifier import PRETRAINED
 from gan.networks import dcgan
 from gan.runs import manifest as run_manifest
-from gan.runs import model_file
+from gan.runs import model_file, names, run
 from gan.system import files, processes
 from gan.system.processes import Outcome
 from gan.zoo import build, compare
@@ -57,7 +57,7 @@ def two(finished, tmp_path):
 
 def _run(work, finished, config, fd, best=False):
     """The folder of a finished run of ``config`` that scored ``fd``, with weights of its own seed."""
-    folder = _copy(finished, build.run_folder(config, work))
+    folder = _copy(finished, run.run_folder(config, work))
     (folder / "best.safetensors").unlink(missing_ok=True)
     generator, _ = dcgan.make_pair(config.model, config.seed)
     path = folder / "model.safetensors"
@@ -288,7 +288,7 @@ def test_a_plan_is_every_combination_one_seed_after_the_other():
         for budget in ("epochs", "updates")
     ]
     assert {c.updates for c in plan} == {50}
-    assert len({build.run_folder(c, model_cards.RUNS) for c in plan}) == len(plan)
+    assert len({run.run_folder(c, model_cards.RUNS) for c in plan}) == len(plan)
 
 
 @pytest.fixture
@@ -304,7 +304,7 @@ def workshop(monkeypatch, finished, tmp_path):
             if config.seed == 1:
                 yield Outcome(index, 1, "error: no luck", 0.5)
                 continue
-            folder = build.run_folder(config, tmp_path / "work")
+            folder = run.run_folder(config, tmp_path / "work")
             files.write_json(folder / "progress.json", {"step": 2, "total": 4})
             on_wait()
             shutil.rmtree(folder)
@@ -329,17 +329,14 @@ def configs(tiny):
 def test_a_build_goes_on_after_a_failed_run_and_says_which(configs, workshop, tmp_path):
     work, root = tmp_path / "work", tmp_path / "zoo"
     built = list(build.build(configs, work, root, device="cpu"))
-    assert [(b.name, b.done, b.total) for b in built] == [
-        ("drawn-40-updates-plain-s0", 1, 3),
-        ("drawn-40-updates-plain-s1", 1, 3),
-        ("drawn-40-updates-plain-s2", 2, 3),
-    ]
+    assert [b.name for b in built] == [names.run_name(config) for config in configs]
+    assert [(b.done, b.total) for b in built] == [(1, 3), (1, 3), (2, 3)]
     assert [b.error for b in built] == ["", "error: no luck", ""]
     (card,) = read_manifest(root)
     assert [row["seed"] for row in card.seed_rows] == [0, 2]
     # the children are told what to make, where
     assert workshop[0][1:4] == ["-m", "gan", "train"]
-    assert str(work / "drawn-40-updates-plain-s0") in workshop[0]
+    assert str(work / built[0].name) in workshop[0]
 
 
 def test_a_build_tells_how_many_updates_are_done(configs, workshop, tmp_path):
@@ -355,7 +352,7 @@ def test_a_build_called_again_makes_only_what_is_missing(configs, workshop, tmp_
     shutil.rmtree(root)
     workshop.clear()
     built = list(build.build(configs, work, root))
-    assert [b.name[-2:] for b in built] == ["s1", "s2"]
+    assert [b.name for b in built] == [names.run_name(config) for config in configs[1:]]
     assert [b.done for b in built] == [1, 2]
     assert len(workshop) == 2
     assert read_manifest(root)[0].seeds == 2

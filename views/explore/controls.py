@@ -1,8 +1,4 @@
-"""Widgets, the session's state behind them, and the link in the address bar.
-
-A session begins with what its link asks for (`views.parts.state.from_query`), put into the widgets'
-own keys; after every run the link is written anew from those keys.
-"""
+"""The widgets of the Explore page, and the session's state behind them."""
 
 from __future__ import annotations
 
@@ -14,39 +10,18 @@ from typing import Any
 
 import streamlit as st
 
+from gan.browser.payload import NUM_SHIFTS
 from gan.config import BUDGETS
 from gan.errors import ConfigError
 from gan.networks.latent_request import MAX_SHIFT, LatentRequest
-from views.explore.state import LANGUAGES, MAX_SEED, NUM_SHIFTS, ExploreState, from_query, to_query
-from views.shared import link as page_link
-from views.shared import session
+from views.explore.state import MAX_SEED, ExploreState, from_query, to_query
+from views.shared import link, session
 from views.shared.i18n import text
 
-_AXIS_KEY = "axis{}"
-_KEYS = (
-    "size",
-    "budget",
-    "recipe",
-    "moment",
-    "seed",
-    "move",
-    "axes",
-    "axis",
-    "model",
-    "rows",
-    "psi",
-    "server_draws",
-)  # how the widgets' keys begin
-_STATE_KEYS = (
-    "budget",
-    "moment",
-    "seed",
-    "model",
-    "axes",
-    "rows",
-    "psi",
-    *(f"move{i}" for i in range(NUM_SHIFTS)),
-)
+_PAGE = link.PAGES["explore"]
+_PLAIN = ("model", "size", "budget", "recipe", "moment", "seed", "rows", "truncation")
+_MOVES = tuple(f"move{i}" for i in range(NUM_SHIFTS))
+_AXIS = "axis{}"  # of a single component; "axes" has the chosen ones
 
 
 def begin(
@@ -54,101 +29,64 @@ def begin(
     recipes: Collection[str],
     best: Collection[tuple[int, str, str]],
     lang: str,
-    models: Collection[str] = (),
+    models: Collection[str],
 ) -> None:
-    """At the start of every run: take over the link of a new session, or of one whose visitor went
-    back or forward in the browser; say what of it could not be used."""
-    asked = st.query_params.to_dict()
+    """At the start of every run: takes over the link if it is not what the widgets show. The arguments are what is on
+    offer; see `views.explore.state.from_query`."""
     values = st.session_state
-    # back from another page some are gone: those of the widgets that were shown last
-    known = values.get("size") in sizes and values.get("recipe") in recipes
-    known = known and all(key in values for key in _STATE_KEYS)
+    # Streamlit drops the value of a widget that was not on the page in the last run; assigning it keeps it.
+    for key in list(values):
+        if key in (*_PLAIN, *_MOVES, "axes", "server_draws") or _is_axis(key):
+            values[key] = values[key]
     if values.get("model", "") not in ("", *models):
-        values["model"] = ""  # it was removed meanwhile
-    if known:
-        _keep_alive()
-        # A link that is not the one written last is a step through the browser's history only if no
-        # widget was moved at the same time: then it is merely late, and the widget is right.
-        link, shown = st.session_state.get("written", ({}, None))
-        if asked == link or (state(), lang) != shown:
-            return
-        if "lang" not in asked:  # not a link of ours but a bare address: one step on the way back
-            values["written"] = (asked, shown)
-            return
-    left = values.get("written", (None, None))[1]
-    if not known and not asked and left is not None:
-        # by the navigation, from another page, which drops the link: what was left is found again
-        asked = to_query(left[0])
-    wanted, problems = from_query(asked, sizes, best, recipes, models)
-    _fill_widgets(wanted)
-    # at once: if the next step through the history cuts this run short, nothing else would tell that one
-    # from an address which is merely late
-    values["written"] = (to_query(wanted) | {"lang": lang}, (state(), lang))
-    named = [f"{p.name}={p.value}" for p in problems]
-    if asked.get("lang", lang) not in LANGUAGES:
-        named.append(f"lang={asked['lang'][:40]}")
-    if named:
-        # from a stranger's link into Markdown: as code, with nothing in it that could end the code
-        quoted = ", ".join(f"`{' '.join(n.replace('`', '').split())}`" for n in named)
-        st.warning(text(lang, "link_problem", problems=quoted), icon=":material/link_off:")
+        values["model"] = ""  # the model has been removed
+    known = values.get("size") in sizes and values.get("recipe") in recipes
+    known = known and all(key in values for key in (*_PLAIN, *_MOVES, "axes"))
+
+    def take(query: Mapping[str, str]) -> list[link.Problem]:
+        wanted, problems = from_query(query, sizes, best, recipes, models)
+        _fill(wanted)
+        restart_pad()
+        return problems
+
+    shown = (state(), lang) if known else None
+    link.begin(_PAGE, lang, shown, take, lambda: (_query(state(), lang), (state(), lang)))
 
 
-def _fill_widgets(wanted: ExploreState) -> None:
+def _query(shown: ExploreState, lang: str) -> dict[str, str]:
+    return {**to_query(shown), "lang": lang}
+
+
+def _fill(wanted: ExploreState) -> None:
     values = st.session_state
-    values["size"], values["budget"], values["model"] = wanted.size, wanted.budget, wanted.model
-    values["recipe"], values["moment"], values["seed"] = wanted.recipe, wanted.moment, wanted.seed
-    _put_pose(wanted)
-    restart_pad()
-
-
-def _put_pose(wanted: ExploreState) -> None:
-    values = st.session_state
-    values["rows"], values["psi"] = wanted.rows, wanted.truncation
-    for index, value in enumerate(wanted.shifts):
-        values[f"move{index}"] = value
-    _forget_axes()
+    for name in _PLAIN:
+        values[name] = getattr(wanted, name)
+    values.update(dict(zip(_MOVES, wanted.shifts, strict=True)))
     values["axes"] = [axis for axis, _ in wanted.axes]
+    _forget_axes()
     for axis, value in wanted.axes:
-        values[_AXIS_KEY.format(axis)] = value
-
-
-def _keep_alive() -> None:
-    """Streamlit drops the value of a widget that was not on the page in the last run (that of a model
-    that cannot be shown, for one); assigning it keeps it."""
-    for key in list(st.session_state):
-        if isinstance(key, str) and key.startswith(_KEYS):
-            st.session_state[key] = st.session_state[key]
+        values[_AXIS.format(axis)] = value
 
 
 def state() -> ExploreState:
-    """What this session is looking at."""
+    """What this session looks at."""
     values = st.session_state
     return ExploreState(
-        size=values["size"],
-        budget=values["budget"],
-        recipe=values["recipe"],
-        moment=values["moment"],
-        seed=int(values["seed"]),
-        shifts=tuple(float(values[f"move{i}"]) for i in range(NUM_SHIFTS)),
-        model=values["model"],
-        rows=values["rows"],
-        truncation=float(values["psi"]),
-        axes=tuple(
-            (axis, float(values.get(_AXIS_KEY.format(axis), 0.0)))
-            for axis in sorted(values["axes"])
-        ),
+        **{name: values[name] for name in _PLAIN},
+        shifts=tuple(values[key] for key in _MOVES),
+        axes=tuple((axis, values.get(_AXIS.format(axis), 0.0)) for axis in values["axes"]),
     )
 
 
 def write_link(lang: str, moment: str) -> None:
-    """The address bar says what is shown, in as few words as possible. ``moment``: the one on the
-    page; a size without a best moment shows its end, whatever was chosen for another."""
-    wanted = to_query(replace(state(), moment=moment)) | {"lang": lang}
-    page_link.put_link(session.WRITTEN["explore"], wanted, (state(), lang))
+    """Writes what is shown into the address bar. ``moment``: the one on the page, which is "final" for a run without a
+    best moment, whatever was chosen for another run."""
+    shown = state()
+    link.write(_PAGE, _query(shown.model_copy(update={"moment": moment}), lang), (shown, lang))
 
 
 def model_choice(lang: str, names: Mapping[str, str]) -> None:
-    """The comparison, or one of the models that were trained or imported here: name -> what it is."""
+    """The comparison, or one of the models that were trained or imported here. names: model -> title."""
     st.selectbox(
         text(lang, "which_models"),
         ["", *names],
@@ -192,7 +130,7 @@ def recipe_switch(lang: str, recipes: Sequence[str]) -> None:
 
 
 def moment_switch(lang: str, steps: dict[str, int]) -> None:
-    """steps: "final" and "best" -> the update each was taken after."""
+    """steps: "final" and "best" -> the update of each snapshot."""
     st.segmented_control(
         text(lang, "moment"),
         list(steps),
@@ -217,38 +155,38 @@ def seed_input(lang: str) -> None:
 
 
 def _new_seed() -> None:
-    """The grid has other latents now, and so has the pad."""
+    """The pad starts with the grid's latents again."""
     st.session_state["rows"] = None
     restart_pad()
 
 
 def restart_pad() -> None:
-    """The pad is to begin at what the session's state says. It keeps its own pose otherwise, so that what
-    it is given stays the same, and is not sent again, when a visitor lets it go."""
-    st.session_state["pad_start"] = {"id": secrets.token_hex(8), "pose": None}
+    """Makes the pad start from the session's state. Otherwise it keeps the visitor's latents, and its data stay the same
+    when the visitor lets a slider go, so that they are not sent again."""
+    st.session_state["pad_start"] = {"id": secrets.token_hex(8), "request": None}
 
 
 def pad_start() -> dict[str, Any]:
-    """Where the pad begins: {"id": str, "pose": Pose}, another id for every `restart_pad`."""
+    """Where the pad starts: {"id": str, "request": LatentRequest}, with a new id after every `restart_pad`."""
     start: dict[str, Any] = st.session_state["pad_start"]
-    if start["pose"] is None:
-        start["pose"] = state().pose()
+    if start["request"] is None:
+        start["request"] = state().latent_request()
     return start
 
 
-def fitting(pose: LatentRequest, latent_dim: int) -> LatentRequest:
-    """``pose`` without what a model of ``latent_dim`` components has not got."""
-    axes = tuple(pair for pair in pose.axes if pair[0] < latent_dim)
-    return replace(pose, shifts=pose.shifts[:latent_dim], axes=axes)
+def fitting(request: LatentRequest, latent_dim: int) -> LatentRequest:
+    """``request`` without the directions and components that a model of ``latent_dim`` components lacks."""
+    axes = tuple(pair for pair in request.axes if pair[0] < latent_dim)
+    return replace(request, shifts=request.shifts[:latent_dim], axes=axes)
 
 
 def server_draws() -> bool:
-    """Whether this visitor wants the pad's pictures from the server."""
+    """Whether this visitor wants the images from the server."""
     return bool(st.session_state.get("server_draws"))
 
 
 def server_switch(lang: str) -> None:
-    """For browsers that run no such parts, and for connections that are dear."""
+    """For browsers that cannot run the pad, and for expensive connections."""
     st.toggle(
         text(lang, "server_switch"),
         key="server_draws",
@@ -257,23 +195,23 @@ def server_switch(lang: str) -> None:
     )
 
 
-def take_pose(sent: object) -> None:
-    """What the pad says when it was let go. It comes from a browser: what is no pose changes nothing."""
+def take_request(sent: object) -> None:
+    """Takes over the latents of the pad. They come from a browser: anything but a latent request is ignored."""
     with contextlib.suppress(ConfigError):
-        _put_pose(state().posed(LatentRequest.from_dict(sent)))
+        _fill(state().with_latents(LatentRequest.from_dict(sent)))
 
 
 def shift_sliders(lang: str, strengths: Sequence[float]) -> None:
-    """The principal directions, two in a row, and a button that brings all back to 0."""
+    """The principal directions, two in a row, and a button that resets all of them."""
     for first in range(0, min(NUM_SHIFTS, len(strengths)), 2):
-        # a row at a time, so that they stay in order where a narrow screen stacks them
+        # row by row, so that they stay in order where a narrow screen stacks them
         for index, column in enumerate(st.columns(2)[: len(strengths) - first], start=first):
             column.slider(
                 text(lang, "direction", k=index + 1),
                 -MAX_SHIFT,
                 MAX_SHIFT,
                 step=0.1,
-                key=f"move{index}",
+                key=_MOVES[index],
                 on_change=restart_pad,
                 help=text(lang, "direction_help", strength=strengths[index]),
             )
@@ -281,21 +219,22 @@ def shift_sliders(lang: str, strengths: Sequence[float]) -> None:
 
 
 def _reset_latents() -> None:
-    for index in range(NUM_SHIFTS):
-        st.session_state[f"move{index}"] = 0.0
+    st.session_state.update(dict.fromkeys(_MOVES, 0.0))
     st.session_state["axes"] = []
-    st.session_state["psi"] = 1.0
+    st.session_state["truncation"] = 1.0
     _forget_axes()
     restart_pad()
 
 
+def _is_axis(key: object) -> bool:
+    return isinstance(key, str) and key.removeprefix("axis").isdigit()
+
+
 def _forget_axes() -> None:
-    """Values of components that are no longer chosen; chosen again, they start at 0."""
-    chosen = {_AXIS_KEY.format(axis) for axis in st.session_state.get("axes", [])}
-    for key in list(st.session_state):
-        is_axis = isinstance(key, str) and key.removeprefix("axis").isdigit()
-        if is_axis and key not in chosen:
-            del st.session_state[key]
+    """Drops the values of components that are no longer chosen; chosen again, they start at 0."""
+    chosen = {_AXIS.format(axis) for axis in st.session_state["axes"]}
+    for key in [key for key in st.session_state if _is_axis(key) and key not in chosen]:
+        del st.session_state[key]
 
 
 def _choose_axes() -> None:
@@ -304,9 +243,9 @@ def _choose_axes() -> None:
 
 
 def axis_sliders(lang: str, latent_dim: int) -> None:
-    """Any raw components of z: choose some, get a slider for each."""
+    """A slider for each single component of z that is chosen."""
     st.caption(text(lang, "raw_note"))
-    # chosen for a model with more components than this one
+    # without those chosen for a model with more components
     st.session_state["axes"] = [a for a in st.session_state["axes"] if a < latent_dim]
     st.multiselect(
         text(lang, "raw_axes"),
@@ -317,7 +256,7 @@ def axis_sliders(lang: str, latent_dim: int) -> None:
         placeholder=f"z[0] … z[{latent_dim - 1}]",
     )
     for axis in sorted(st.session_state["axes"]):
-        key = _AXIS_KEY.format(axis)
+        key = _AXIS.format(axis)
         st.session_state.setdefault(key, 0.0)
         st.slider(
             text(lang, "raw_axis", axis=axis),

@@ -1,4 +1,4 @@
-"""The Explore page: one amount of data at a time, what it draws, and what that amounts to."""
+"""The script of the Explore page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from gan.errors import GanError
 from gan.evaluation import classifier
 from gan.evaluation.verdict import verdict_words
 from gan.networks import images
-from gan.zoo import compare, generate
+from gan.networks.latent_request import LatentRequest, Seeds
+from gan.zoo import compare
 from gan.zoo.cards import Model, ModelCard, is_imported
 from views.explore import controls, latents, size_comparison, training
 from views.shared import cache, charts, session
@@ -33,6 +34,7 @@ _ICONS = {
 
 
 def page(lang: str) -> None:
+    """Draws the page from top to bottom."""
     cache.prepare()
     session.head(lang, "title", other="train")
     try:
@@ -76,7 +78,7 @@ def page(lang: str) -> None:
         st.info(text(lang, "not_trained"), icon=":material/info:")
         controls.write_link(lang, "final")
         return
-    _drawn_and_judged(lang, card, table)
+    _images_and_verdict(lang, card, table)
     size_comparison.amounts(lang, tables, card)
     size_comparison.articles(lang, tables.get("plain", {}), card.size)
     training.training(lang, card, table)
@@ -84,7 +86,7 @@ def page(lang: str) -> None:
     controls.write_link(lang, card.snapshot)
 
 
-def _drawn_and_judged(lang: str, card: ModelCard, table: compare.Table) -> None:
+def _images_and_verdict(lang: str, card: ModelCard, table: compare.Table) -> None:
     try:
         model = cache.model(card)
     except GanError as error:
@@ -108,7 +110,7 @@ def _drawn_and_judged(lang: str, card: ModelCard, table: compare.Table) -> None:
 
 
 def _own_model(lang: str, card: ModelCard) -> None:
-    """A model that was trained or imported here, by itself."""
+    """The page of one model that was trained or imported here."""
     st.markdown(model_lead(lang, card.config, card.step))
     continued = card.provenance.get("continued_from")
     if continued:
@@ -116,19 +118,19 @@ def _own_model(lang: str, card: ModelCard) -> None:
     if is_imported(card):
         st.info(text(lang, "imported_note"), icon=":material/info:")
     alone = {(card.size, controls.state().budget, "final"): card}
-    _drawn_and_judged(lang, card, alone)
+    _images_and_verdict(lang, card, alone)
     training.training(lang, card, alone)
     _details(lang, card)
     controls.write_link(lang, "final")
 
 
 def _finished(card: ModelCard) -> str:
-    """When a model became one of those here, as text that can be put in order."""
+    """When a model was trained or imported here, as text that sorts by time."""
     return str(card.provenance.get("imported") or card.provenance.get("finished", ""))
 
 
 def _chosen(table: compare.Table, lang: str) -> ModelCard | None:
-    """The card of the chosen size, budget and moment; the end where a run has no better moment."""
+    """The card of the chosen size, budget and moment; the final one if a run has no better moment."""
     state = controls.state()
     final = table.get((state.size, state.budget, "final"))
     best = table.get((state.size, state.budget, "best"))
@@ -140,8 +142,7 @@ def _chosen(table: compare.Table, lang: str) -> ModelCard | None:
 
 def _grid(lang: str, model: Model) -> None:
     state = controls.state()
-    request = generate.GenerateRequest(first_seed=state.seed, count=GRID_COUNT)
-    result = cache.pictures(model, request)
+    result = cache.generated(model, LatentRequest(Seeds(state.seed)), GRID_COUNT)
     sheet = images.grid(result.pixels, GRID_COLUMNS, gap=1, background=40)
     count = f"{model.card.size:,}"
     with st.container(key="grid"):
@@ -172,7 +173,7 @@ def _verdicts(lang: str, card: ModelCard) -> None:
 
 
 def _figures(lang: str, card: ModelCard) -> None:
-    """Three numbers, each beside what real digits get under the same protocol."""
+    """Three figures, each with the value that real digits get under the same protocol."""
     reference = cache.reference(card.metrics.test_images)
     for found, place in zip(payload.figures(card, reference), st.columns(3), strict=True):
         place.metric(

@@ -1,7 +1,6 @@
-"""Every cache of the app: what is loaded once and shared by all visitors, bounded.
+"""Every cache of the app: bounded, loaded once, shared by all visitors.
 
-Models and classifiers are frozen, in eval mode, and never changed by a page; anything a visitor owns
-lives in the session instead.
+Models and classifiers are in eval mode, and no page changes them. What belongs to one visitor is in the session.
 """
 
 from __future__ import annotations
@@ -24,19 +23,20 @@ from gan.evaluation import classifier as digit_classifier
 from gan.evaluation import copies
 from gan.evaluation.classifier import Classifier, Reference, weights_file
 from gan.jobs import history, service
+from gan.networks.latent_request import LatentRequest
 from gan.runs import manifest, monitor
 from gan.system import files
 from gan.zoo import bundle
 from gan.zoo import cards as model_cards
 from gan.zoo.cards import Model, ModelCard, list_models, load_evidence, load_film, open_model
-from gan.zoo.generate import GenerateRequest, GenerateResult, generate
+from gan.zoo.generate import GenerateResult, generate
 
 _PUBLISHED_SECONDS = 24 * 3600.0
 
 
 def prepare() -> None:
-    """At the start of every run: this thread ignores denormals (the setting is a thread's own), and one
-    thread of torch serves a request (two only get in each other's way)."""
+    """At the start of every run. Makes this thread flush denormals (the setting is per thread); the first run also limits
+    torch to one thread per request, because two slow each other down, takes over jobs, and removes old files."""
     torch.set_flush_denormal(True)
     _settle()
     _wake()
@@ -45,29 +45,29 @@ def prepare() -> None:
 
 @st.cache_resource(show_spinner=False, ttl=3600)
 def _tidy() -> None:
-    """Once an hour: what was published and nobody has asked for since, such as a model that was removed. What
-    is looked at now is published again when its page runs."""
+    """Once an hour: removes files for browsers that have not been used for a day, such as those of a removed model. A page
+    that still needs one publishes it again when it runs."""
     static_files.tidy(static_files.STATIC, set(), older_than_seconds=_PUBLISHED_SECONDS)
 
 
 @st.cache_resource(show_spinner=False)
 def _wake() -> None:
-    """Once for the process: a server that has just started takes on the jobs of the one before. Where it
-    cannot (a cluster that does not answer takes seconds to say so) the Train page says it."""
+    """Once per process: a new server takes over the jobs of the previous one. If that fails (a cluster that does not answer
+    takes seconds to fail), the Train page shows the error."""
     with contextlib.suppress(GanError):
         training()
 
 
 @st.cache_resource(show_spinner=False)
 def _settle() -> None:
-    """Once for the process. What is loaded by now is kept out of the garbage collector's rounds."""
+    """Once per process. Freezes all loaded objects, so that the garbage collector skips them."""
     torch.set_num_threads(1)
     gc.collect()
     gc.freeze()
 
 
 def cards() -> list[ModelCard]:
-    """All models there are now: a changed manifest, or a run that finished, is seen at once."""
+    """All present models. Sees a changed manifest, or a run that has finished, at once."""
     manifests = [
         digit_classifier.PRETRAINED / manifest.MANIFEST,
         *model_cards.RUNS.glob(f"*/{manifest.MANIFEST}"),
@@ -81,7 +81,7 @@ def _cards(stamp: tuple[tuple[str, int], ...]) -> list[ModelCard]:
 
 
 def model(card: ModelCard) -> Model:
-    """The model behind a card. CheckpointError passes through and is not remembered."""
+    """The model of a card. A CheckpointError is raised, not cached."""
     return _model(card.name, card.sha256, card)
 
 
@@ -91,16 +91,17 @@ def _model(name: str, sha256: str, _card: ModelCard) -> Model:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
-def _pictures(sha256: str, request: GenerateRequest, _model: Model) -> GenerateResult:
-    return generate(_model, request)
+def _generated(sha256: str, request: LatentRequest, count: int, _model: Model) -> GenerateResult:
+    return generate(_model, request, count)
 
 
-def pictures(opened: Model, request: GenerateRequest) -> GenerateResult:
-    return _pictures(opened.card.sha256, request, opened)
+def generated(opened: Model, request: LatentRequest, count: int) -> GenerateResult:
+    """The images of the first ``count`` latents of ``request``."""
+    return _generated(opened.card.sha256, request, count, opened)
 
 
 def evidence(card: ModelCard) -> dict[str, Any]:
-    """The curves and moments of the run behind a card."""
+    """The curves and moments of a card's run."""
     return _evidence(str(card.evidence_path), _stamp(card.evidence_path), card)
 
 
@@ -110,7 +111,7 @@ def _evidence(path: str, stamp: int, _card: ModelCard) -> dict[str, Any]:
 
 
 def film(card: ModelCard, moments: int) -> np.ndarray:
-    """What the same latents gave at each moment of the run behind a card."""
+    """The images of the same latents at each moment of a card's run."""
     return _film(str(card.film_path), _stamp(card.film_path), moments, card)
 
 
@@ -120,7 +121,7 @@ def _film(path: str, stamp: int, moments: int, _card: ModelCard) -> np.ndarray:
 
 
 def _stamp(path: Path) -> int:
-    """Changes when the file does; 0 where there is none."""
+    """Changes when the file does; 0 without a file."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
@@ -129,17 +130,19 @@ def _stamp(path: Path) -> int:
 
 @st.cache_resource(show_spinner=False)
 def classifier() -> Classifier:
+    """The digit classifier."""
     return digit_classifier.load_classifier()
 
 
 @st.cache_resource(show_spinner=False)
 def reference(test_images: int) -> Reference:
+    """The digit classifier's statistics of real test images."""
     return digit_classifier.load_reference(test_images=test_images)
 
 
 @st.cache_resource(show_spinner=False)
 def monitor_real_fd(test_images: int) -> float:
-    """What real digits score with the monitor, in as many samples as it is shown during training."""
+    """The monitor's distance for real digits, with as many samples as it gets during training."""
     return (
         digit_classifier.load_reference("monitor", test_images)
         .real_score(monitor.MONITOR_SAMPLES)
@@ -149,24 +152,24 @@ def monitor_real_fd(test_images: int) -> float:
 
 @st.cache_resource(show_spinner=False)
 def training() -> service.Service:
-    """The one way to jobs. Any visitor can clear this cache; a new one finds all of them on the disk."""
+    """The service of all jobs. Any visitor can clear this cache; a new service finds all jobs on disk."""
     opened = service.open_service(model_cards.RUNS, os.environ)
     opened.attach()
     return opened
 
 
-def reel(folder: Path) -> history.Reel:
-    """The metrics of a job, read on and parsed once for all who watch."""
-    return _reel(str(folder))
+def metrics(folder: Path) -> history.Reader:
+    """The metrics of a job, parsed once for all who watch it."""
+    return _metrics(str(folder))
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def _reel(folder: str) -> history.Reel:
-    return history.Reel(Path(folder))
+def _metrics(folder: str) -> history.Reader:
+    return history.Reader(Path(folder))
 
 
 def packed(card: ModelCard) -> bytes:
-    """A model as one file."""
+    """A model as a bundle."""
     return _packed(card.sha256, card)
 
 
@@ -176,18 +179,18 @@ def _packed(sha256: str, _card: ModelCard) -> bytes:
 
 
 def asset(path: Path, sha256: str, suffix: str) -> dict[str, Any]:
-    """A file that browsers may fetch: {"id": its digest, "url": where, "size": bytes}. Not remembered here: the
-    library has read it once, and looks at every run whether it is still there. CheckpointError passes through."""
+    """A file that browsers may fetch: {"id": its digest, "url", "size": in bytes}. Not cached: the library checks in every
+    run that the file is still there. CheckpointError if it cannot be served."""
     return _ref(static_files.publish(static_files.STATIC, path, sha256, suffix))
 
 
 def asset_of_bytes(content: bytes, suffix: str) -> dict[str, Any]:
-    """The same of a content that is made here."""
+    """The same for content that is not a file."""
     return _ref(static_files.publish_bytes(static_files.STATIC, content, suffix))
 
 
 def _json(value: Any) -> bytes:
-    """What JSON can say; NaN becomes null."""
+    """``value`` as JSON; NaN becomes null."""
     return json.dumps(
         files.without_nan(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")
     ).encode()
@@ -200,7 +203,7 @@ def _ref(name: str) -> dict[str, Any]:
 
 
 def weights(card: ModelCard) -> dict[str, Any]:
-    """The file of a model, for browsers: the very one that the server loads."""
+    """The file of a model, for browsers: the same file that the server loads."""
     return asset(card.path, card.sha256, ".safetensors")
 
 
@@ -216,7 +219,7 @@ def _sha256(path: str, stamp: int) -> str:
 
 
 def film_sheet(card: ModelCard) -> dict[str, Any]:
-    """The film of the run behind a card, for browsers. CheckpointError where it is not there."""
+    """The film of a card's run, for browsers. CheckpointError if it is missing."""
     try:
         digest = _sha256(str(card.film_path), _stamp(card.film_path))
     except OSError as error:
@@ -224,30 +227,30 @@ def film_sheet(card: ModelCard) -> dict[str, Any]:
     return asset(card.film_path, digest, card.film_path.suffix)
 
 
-def run_story(card: ModelCard) -> dict[str, Any]:
-    """What the film tells of the run behind a card, for browsers."""
+def run_payload(card: ModelCard) -> dict[str, Any]:
+    """The film payload of the run behind a card, as a file for browsers."""
     return asset_of_bytes(
-        _story(str(card.evidence_path), _stamp(card.evidence_path), card.name, card), ".json"
+        _run_payload(str(card.evidence_path), _stamp(card.evidence_path), card.name, card), ".json"
     )
 
 
 @st.cache_resource(show_spinner=False, max_entries=128)
-def _story(path: str, stamp: int, name: str, _card: ModelCard) -> bytes:
-    # by name, for the moments of one run share its evidence, and copies were looked for at each one's own
+def _run_payload(path: str, stamp: int, name: str, _card: ModelCard) -> bytes:
+    # by name: the moments of one run share its evidence, but each has its own check for copies
     return _json(film_payload.film_payload(_card, load_evidence(_card)))
 
 
-def gallery(config: TrainConfig) -> copies.Gallery:
-    """The real pictures a model is compared with; those of all amounts of data are one gallery."""
-    return _gallery(copies.pool_of(config))
+def real_images(config: TrainConfig) -> copies.RealImages:
+    """The real images that a model is compared with, one gallery for all amounts of data."""
+    return _real_images(copies.image_set_of(config))
 
 
 @st.cache_resource(show_spinner=False, max_entries=3)
-def _gallery(pool: copies.Pool) -> copies.Gallery:
-    return copies.open_gallery(pool)
+def _real_images(image_set: copies.ImageSet) -> copies.RealImages:
+    return copies.load_real_images(image_set)
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def yardstick(pool: copies.Pool, size: int) -> copies.Yardstick | None:
-    """How near unseen real pictures lie to the training images; takes seconds the first time."""
-    return _gallery(pool).yardstick(size)
+def copy_baseline(image_set: copies.ImageSet, size: int) -> copies.Baseline | None:
+    """How near unseen real images lie to the training images; takes seconds the first time."""
+    return _real_images(image_set).baseline(size)

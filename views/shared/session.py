@@ -1,4 +1,4 @@
-"""What every page shares of a session: language, visitor, navigation."""
+"""What both pages share of a session: language, visitor, navigation."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ import streamlit as st
 
 from gan.browser.payload import share_text
 from gan.data.mnist import FULL_SIZE
-from views.explore.state import LANGUAGES
-from views.shared.i18n import text
+from views.shared import link
+from views.shared.i18n import LANGUAGES, text
 
 PAGE_ICONS = {"explore": ":material/grid_view:", "train": ":material/model_training:"}
-#: Where each page keeps (the link written last, what was shown under it).
-WRITTEN = {"explore": "written", "train": "train_written"}
 
 
 def language() -> str:
-    """The language of this session: chosen before, asked for by the link, or the browser's."""
+    """The language of this session: the visitor's choice, else the link's, else the browser's."""
     if st.session_state.get("lang") not in LANGUAGES:
-        asked = st.query_params.get("lang", "")
+        linked = st.query_params.get("lang", "")
         browser = (st.context.locale or "").partition("-")[0]
-        st.session_state["lang"] = next((x for x in (asked, browser) if x in LANGUAGES), "en")
+        st.session_state["lang"] = next((x for x in (linked, browser) if x in LANGUAGES), "en")
     chosen: str = st.session_state["lang"]
     return chosen
 
 
 def language_switch(current: str) -> None:
+    """The visitor's choice of a language."""
     st.segmented_control(
         text(current, "language"),
         LANGUAGES,
@@ -41,8 +40,8 @@ def language_switch(current: str) -> None:
 
 
 def head(lang: str, title: str, other: str) -> None:
-    """A page's title, the way to the ``other`` page (on a phone the navigation hides in a menu), and the
-    switch of languages."""
+    """The title of a page, a link to the ``other`` page (on a phone the navigation hides in a menu) and the language
+    switch."""
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     left.title(text(lang, title), anchor=False)
     with (
@@ -51,20 +50,20 @@ def head(lang: str, title: str, other: str) -> None:
             horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="head"
         ),
     ):
-        # to what was seen there last; a bare address would be one more step on the way back
-        left = st.session_state.get(WRITTEN[other], ({}, None))[0]
+        # With the link of what was shown there last: a bare address would be one more step on the way back.
+        last = link.written(link.PAGES[other])
         st.page_link(
             f"views/{other}/{other}.py",
             label=text(lang, f"to_{other}"),
             icon=PAGE_ICONS[other],
-            query_params={**left, "lang": lang},
+            query_params={**(last.link if last else {}), "lang": lang},
         )
         language_switch(lang)
 
 
 def visitor() -> str:
-    """Tells visitors apart, and nothing else about them: a hash of the random number that Streamlit gives
-    each browser in a cookie (masked anew every time, so it is unmasked first), else one of this session."""
+    """An id that tells visitors apart: a hash of the random number in Streamlit's cookie, else of one made for this
+    session. Streamlit masks its number differently every time, so it is unmasked first."""
     if "visitor" not in st.session_state:
         parts = str(st.context.cookies.get("_streamlit_xsrf", "")).strip("\"'").split("|")
         token = secrets.token_bytes(16)
@@ -78,13 +77,12 @@ def visitor() -> str:
 
 
 def go_explore(name: str) -> None:
-    """The Explore page with the model of that name, as soon as the page runs again: a callback cannot
-    change pages."""
+    """Opens the Explore page with the model ``name`` in the next run, because a callback cannot change pages."""
     st.session_state["go_explore"] = name
 
 
 def follow() -> None:
-    """At the start of a page: goes where a callback wanted to."""
+    """At the start of a page: opens the page that a callback chose with `go_explore`."""
     name = st.session_state.pop("go_explore", None)
     if name is not None:
         query = {"model": name, "lang": language()}
@@ -92,4 +90,5 @@ def follow() -> None:
 
 
 def size_text(lang: str, size: int) -> str:
+    """An amount of data and its share of MNIST."""
     return text(lang, "size_label", count=f"{size:,}", share=share_text(size, FULL_SIZE))

@@ -1,24 +1,24 @@
-"""Facts of trainings in words; no streamlit here."""
+"""What is known of a training, in words; no streamlit here."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
 
 from gan.config import TrainConfig
 from gan.jobs.folder import Job
 from gan.zoo import cards
 from views.shared.i18n import text
-from views.train.settings import friendly_seconds
 
 
 def about(lang: str, seconds: float) -> str:
-    """ "40 s", "3 min"."""
-    key, n = friendly_seconds(seconds)
-    return text(lang, key, n=n)
+    """ "40 s", "3 min", "2 h"."""
+    if seconds < 90:
+        return text(lang, "time_seconds", n=max(1, round(seconds)))
+    if seconds < 90 * 60:
+        return text(lang, "time_minutes", n=round(seconds / 60))
+    return text(lang, "time_hours", n=round(seconds / 3600))
 
 
 def queue_words(lang: str, ahead: int, wait: float | None) -> str:
-    """How many come before, and how long that takes, None where nobody can tell."""
+    """How many trainings come first, and how many seconds they take, None if that is unknown."""
     if not ahead:
         return text(lang, "queue_free")
     if wait is None:
@@ -27,20 +27,21 @@ def queue_words(lang: str, ahead: int, wait: float | None) -> str:
 
 
 def source_name(lang: str, source: str) -> str:
+    """A source of `gan.data.sources` by name."""
     return text(lang, f"source_name_{source.partition(':')[0]}")
 
 
-def job_title(lang: str, asked: Job) -> str:
+def job_title(lang: str, job: Job) -> str:
     """What a job trains, in a line."""
     facts = {
-        "count": f"{asked.config.size:,}",
-        "source": source_name(lang, asked.config.source),
-        "updates": f"{asked.config.total_updates:,}",
-        "seed": asked.config.seed,
+        "count": f"{job.config.size:,}",
+        "source": source_name(lang, job.config.source),
+        "updates": f"{job.config.total_updates:,}",
+        "seed": job.config.seed,
     }
-    if asked.parent is not None:
-        return text(lang, "job_title_rewound", from_step=f"{asked.parent.step:,}", **facts)
-    return text(lang, "job_title", recipe=text(lang, f"recipe_{asked.config.recipe}"), **facts)
+    if job.parent is not None:
+        return text(lang, "job_title_rewound", from_step=f"{job.parent.step:,}", **facts)
+    return text(lang, "job_title", recipe=text(lang, f"recipe_{job.config.recipe}"), **facts)
 
 
 def model_lead(lang: str, config: TrainConfig, step: int) -> str:
@@ -57,29 +58,12 @@ def model_lead(lang: str, config: TrainConfig, step: int) -> str:
 
 
 def model_name(lang: str, card: cards.ModelCard) -> str:
-    """A model in a list: what it was trained on, and its name, which no other has."""
+    """A model in a list: what it was trained on, and its unique name."""
     lead = model_lead(lang, card.config, card.step)
     key = "own_imported" if cards.is_imported(card) else "own_model"
     return text(lang, key, lead=lead, name=card.name)
 
 
-def chart_alt(
-    lang: str,
-    title: str,
-    columns: Mapping[str, Sequence[float | None]],
-    series: Sequence[tuple[str, str, str]],
-) -> str:
-    """A chart in words: where each line begins, ends, and is lowest. series: (key in ``columns``, label,
-    colour)."""
-    parts = []
-    for key, label, _ in series:
-        values = [v for v in columns[key] if v is not None]
-        if values:
-            facts = {"first": values[0], "last": values[-1], "lowest": min(values)}
-            parts.append(text(lang, "series_alt", label=label, **facts))
-    return f"{text(lang, title)}. " + " ".join(parts)
-
-
 def reason(lang: str, error: Exception) -> str:
-    """A message of the library, which is in English, without what Markdown would make of it."""
+    """A message of the library (in English), escaped for Markdown."""
     return str(error).replace("`", "'").replace("*", "\\*").replace("_", "\\_").replace("$", "\\$")

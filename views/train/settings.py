@@ -1,146 +1,24 @@
-"""The wish of a visitor who wants to train, as plain values, and the link that says the same.
+"""The settings of the Train page as one frozen value, and the query parameters that say the same.
 
-Pure: no streamlit here. Widgets and links fill a `Wish`; `config_of` makes the configuration of it.
+Widgets and links fill `TrainSettings`; `config_of` makes a configuration of them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
-from gan.config import AUGMENTATIONS, BUDGETS, LOSSES, RECIPES, TrainConfig, recipe_config
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from gan.config import RECIPES, Augment, Budget, Loss, TrainConfig, recipe_config
 from gan.errors import ConfigError
+from views.shared import link
 
-SOURCES = ("mnist", "drawn", "own")
+Source = Literal["mnist", "drawn", "own"]
+SOURCES: tuple[Source, ...] = get_args(Source)
 SIZES = (50, 100, 200, 500, 600, 1_000, 3_000, 6_000, 10_000, 30_000, 60_000, 65_000)
 RESOLUTIONS = (28, 64)
-
-
-@dataclass(frozen=True)
-class Wish:
-    """``own``: the folder name of uploaded pictures; the names and ranges of the rest are those of
-    `TrainConfig` and its networks."""
-
-    source: str = "mnist"
-    own: str = ""
-    size: int = 6_000
-    budget: str = "updates"
-    updates: int = 1_500
-    epochs: int = 20
-    recipe: str = "plain"
-    seed: int = 0
-    lr_g: float = 1e-3
-    lr_d: float = 2e-4
-    batch_size: int = 64
-    base_channels: int = 32
-    hidden_units: int = 256
-    latent_dim: int = 64
-    img_size: int = 28
-    loss: str = "logistic"
-    augment: str = "none"
-
-
-_MODEL = ("base_channels", "hidden_units", "latent_dim", "img_size")
-#: The settings below "more" on the page: what a recipe decides.
-FINE = ("lr_g", "lr_d", "batch_size", "loss", "augment", *_MODEL[:3])
-
-
-def recipe_values(recipe: str) -> dict[str, Any]:
-    """What ``recipe`` makes of the fine settings."""
-    config = recipe_config(recipe)
-    return {n: getattr(config.model if n in _MODEL else config, n) for n in FINE}
-
-
-def config_of(wish: Wish, uploads: str) -> TrainConfig:
-    """The configuration of a wish; ``uploads``: the folder below which one's own pictures lie.
-    ConfigError where they were not chosen yet, or anything else cannot work."""
-    source = wish.source
-    if source == "own":
-        if not wish.own:
-            raise ConfigError("no pictures were uploaded yet; upload some")
-        source = f"folder:{uploads}/{wish.own}"
-    changes = {
-        f.name: getattr(wish, f.name)
-        for f in fields(Wish)
-        if f.name not in ("source", "own", "recipe", *_MODEL)
-    }
-    # of two budgets one is not looked at: left as it is, the same wish has one name
-    default = TrainConfig()
-    unused = "updates" if wish.budget == "epochs" else "epochs"
-    changes[unused] = getattr(default, unused)
-    return recipe_config(
-        wish.recipe,
-        source=source,
-        model={name: getattr(wish, name) for name in _MODEL},
-        **changes,
-    )
-
-
-def to_query(wish: Wish) -> dict[str, str]:
-    """What differs from the default, and from what the recipe decides, as URL parameters."""
-    base = {**_defaults(), **recipe_values(wish.recipe)}
-    query = {}
-    for f in fields(Wish):
-        value = getattr(wish, f.name)
-        if value != base[f.name]:
-            query[f.name] = f"{value:g}" if isinstance(value, float) else str(value)
-    return query
-
-
-def from_query(query: Mapping[str, str]) -> tuple[Wish, list[tuple[str, str]]]:
-    """The wish of a link, and (name, value) of what of it could not be used."""
-    problems: list[tuple[str, str]] = []
-    wish = Wish()
-    recipe = query.get("recipe", wish.recipe)
-    if recipe in RECIPES:
-        wish = replace(wish, recipe=recipe, **recipe_values(recipe))
-    for name, kind in ((f.name, type(getattr(wish, f.name))) for f in fields(Wish)):
-        if name not in query:
-            continue
-        value = _parse(query[name], kind)
-        if value is None or not _fits(name, value):
-            problems.append((name, query[name][:40]))
-        else:
-            wish = replace(wish, **{name: value})
-    return wish, problems
-
-
-def _defaults() -> dict[str, Any]:
-    return {f.name: getattr(Wish(), f.name) for f in fields(Wish)}
-
-
-def _parse(text: str, kind: type) -> Any:
-    if kind is str:
-        return text
-    if len(text) > 12 or not text.isascii():
-        return None
-    try:
-        value = kind(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _fits(name: str, value: Any) -> bool:
-    known = {
-        "source": SOURCES,
-        "budget": BUDGETS,
-        "recipe": tuple(RECIPES),
-        "loss": LOSSES,
-        "augment": AUGMENTATIONS,
-        "img_size": RESOLUTIONS,
-    }
-    if name in known:
-        return value in known[name]
-    if name == "own":
-        return len(value) <= 64 and value.isalnum() and value.isascii()
-    low, high = RANGES[name]
-    return low <= value <= high
-
-
-#: What the widgets offer; the limits of the place may be narrower (`gan.jobs.limits`).
+#: What the widgets offer; the limits of the server may be narrower (`gan.jobs.limits`).
 RANGES: dict[str, tuple[float, float]] = {
     "size": (2, 200_000),
     "updates": (20, 100_000),
@@ -155,10 +33,85 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 
 
-def friendly_seconds(seconds: float) -> tuple[str, int]:
-    """(key of the words, number in them): "seconds" below 90, "minutes" below 90, "hours"."""
-    if seconds < 90:
-        return "time_seconds", max(1, round(seconds))
-    if seconds < 90 * 60:
-        return "time_minutes", round(seconds / 60)
-    return "time_hours", round(seconds / 3600)
+def _number(name: str, default: float) -> Any:
+    least, most = RANGES[name]
+    return Field(default, ge=least, le=most)
+
+
+class TrainSettings(BaseModel):
+    """``own``: the folder name of the uploaded images. The other settings mean the same as in `TrainConfig` and
+    `ModelConfig`. The names are query parameters, which old links have: keep them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: Source = "mnist"
+    own: str = Field(default="", max_length=64, pattern="^[0-9A-Za-z]*$")
+    size: int = _number("size", 6_000)
+    budget: Budget = "updates"
+    #: 1, not what the widget offers: a server with narrow limits offers fewer.
+    updates: int = Field(default=1_500, ge=1, le=RANGES["updates"][1])
+    epochs: int = _number("epochs", 20)
+    recipe: str = "plain"
+    seed: int = _number("seed", 0)
+    lr_g: float = _number("lr_g", 1e-3)
+    lr_d: float = _number("lr_d", 2e-4)
+    batch_size: int = _number("batch_size", 64)
+    base_channels: int = _number("base_channels", 32)
+    hidden_units: int = _number("hidden_units", 256)
+    latent_dim: int = _number("latent_dim", 64)
+    img_size: int = 28
+    loss: Loss = "logistic"
+    augment: Augment = "none"
+
+    @field_validator("recipe", "img_size")
+    @classmethod
+    def _is_on_offer(cls, value: Any) -> Any:
+        if value not in (*RECIPES, *RESOLUTIONS):
+            raise ValueError("is not on offer")
+        return value
+
+
+NAMES = tuple(TrainSettings.model_fields)
+_MODEL = ("base_channels", "hidden_units", "latent_dim", "img_size")
+#: The settings under "more" on the page, which a recipe sets.
+FINE = ("lr_g", "lr_d", "batch_size", "loss", "augment", *_MODEL[:3])
+
+
+def recipe_values(recipe: str) -> dict[str, Any]:
+    """The fine settings that ``recipe`` sets."""
+    config = recipe_config(recipe)
+    return {n: getattr(config.model if n in _MODEL else config, n) for n in FINE}
+
+
+def config_of(settings: TrainSettings, uploads: str) -> TrainConfig:
+    """The configuration of the settings; ``uploads``: the folder that has the folders of uploaded images. ConfigError if
+    no images were uploaded yet, or a setting cannot work."""
+    values = settings.model_dump(exclude={"source", "own", "recipe", *_MODEL})
+    source: str = settings.source
+    if source == "own":
+        if not settings.own:
+            raise ConfigError("no images were uploaded yet; upload some")
+        source = f"folder:{uploads}/{settings.own}"
+    # The budget that is not used keeps its default, so that the same training has one name.
+    unused = "updates" if settings.budget == "epochs" else "epochs"
+    values[unused] = getattr(TrainConfig(), unused)
+    model = {name: getattr(settings, name) for name in _MODEL}
+    return recipe_config(settings.recipe, source=source, model=model, **values)
+
+
+def to_query(settings: TrainSettings) -> dict[str, str]:
+    """What differs from the default, and from what the recipe sets, as query parameters."""
+    base = {**dict(TrainSettings()), **recipe_values(settings.recipe)}
+    return {
+        name: f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in settings
+        if value != base[name]
+    }
+
+
+def from_query(query: Mapping[str, str]) -> tuple[TrainSettings, list[link.Problem]]:
+    """The settings of a link, and the parameters that do not fit."""
+    recipe = query.get("recipe", "")
+    return link.read(
+        TrainSettings, query, **recipe_values(recipe if recipe in RECIPES else "plain")
+    )

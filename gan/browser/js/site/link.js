@@ -9,8 +9,8 @@ const LAST_AXIS = 4095; // as gan/networks/latent_request.py allows
 const CHOICES = ["lang", "model", "size", "budget", "recipe", "moment"];
 
 /**
- * What a link asks for: `{lang, model, size, budget, recipe, moment, pose}`, the `defaults` where it says nothing, or nothing
- * that is on offer. `offered`: for each of these but the pose the values there are; sizes are numbers.
+ * What a link asks for: `{lang, model, size, budget, recipe, moment, request}`, the `defaults` where it says nothing, or nothing
+ * that is on offer. `offered`: for each of these but the request the values there are; sizes are numbers.
  */
 export function readLink(text, offered, defaults) {
   const asked = new URLSearchParams(text.replace(/^#/, ""));
@@ -19,19 +19,19 @@ export function readLink(text, offered, defaults) {
     const value = offered[name].find((one) => String(one) === asked.get(name));
     if (value !== undefined) found[name] = value;
   }
-  found.pose = linkedPose(asked, defaults.pose);
+  found.request = linkedRequest(asked, defaults.request);
   return found;
 }
 
 /** The link of a state: what differs from `defaults`, and the language. */
 export function writeLink(state, defaults) {
-  const { pose } = state;
+  const { request } = state;
   const parts = CHOICES.filter((name) => name === "lang" || state[name] !== defaults[name]).map((name) => [name, state[name]]);
-  if (pose.rows.kind !== "seeds") parts.push(["rows", rowsText(pose.rows)]);
-  else if (pose.rows.first !== 0) parts.push(["seed", pose.rows.first]);
-  if (pose.shifts.some((shift) => shift !== 0)) parts.push(["move", pose.shifts.map(short).join(",")]);
-  if (pose.axes.length) parts.push(["z", pose.axes.map(([axis, value]) => `${axis}:${short(value)}`).join(",")]);
-  if (pose.truncation !== 1) parts.push(["psi", short(pose.truncation)]);
+  if (request.rows.kind !== "seeds") parts.push(["rows", rowsText(request.rows)]);
+  else if (request.rows.first !== 0) parts.push(["seed", request.rows.first]);
+  if (request.shifts.some((shift) => shift !== 0)) parts.push(["move", request.shifts.map(short).join(",")]);
+  if (request.axes.length) parts.push(["z", request.axes.map(([axis, value]) => `${axis}:${short(value)}`).join(",")]);
+  if (request.truncation !== 1) parts.push(["psi", short(request.truncation)]);
   return parts.map(([name, value]) => `${name}=${encodeURIComponent(value).replace(/%2C/g, ",").replace(/%3A/g, ":")}`).join("&");
 }
 
@@ -45,15 +45,15 @@ function rowsText(rows) {
   return `sum:${rows.plus},${rows.minus},${rows.other}`;
 }
 
-function linkedPose(asked, pose) {
+function linkedRequest(asked, request) {
   const first = whole(asked.get("seed") ?? "", MAX_SEED);
   const shifts = (asked.get("move") ?? "").split(",").map((text) => number(text, MAX_SHIFT));
   const truncation = number(asked.get("psi") ?? "", MAX_TRUNCATION);
   return {
-    rows: linkedRows(asked.get("rows") ?? "") ?? (first === null ? pose.rows : { kind: "seeds", first }),
-    shifts: shifts.includes(null) ? pose.shifts : pose.shifts.map((_, i) => shifts[i] ?? 0),
-    truncation: truncation === null || truncation < 0 ? pose.truncation : truncation,
-    axes: linkedAxes(asked.get("z") ?? "") ?? pose.axes,
+    rows: linkedRows(asked.get("rows") ?? "") ?? (first === null ? request.rows : { kind: "seeds", first }),
+    shifts: shifts.includes(null) ? request.shifts : request.shifts.map((_, i) => shifts[i] ?? 0),
+    truncation: truncation === null || truncation < 0 ? request.truncation : truncation,
+    axes: linkedAxes(asked.get("z") ?? "") ?? request.axes,
   };
 }
 

@@ -15,13 +15,13 @@ const LANGUAGES = [
 ];
 const USUAL_SIZE = 6000; // what a page begins with, as the app does
 
-/** `data`: {words, models, classifier, columns, recipes, budgets, pose} as gan/browser/site.py writes it. */
+/** `data`: {words, models, classifier, columns, recipes, budgets, request} as gan/browser/site.py writes it. */
 export function startSite(data) {
   const assets = scriptAssets();
   const offered = offeredBy(data);
   const defaults = defaultsOf(data, offered);
   let state = readLink(location.hash, offered, defaults);
-  let starts = 0; // counts the poses that came from an address
+  let starts = 0; // counts the requests that came from an address
   let page = null;
 
   function change(changes) {
@@ -38,7 +38,7 @@ export function startSite(data) {
     page?.destroy();
     page?.node.remove();
     const say = speaker(data.words, state.lang);
-    page = makePage(say, data, { assets, offered, onChange: change, onPose: (pose) => takePose(pose) });
+    page = makePage(say, data, { assets, offered, onChange: change, onRequest: (request) => takeRequest(request) });
     document.documentElement.lang = state.lang;
     document.title = say("site_title");
     document.body.append(page.node);
@@ -46,8 +46,8 @@ export function startSite(data) {
     if (focused) page.node.querySelector(`button[lang="${state.lang}"]`).focus();
   }
 
-  function takePose(pose) {
-    state = { ...state, pose };
+  function takeRequest(request) {
+    state = { ...state, request };
     remember(writeLink(state, defaults));
   }
 
@@ -83,7 +83,7 @@ function offeredBy({ models, recipes, budgets }) {
   };
 }
 
-function defaultsOf({ pose }, offered) {
+function defaultsOf({ request }, offered) {
   const spoken = (navigator.languages ?? [navigator.language]).map((name) => name.split("-")[0]);
   return {
     lang: spoken.find((language) => offered.lang.includes(language)) ?? "en",
@@ -92,18 +92,18 @@ function defaultsOf({ pose }, offered) {
     budget: offered.budget[0],
     recipe: offered.recipe[0],
     moment: "final",
-    pose,
+    request,
   };
 }
 
 /** All that is seen, in one language: `{node, show(state, starts), destroy()}`. */
-function makePage(say, data, { assets, offered, onChange, onPose }) {
+function makePage(say, data, { assets, offered, onChange, onRequest }) {
   const languages = makeChoice(say("site_language"), (lang) => onChange({ lang }));
   const controls = makeControls(say, labelled(say, data, offered), onChange);
   const about = element("div", { class: "site-about quiet" });
   const absent = element("p", { class: "message", role: "status", hidden: true }, say("site_absent"));
   const findings = makeFindings(say);
-  const playground = makePlayground(say, { assets, onRelease: onPose, onFocus: () => {}, onFail: () => {} });
+  const playground = makePlayground(say, { assets, onRelease: onRequest, onFocus: () => {}, onFail: () => {} });
   const film = makeFilm(say, { assets });
   const amounts = makeAmounts(say);
   const note = element("p", {});
@@ -139,9 +139,9 @@ function makePage(say, data, { assets, offered, onChange, onPose }) {
       cells: beside.map((model) => model.cell),
       classifier: data.classifier,
       columns: beside.filter((model) => model === chosen || data.columns.includes(model.size)).map((model) => model.name),
-      start: { id: String(starts), pose: state.pose, focus: { name: chosen.name, row: 0 } },
+      start: { id: String(starts), request: state.request, focus: { name: chosen.name, row: 0 } },
       still: null,
-      neighbours: null,
+      nearest: null,
     });
     film.show({ chosen: chosen.name, cells: beside.map((model) => model.film), start: chosen.place === null ? null : { position: chosen.place } });
     amounts.show(chosen.alone ? [] : linesOf(say, data, chosen), chosen);

@@ -134,7 +134,7 @@ class Service:
         if expected is None:
             return None
         share = left / config.total_updates
-        return expected.starting + (expected.training + expected.looking) * share + expected.scoring
+        return expected.starting + (expected.training + expected.monitoring) * share + expected.scoring
 
     def wait(self, device: str, before: str = "") -> tuple[int, float | None]:
         """(jobs that come before a new one on ``device``, or before the queued job ``before``; seconds

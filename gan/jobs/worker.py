@@ -261,7 +261,7 @@ class _Worker:
     def _pause(self, progress: run.Progress) -> None:
         step = progress.report.step
         since = time.monotonic()
-        progress.keep()
+        progress.save()
         self._screen.draw(progress)
         self._tell("paused", step=step)
         try:
@@ -359,7 +359,7 @@ class _Worker:
     ) -> None:
         """For the estimates of jobs to come; a run does not fail for them."""
         book, key, config = self._book, self._key, self._config
-        phases = {"start": start, "look_each": look, "scoring": scoring}
+        phases = {"start": start, "moment": look, "scoring": scoring}
         with contextlib.suppress(GanError):
             if update is not None:
                 estimate.record(book, key, config, update)

@@ -366,7 +366,7 @@ def test_a_listener_sees_the_average_and_can_have_the_checkpoint_written(
     progress = next(loop)
     path = tmp_path / run.CHECKPOINT
     assert not path.exists()
-    progress.keep()
+    progress.save()
     assert run.read_checkpoint_step(path) == progress.report.step
     saved, _ = load_checkpoint(path, tiny(), CPU)
     for ours, theirs in zip(
@@ -550,7 +550,7 @@ def test_a_checkpoint_that_no_run_has_written_is_no_start(tmp_path, tiny, classi
     state = new_state(tiny(), CPU)
     save_checkpoint(path, state)
     with pytest.raises(
-        CheckpointError, match=r"bare\.safetensors does not say .* a run has written"
+        CheckpointError, match=r"bare\.safetensors has no record of its run .* a run has written"
     ):
         next(run.run(tiny(), tmp_path / "run", CPU, classifiers, start=path))
     assert not (tmp_path / "run").exists()
@@ -691,14 +691,14 @@ def test_an_unfinished_run_of_version_0_1_goes_on_in_its_folder(tmp_path, classi
 def test_looks_are_counted_as_a_run_makes_them(total, tiny, tmp_path, classifiers, monkeypatch):
     monkeypatch.setattr(monitor.Monitor, "__call__", lambda self, generator, step: step)
     monkeypatch.setattr(monitor.Monitor, "film", lambda self, generator: None)
-    monkeypatch.setattr(RunRecord, "see", lambda self, *a: None)
+    monkeypatch.setattr(RunRecord, "add_moment", lambda self, *a: None)
     one = run._Run(tiny(updates=total), tmp_path, torch.device("cpu"), classifiers, 1e9, "float32")
     assert one.block == monitor.block_length(total) <= trainer.BLOCK
     ends = [*range(one.block, total, one.block), total]
     loss = torch.zeros(1)
     reports = [trainer.Report(step, total, loss, loss, loss, loss, 0.5) for step in ends]
-    looks = [progress.moment for report in reports if (progress := one.take(report)).moment]
-    assert len(looks) == monitor.count_looks(total)
+    looks = [progress.moment for report in reports if (progress := one.add(report)).moment]
+    assert len(looks) == monitor.count_moments(total)
     assert looks[-1] == total
 
 

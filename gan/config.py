@@ -102,7 +102,11 @@ def describe(error: ValidationError, model: str) -> str:
         line = f"{model} lacks {place}; add it"
     else:
         line = f"{place or model}{value} "
-        line += text.removeprefix("Input ") if text.startswith("Input ") else f"is wrong: {text}"
+        line += (
+            text.removeprefix("Input ")
+            if text.startswith("Input ")
+            else f"is wrong: {text.removeprefix('Value error, ')}"
+        )
     return f"{line} (and {more} more)" if more else line
 
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from gan.cli import options
 from gan.data import labelled, mnist, sources
 from gan.evaluation import classifier as digits
+from gan.evaluation import classifier_training
 from gan.runs import manifest
 from gan.system import devices
 from gan.system.terminal import answers
@@ -28,8 +29,8 @@ from gan.system.terminal import answers
 @click.option(
     "--epochs",
     type=options.COUNT,
-    default=digits.EPOCHS,
-    help=f"Passes over the training images (default {digits.EPOCHS}).",
+    default=classifier_training.EPOCHS,
+    help=f"Passes over the training images (default {classifier_training.EPOCHS}).",
 )
 @click.option("--out", type=options.PATH, default=digits.PRETRAINED, help="Folder.")
 @click.option(
@@ -52,7 +53,7 @@ def classifier(name: str, epochs: int, out: Path, statistics_only: bool) -> tupl
     info |= {
         "accuracy": float((reading.digit == test.labels).double().mean()),
         "legible_real": sum(references[0].counts) / references[0].n,
-        "legible_junk": digits.legible_junk(trained, test.images, test.labels),
+        "legible_junk": classifier_training.legible_junk(trained, test.images, test.labels),
     }
     digits.save(trained, references, info, name, out)
     path = out / f"{name}.safetensors"
@@ -73,7 +74,7 @@ def _train(
     started = time.monotonic()
     network = digits.make_classifier(width, seed)
     with tqdm(total=epochs, unit="epoch", disable=None) as bar:
-        for progress in digits.train(
+        for progress in classifier_training.train(
             network,
             training.images,
             training.labels,

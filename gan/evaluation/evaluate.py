@@ -1,4 +1,4 @@
-"""Scoring a generator: draw, let a classifier read, measure, and write the protocol beside every figure."""
+"""Scoring a generator: draw samples, read them with a classifier, and measure; every figure keeps its protocol."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from gan.networks.latents import sample_z
 FIRST_SEED = 1_000_000  # latents of the evaluation; the app's seeds start at 0
 SAMPLES = 2_000
 DRAWS = 5
-_LEAST = 1e-6  # of what is divided by
+_LEAST = 1e-6  # no spread or contrast of a reference is smaller, as it is divided by
 #: The figures that the pages show.
 FIGURES = (
     *("legible", "fd", "precision", "recall", "density", "coverage"),
@@ -125,7 +125,7 @@ class Evaluation:
 def sample_images(
     generator: Callable[[Tensor], Tensor], latent_dim: int, first_seed: int, count: int
 ) -> Tensor:
-    """Pictures of the seeds ``first_seed ...``: float [count, C, H, W] in [-1, 1] on the CPU."""
+    """Images of the seeds from ``first_seed`` on: float [count, C, H, W] in [-1, 1] on the CPU."""
     device = torch.device("cpu")
     if isinstance(generator, torch.nn.Module):
         device = next(generator.parameters()).device
@@ -151,12 +151,13 @@ def evaluate(
     digits: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Scores ``draws`` lots of ``samples`` pictures from fixed latents; the same generator gets the
-    same figures. With uint8 training and held-out images [N, 1, H, W] the copy check is made as
-    well, with the ``mode_probabilities`` [1000] of stacked digits their modes are counted.
-    ``digits=False``: it was trained on other pictures; see `Evaluation`. ConfigError for fewer than 200
-    samples or fewer than 2 draws, which have no spread, and for other pictures without their training
-    images, which are what their spread is measured in."""
+    """Scores ``draws`` draws of ``samples`` images each. The latents are fixed, so the same generator gets
+    the same figures. With uint8 training and held-out images [N, 1, H, W], copies are checked; with
+    ``mode_probabilities`` [1000], the modes of stacked digits are counted. ``digits=False``: trained on
+    other images, see `Evaluation`. ``progress(done, draws)`` is called after each draw.
+
+    ConfigError for fewer than 200 samples or 2 draws, and for other images without ``training_images``,
+    because their spread and contrast are compared with those."""
     if samples < 200 or draws < 2:
         raise ConfigError(
             f"samples={samples}, draws={draws}: a score needs at least 200 samples and 2 draws"
@@ -164,39 +165,26 @@ def evaluate(
     if not digits:
         if training_images is None:
             raise ConfigError(
-                "pictures that are no digits can only be scored beside their training images; "
+                "images that are not digits can only be scored with their training images; "
                 "give training_images"
             )
         reference = in_units_of(training_images, reference)
     values: dict[str, list[float]] = {}
     counts = [0] * 10
-    first = None
+    first = torch.empty(0)
     for draw in range(draws):
         images = sample_images(generator, latent_dim, FIRST_SEED + draw * samples, samples)
-        single = one_channel(images)
-        first = single if first is None else first
-        reading = read(classifier, for_classifier(images))
-        drawn = reading.counts()
+        first = one_channel(images) if draw == 0 else first
+        drawn, row = _measure(images, classifier, reference)
         counts = [a + b for a, b in zip(counts, drawn, strict=True)]
-        prdc = metrics.precision_recall_density_coverage(reference.sample, reading.features)
-        part = metrics.moments(reading.features)
-        row = {
-            "legible": sum(drawn) / samples,
-            "fd": metrics.frechet_distance_of_moments(*part, reference.mean, reference.cov),
-            "vendi": metrics.vendi_score(reading.features + 1e-9),
-            "spread": relative_spread(images, reference),
-            "contrast": metrics.contrast(single) / reference.contrast,
-            **prdc._asdict(),
-        }
         for name, value in row.items():
             values.setdefault(name, []).append(value)
         if progress is not None:
             progress(draw + 1, draws)
     copies = None
-    if training_images is not None and held_out_images is not None and first is not None:
-        copies = copy_check.check_copies(
-            first[: copy_check.COPY_QUERIES], training_images, held_out_images
-        )
+    if training_images is not None and held_out_images is not None:
+        queries = first[: copy_check.COPY_QUERIES]
+        copies = copy_check.check_copies(queries, training_images, held_out_images)
     modes = None
     if mode_probabilities is not None:
         modes = evaluate_modes(generator, latent_dim, classifier, mode_probabilities, mode_samples)
@@ -205,11 +193,29 @@ def evaluate(
         reference=reference.name,
         samples=samples * draws,
         counts=tuple(counts),
-        figures={name: _figure(lots, samples) for name, lots in values.items()},
+        figures={name: _figure(drawn, samples) for name, drawn in values.items()},
         copies=copies,
         modes=modes,
         digits=digits,
     )
+
+
+def _measure(
+    images: Tensor, classifier: Classifier, reference: Reference
+) -> tuple[list[int], dict[str, float]]:
+    """Digit counts and figures of one draw of images."""
+    reading = read(classifier, for_classifier(images))
+    counts = reading.counts()
+    prdc = metrics.precision_recall_density_coverage(reference.sample, reading.features)
+    moments = metrics.moments(reading.features)
+    return counts, {
+        "legible": sum(counts) / len(images),
+        "fd": metrics.frechet_distance_of_moments(*moments, reference.mean, reference.cov),
+        "vendi": metrics.vendi_score(reading.features + 1e-9),  # a row of zeros has no direction
+        "spread": relative_spread(images, reference),
+        "contrast": metrics.contrast(one_channel(images)) / reference.contrast,
+        **prdc._asdict(),
+    }
 
 
 def evaluate_modes(
@@ -220,8 +226,8 @@ def evaluate_modes(
     samples: int = digit_modes.SAMPLES,
     progress: Callable[[int, int], None] | None = None,
 ) -> ModeFigures:
-    """Counts the modes of a generator of stacked digits in one draw of ``samples`` fixed latents, against
-    p_data ``probabilities`` [1000]; see `gan.evaluation.modes`. ConfigError for a generator of other pictures."""
+    """Counts the modes of a generator of stacked digits in ``samples`` images of fixed latents; p_data is
+    ``probabilities`` [1000]. See `gan.evaluation.modes`. ConfigError for a generator of other images."""
 
     def draw(start: int, count: int) -> Tensor:
         return sample_images(generator, latent_dim, FIRST_SEED + start, count)
@@ -232,11 +238,10 @@ def evaluate_modes(
 
 
 def in_units_of(training_images: Tensor, reference: Reference) -> Reference:
-    """``reference`` with spread and contrast of uint8 ``training_images`` [N, C, H, W] in the place of
-    those of digits, for samples of their resolution. N >= 2. Where they are all alike (spread 0), samples
-    that differ at all are not called less varied than they."""
+    """``reference`` with the spread and contrast of uint8 ``training_images`` [N, C, H, W], N >= 2, instead
+    of those of digits, for samples of the same resolution."""
     pixels = from_uint8(training_images)
-    whole = math.sqrt(pixels.shape[1])  # `relative_spread` takes a reference of one channel
+    whole = math.sqrt(pixels.shape[1])  # `relative_spread` expects the spread of one channel
     return replace(
         reference,
         pixel_spread=max(metrics.pairwise_spread(pixels) / whole, _LEAST),
@@ -245,12 +250,12 @@ def in_units_of(training_images: Tensor, reference: Reference) -> Reference:
 
 
 def relative_spread(images: Tensor, reference: Reference) -> float:
-    """Median pixel distance of two pictures [N, C, H, W] over that of two real digits. The squares of
-    C independent digits add up, so two triples of real digits also have about 1."""
+    """Median pixel distance between two images [N, C, H, W], divided by that of two real digits. The squared
+    distances of the C channels add up, so triples of real digits also get about 1."""
     return metrics.pairwise_spread(images) / (reference.pixel_spread * math.sqrt(images.shape[1]))
 
 
-def _figure(lots: list[float], samples: int) -> Figure:
-    mean = sum(lots) / len(lots)
-    spread = math.sqrt(sum((v - mean) ** 2 for v in lots) / (len(lots) - 1))
-    return Figure(mean, spread, samples, len(lots))
+def _figure(values: list[float], samples: int) -> Figure:
+    mean = sum(values) / len(values)
+    spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    return Figure(mean, spread, samples, len(values))

@@ -1,15 +1,13 @@
-"""Stacked MNIST: three digits as the channels of one picture, so 1,000 kinds that can be counted.
+"""Counting the modes of Stacked MNIST: with three digits as the channels of an image, there are 1,000.
 
 The usual test for mode collapse (Metz et al. 2017, arXiv:1611.02163; Srivastava et al. 2017,
-arXiv:1705.07761; Lin et al. 2018, arXiv:1712.04086). A classifier reads the three channels of every
-sample apart; the three digits it finds likeliest, sure of them or not, are the sample's *mode*.
-Reported are the modes seen among 26,000 samples, and KL(p_model || p_data) of the two distributions
-over the modes, in nats.
+arXiv:1705.07761; Lin et al. 2018, arXiv:1712.04086). A classifier reads each channel of a sample
+separately; the three most likely digits, with whatever confidence, are its *mode*. The result is the
+number of modes among 26,000 samples, and KL(p_model || p_data) over the modes in nats.
 
-p_data is not exactly uniform: it is the product of the frequencies of the single digits that the
-training triples are drawn from. The papers take the labels of their training triples instead, a sample
-of that product. What separates our figures from published ones is more than that: networks, training
-and classifier (`gan.evaluation.classifier`) are others.
+p_data is not exactly uniform: it is the product of the frequencies of the single digits from which the
+training triples are drawn. The papers use the labels of their training triples instead, which are a
+sample of it. Published figures also differ in networks, training and classifier.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ from gan.evaluation.figures import STORED, Count, Divergence, Share
 
 CHANNELS = 3
 MODES = 1_000
-SAMPLES = 26_000  # of the papers; figures of other numbers of samples have another floor
+SAMPLES = 26_000  # as in the papers; the floor of the KL depends on it
 _CHUNK = 1_000  # samples held at once
 _CONTROL_SEED = 26_000  # of the real triples that generated ones are compared with
 
@@ -56,21 +54,21 @@ class ModeFigures:
 
 
 def mode_probabilities(labels: Tensor) -> Tensor:
-    """labels [M] of single digits -> p_data [1000], float64: of the mode 100 a + 10 b + c the product
-    of the three digits' shares."""
+    """labels [M] of single digits -> p_data [1000], float64. Mode 100 a + 10 b + c has the product of the
+    shares of the digits a, b and c."""
     share = torch.bincount(labels, minlength=10).double() / len(labels)
     return torch.einsum("a,b,c->abc", share, share, share).flatten()
 
 
 def count_modes(classifier: Classifier, batches: Iterable[Tensor], expected: Tensor) -> ModeFigures:
-    """batches of pictures [n, 3, 28, 28], uint8 or float in [-1, 1]; expected [1000], p_data.
-    ConfigError for pictures of another number of channels."""
+    """batches of images [n, 3, 28, 28], uint8 or float in [-1, 1]; expected [1000], p_data.
+    ConfigError for images with another number of channels."""
     counts = torch.zeros(MODES, dtype=torch.int64)
     legible = total = 0
     for batch in batches:
         if batch.shape[1] != CHANNELS:
             raise ConfigError(
-                f"pictures of {batch.shape[1]} channel(s) hold no three digits; "
+                f"images with {batch.shape[1]} channel(s) do not contain three digits; "
                 "count the modes of a model of stacked digits (train --source stacked)"
             )
         reading = read(classifier, batch.flatten(0, 1).unsqueeze(1))
@@ -88,7 +86,7 @@ def in_chunks(
     samples: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Tensor]:
-    """``draw(start, count)`` for all of ``samples``, a thousand at a time: 26,000 at once take 245 MB.
+    """``draw(start, count)`` for all ``samples``, 1,000 at a time, because 26,000 at once take 245 MB.
     ConfigError for fewer than 1 sample."""
     if samples < 1:
         raise ConfigError(f"samples={samples}: modes are counted among at least 1 sample")
@@ -117,7 +115,7 @@ def of_real_digits(
 
 
 class Published(NamedTuple):
-    """A line of somebody else's table. Networks, training and classifier differ from paper to paper."""
+    """A result from a paper. Networks, training and classifier differ between papers."""
 
     method: str
     modes: float

@@ -16,14 +16,14 @@ LEAK = 0.2  # slope of LeakyReLU in D (Radford et al. 2016, section 3)
 
 
 def _channels_last(x: Tensor) -> Tensor:
-    """[N, C, H, W], the channels of a pixel beside each other in memory: the layout in which the larger
-    convolutions are fastest on the CPU (docs/LOG.md)."""
+    """x [N, C, H, W] in the memory layout in which the larger convolutions are fastest on the CPU
+    (docs/LOG.md)."""
     return x.contiguous(memory_format=torch.channels_last)
 
 
 class _Flatten(torch.autograd.Function):
-    """`flatten(1)` of channels-last maps. The gradient goes back channels-last as well, where the usual
-    one would come in another order than the values it belongs to, which makes all that follows slow."""
+    """`flatten(1)` of channels-last maps. Its gradient is channels-last too. That of the usual `flatten` is
+    not, which slows down all backward steps after it."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -49,11 +49,10 @@ def by_groups(norm: Callable[[Tensor], Tensor], x: Tensor, groups: int, dim: int
 
 
 class Generator(nn.Module):
-    """Latents to pictures: dense, dense, two stride-2 transposed convolutions, tanh.
+    """Latents to images: dense, dense, two stride-2 transposed convolutions, tanh.
 
-    ``forward(z [N, latent_dim]) -> [N, C, H, W] in [-1, 1]``, z standard normal whatever the network
-    makes of it. In eval mode row i depends on ``z[i]`` alone, because BatchNorm then uses its running
-    statistics.
+    ``forward(z [N, latent_dim]) -> [N, C, H, W] in [-1, 1]``, z standard normal for every ``config.latent``.
+    In eval mode row i depends on ``z[i]`` alone, because BatchNorm then uses its running statistics.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -63,7 +62,7 @@ class Generator(nn.Module):
         self._side = config.img_size // 4
         self._channels = 2 * config.base_channels
         inner = self._channels * self._side**2
-        # no biases before BatchNorm: its shift does their work
+        # no biases before BatchNorm, which adds its own
         self.hidden = nn.Linear(config.latent_dim, config.hidden_units, bias=False)
         self.hidden_norm = nn.BatchNorm1d(config.hidden_units)
         self.expand = nn.Linear(config.hidden_units, inner, bias=False)
@@ -77,33 +76,33 @@ class Generator(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Tensor:
-        x = F.relu(self.hidden_norm(self.hidden(self.warped(z))))  # [N, hidden]
+        x = F.relu(self.hidden_norm(self.hidden(self.to_prior(z))))  # [N, hidden]
         x = F.relu(self.expand_norm(self.expand(x)))  # [N, 2*base * H/4 * W/4]
         x = _channels_last(x.unflatten(1, (self._channels, self._side, self._side)))
         x = F.conv_transpose2d(x, _channels_last(self.up.weight), None, 2, 1)
         x = F.relu(self.up_norm(x))  # [N, base, H/2, W/2]
-        return self.squashed(self.to_image(x))  # [N, C, H, W]
+        return self.to_range(self.to_image(x))  # [N, C, H, W]
 
-    def warped(self, z: Tensor) -> Tensor:
-        """What the network makes of a standard normal z first."""
+    def to_prior(self, z: Tensor) -> Tensor:
+        """Standard normal z -> latents of the distribution ``config.latent``."""
         if self.config.latent == "uniform":
             return torch.erf(z / math.sqrt(2))  # 2 Phi(z) - 1: U(-1, 1)
         return z
 
-    def squashed(self, x: Tensor) -> Tensor:
-        """What the last layer gives -> [-1, 1], never in half precision."""
+    def to_range(self, x: Tensor) -> Tensor:
+        """Output of the last layer -> [-1, 1], in single precision."""
         if self.config.pixels == "unit":
             return torch.sigmoid(x.float()) * 2 - 1
         return torch.tanh(x.float())
 
 
 class Discriminator(nn.Module):
-    """Pictures to logits: two stride-2 convolutions, dense, dense.
+    """Images to logits: two stride-2 convolutions, dense, dense.
 
-    ``forward(images [N, C, H, W] in [-1, 1]) -> logits [N]``, positive = real. Its BatchNorm
-    layers keep no running statistics: D is only ever asked about whole batches, each of one kind
-    (real, fake or held out), so asking it leaves no trace and training and looking agree. Without
-    BatchNorm (``d_norm``) its layers have biases.
+    ``forward(images [N, C, H, W] in [-1, 1]) -> logits [N]``, positive = real. Its BatchNorm layers keep
+    no running statistics, because D only sees whole batches, each of one kind (real, fake or held out).
+    Evaluating D therefore changes nothing, and training and evaluation agree. Without BatchNorm
+    (``d_norm``) its layers have biases.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -120,8 +119,8 @@ class Discriminator(nn.Module):
         self.to_logit = nn.Linear(config.hidden_units, 1)
 
     def forward(self, images: Tensor, groups: int = 1) -> Tensor:
-        """``groups``: as many batches, of one size, lie in ``images`` one behind the other. Each is
-        normalised by itself; together they take fewer and larger operations."""
+        """``groups``: how many batches of equal size ``images`` consists of. Each is normalised by itself;
+        in one call they need fewer and larger operations."""
         x = _channels_last(self.down(self.scaled(images)))
         x = F.leaky_relu(x, LEAK)  # [N, base, H/2, W/2]
         x = F.conv2d(x, _channels_last(self.down2.weight), self.down2.bias, 2, 1)
@@ -131,7 +130,7 @@ class Discriminator(nn.Module):
         return self.to_logit(x).squeeze(1).float()  # [N]
 
     def scaled(self, images: Tensor) -> Tensor:
-        """Pictures in [-1, 1] as the network takes them."""
+        """Images in [-1, 1] -> the range ``config.pixels``."""
         return (images + 1) / 2 if self.config.pixels == "unit" else images
 
 
@@ -147,8 +146,8 @@ def init_weights(model: nn.Module, rng: torch.Generator) -> None:
     | convolution, dense        | N(0, 0.02^2)  | 0    |
     | BatchNorm                 | N(1, 0.02^2)  | 0    |
 
-    A D without BatchNorm, which would undo any scale, gets weights that keep the scale of what passes
-    through: N(0, 2 / (1.04 fan_in)) (He et al. 2015, arXiv:1502.01852, eq. 15, for LeakyReLU 0.2).
+    BatchNorm would undo any scale of the weights. A D without it gets weights that keep the scale of the
+    activations: N(0, 2 / (1.04 fan_in)) (He et al. 2015, arXiv:1502.01852, eq. 15, for LeakyReLU 0.2).
     """
     scaled = isinstance(model, Discriminator) and model.config.d_norm == "none"
     for module in model.modules():
@@ -166,7 +165,7 @@ def init_weights(model: nn.Module, rng: torch.Generator) -> None:
 
 
 def make_pair(config: ModelConfig, seed: int) -> tuple[Generator, Discriminator]:
-    """A fresh generator and discriminator on the CPU. The same seed gives the same weights."""
+    """A new generator and discriminator on the CPU. The same seed gives the same weights."""
     rng = torch.Generator().manual_seed(seed)
     generator, discriminator = Generator(config), Discriminator(config)
     init_weights(generator, rng)
@@ -175,5 +174,5 @@ def make_pair(config: ModelConfig, seed: int) -> tuple[Generator, Discriminator]
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Trainable numbers in ``model``."""
+    """The number of trainable parameters."""
     return sum(p.numel() for p in model.parameters())

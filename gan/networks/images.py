@@ -1,4 +1,4 @@
-"""The only way in and out of ``[-1, 1]``: conversions, grids of pictures, PNG bytes."""
+"""Conversions between ``[-1, 1]`` and pixels (nothing else converts), image grids, PNG bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-CLASSIFIER_SIDE = 28  # pixels: what the classifiers read
+CLASSIFIER_SIDE = 28  # pixels of the classifiers' input
 
 
 def to_uint8(images: Tensor) -> np.ndarray:
@@ -26,10 +26,10 @@ def from_uint8(pixels: Tensor) -> Tensor:
 
 
 def one_channel(images: Tensor) -> Tensor:
-    """images [N, C, H, W] -> [N, 1, H, W]: of picture i its channel i mod C.
+    """images [N, C, H, W] -> [N, 1, H, W]: channel i mod C of image i.
 
-    Three digits in one picture are judged as digits so: as many as there are pictures, each of
-    another latent, every channel equally often. Pictures of one channel stay as they are.
+    The digits of stacked images are scored this way: one per image, each from another latent, every
+    channel equally often. Images of one channel stay as they are.
     """
     count, channels = images.shape[:2]
     index = torch.arange(count, device=images.device)
@@ -37,8 +37,8 @@ def one_channel(images: Tensor) -> Tensor:
 
 
 def for_classifier(images: Tensor) -> Tensor:
-    """float images [N, C, H, W] -> [N, 1, 28, 28], what a classifier reads: `one_channel`, every pixel the
-    mean of those it covers. Pictures of 28 x 28 keep their pixels."""
+    """float images [N, C, H, W] -> [N, 1, 28, 28] for a classifier: `one_channel`, resized so that each pixel
+    is the mean of those it covers. Images of 28 x 28 keep their pixels."""
     single = one_channel(images)
     if single.shape[-2:] == (CLASSIFIER_SIDE, CLASSIFIER_SIDE):
         return single
@@ -46,9 +46,9 @@ def for_classifier(images: Tensor) -> Tensor:
 
 
 def grid(pixels: np.ndarray, columns: int, gap: int = 2, background: int = 0) -> np.ndarray:
-    """pixels uint8 [N, H, W, C] -> one picture uint8 [rows*(H+gap)+gap, columns*(W+gap)+gap, C].
+    """pixels uint8 [N, H, W, C] -> one image uint8 [rows*(H+gap)+gap, columns*(W+gap)+gap, C].
 
-    Fills row by row; places without a picture, and the gaps, are ``background``.
+    Filled row by row; gaps and empty cells are ``background``.
     """
     if pixels.ndim != 4 or columns < 1:
         raise ValueError(f"need [N, H, W, C] and columns >= 1, got {pixels.shape} and {columns}")
@@ -66,11 +66,11 @@ def grid(pixels: np.ndarray, columns: int, gap: int = 2, background: int = 0) ->
     return sheet
 
 
-def to_png(picture: np.ndarray, scale: int = 1) -> bytes:
-    """picture uint8 [H, W, 1 or 3] -> PNG bytes, each pixel drawn as ``scale`` x ``scale``."""
+def to_png(pixels: np.ndarray, scale: int = 1) -> bytes:
+    """pixels uint8 [H, W, 1 or 3] -> PNG bytes, each pixel drawn as ``scale`` x ``scale``."""
     if scale > 1:
-        picture = picture.repeat(scale, axis=0).repeat(scale, axis=1)
-    image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+        pixels = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", optimize=False, compress_level=6)
     return buffer.getvalue()

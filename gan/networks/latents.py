@@ -1,7 +1,7 @@
-"""Latent vectors: from seeds, between each other, along directions.
+"""Latent vectors: from seeds, interpolated, and along directions.
 
-One seed is one latent, whatever else is drawn with it: that is what lets the same z be shown
-for every data size, in every batch, on every device.
+A seed gives the same latent in every batch and on every device. So the same z can be shown for every
+size of the training set.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def sample_z(seeds: Sequence[int], latent_dim: int) -> Tensor:
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     """a, b [Z]; t [T] in [0, 1] -> [T, Z] along the great circle from a to b (Shoemake 1985),
-    lengths interpolated linearly. Falls back to a straight line where a and b are nearly
-    parallel, opposite or zero, for which no arc is defined."""
+    lengths interpolated linearly. A straight line where a and b are nearly parallel, opposite or
+    zero: no arc is defined for these."""
     norm_a, norm_b = a.norm(), b.norm()
     t = t.reshape(-1, 1)
     straight = (1 - t) * a + t * b  # [T, Z]
@@ -46,15 +46,15 @@ def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
 def principal_directions(
     generate: Callable[[Tensor], Tensor], latent_dim: int, num_z: int = 64, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """The directions in which moving z changes the picture most, averaged over ``num_z`` latents.
+    """The directions of z that change the image most, averaged over ``num_z`` latents.
 
     generate: z [N, Z] -> images [N, C, H, W]. Returns (directions [Z, Z], one unit row each, the
     strongest first; strengths [Z], root mean squared pixel change per unit of z).
 
-    They are the eigenvectors of the mean of J^T J, J the Jacobian of picture by z, found by
-    central differences: the Hessian of the squared picture distance (Wang & Ponce 2021,
-    "The geometry of deep generative image models", section 2). The sign of a direction is fixed
-    by making its largest component positive.
+    They are the eigenvectors of the mean of J^T J, J the Jacobian of the image with respect to z
+    (by central differences): the Hessian of the squared image distance (Wang & Ponce 2021,
+    "The geometry of deep generative image models", section 2). The largest component of
+    each direction is positive, which fixes its sign.
     """
     step = 0.05
     z = sample_z([seed * num_z + i for i in range(num_z)], latent_dim)

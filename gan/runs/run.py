@@ -116,7 +116,7 @@ def run_together(
     command: Sequence[str] | None = None,
     precision: str = "auto",
 ) -> Generator[list[Progress]]:
-    """As `run` for each, but trains as one stack what `gan.training.stacking.together` allows.
+    """As `run` for each, but trains as one stack what `gan.training.stacking.stack_key` allows.
 
     Stacks are trained one after the other. Yields one `Progress` per run of the current stack;
     ``run`` counts the runs that were not finished. Writes the progress files as `write_progress` does.
@@ -129,7 +129,7 @@ def run_together(
         if not manifest.is_finished(folder, config):
             one = _Run(config, folder, device, classifiers, checkpoint_seconds, precision, load)
             one.number = number
-            key = (stacking.together(config), one.state.step, one.state.precision)
+            key = (stacking.stack_key(config), one.state.step, one.state.precision)
             stacks.setdefault(key, []).append(one)
             number += 1
     errors: list[str] = []

@@ -1,26 +1,26 @@
-"""The door to a Ray cluster: training runs as tasks, on this machine's cores or on many machines.
+"""Training runs as tasks of a Ray cluster, on this machine's cores or on many machines.
 
-Ray (https://docs.ray.io) is imported only when it is asked for; ``requirements-cluster.txt`` pins it.
+Ray (https://docs.ray.io) is imported only when it is used; ``requirements-cluster.txt`` pins it.
 
 **What every machine needs.** This repository at the same path and commit, the same Python with
-``requirements-cluster.txt`` installed, and the data: ``GAN_DATA`` set to an absolute path before
-``ray start`` (a folder source likewise by its absolute path). Start the command from the repository.
-A cluster that wants a token is told so as Ray's manual says, with ``RAY_AUTH_MODE`` in the environment.
+``requirements-cluster.txt`` installed, and the data: set ``GAN_DATA`` to an absolute path before
+``ray start`` (and give a folder source by its absolute path). Start the command from the repository.
+If the cluster wants a token, set ``RAY_AUTH_MODE`` in the environment, as Ray's manual says.
 
-**What is promised.** A task trains in the run's folder under the path it has here, and hands the
-finished files back as well, so that the caller has them whether or not the disk is shared.
+**What is guaranteed.** A task trains in the run's folder under the path that it has here, and returns the
+finished files as well, so that the caller has them whether or not the disk is shared.
 
-- On a *shared* disk a run whose worker or machine dies is started again, anywhere, by Ray (up to
-  `RETRIES` times) and goes on from its last checkpoint: at most about a minute is lost, and on the
-  same kind of CPU the result is the same to the bit.
-- Where each machine has a *disk of its own*, a run that is started again goes on only if it comes to the
-  machine that has its checkpoint; elsewhere it begins anew and ends the same. A finished run whose
-  caller was killed before it came back is found again only in that way, too. The copies of the
-  finished files stay behind on the machines.
-- Either way a run is finished here when its manifest is, which is written last.
+- *One shared disk:* if a worker or a machine dies, Ray starts the run again on any machine, up to
+  `RETRIES` times. The run continues from its last checkpoint: about a minute is lost at most, and on the
+  same kind of CPU the result is identical.
+- *A disk in each machine:* a run that is started again continues only on the machine that has its
+  checkpoint; elsewhere it starts from the beginning, with the same result. If the caller was killed before
+  a finished run was returned, it is found again only on that machine. Copies of the finished files stay on
+  the machines.
+- In both cases the run is finished here when its manifest is here, which is written last.
 
-What is not promised: Ray knows no lock on a disk. Should a machine go on working that the cluster has
-given up for dead, two write into the same shared folder; every file is whole, and on the CPU the same.
+**What is not guaranteed.** Ray has no lock on a disk. If the cluster takes a machine for dead and it works on,
+two processes write into the same shared folder. Every file is still complete, and on the CPU the same.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def run_all(
     on_wait: Callable[[], None] | None = None,
 ) -> Generator[Outcome]:
     """Trains each configuration in its folder as a Ray task; yields each as it ends, like
-    `gan.system.processes.run_all`. A task takes ``threads`` CPUs, and a GPU where ``device`` is cuda.
+    `gan.system.processes.run_all`. A task takes ``threads`` CPUs, and a GPU if ``device`` is cuda.
 
-    ``address=None`` starts a Ray of ``workers`` tasks here and ends it afterwards. With an address at
-    most ``workers`` tasks are under way, all at once for None. ConfigError where Ray is not
+    ``address=None`` starts a Ray of ``workers`` tasks here and ends it afterwards. With an address,
+    ``workers`` limits the number of tasks at a time; None is no limit. ConfigError if Ray is not
     installed, does not answer, or has no GPU here.
     """
     ray = import_ray()
@@ -85,23 +85,19 @@ def run_all(
                 try:
                     error, seconds, files = ray.get(reference)
                 except ray.exceptions.RayError as problem:
-                    error, seconds, files = (
-                        describe_problem(problem),
-                        time.monotonic() - started,
-                        {},
-                    )
+                    error, seconds = describe_problem(problem), time.monotonic() - started
                 if not error:
-                    _take(runs[index], files)
+                    _store(runs[index], files)
                 yield Outcome(index, int(bool(error)), error, seconds)
 
 
 def train_run(
     settings: dict[str, Any], folder: str, device: str, threads: int, command: Sequence[str]
 ) -> tuple[str, float, dict[str, bytes]]:
-    """What a task does: (error or "", seconds, the finished files by name). A `GanError` comes back as
-    its text, because it would fail again; what kills the process is Ray's to try again."""
+    """The work of a task. Returns (error or "", seconds, the finished files by name). A `GanError` is returned
+    as its text, because a retry would fail as well; if the process is killed, Ray tries again."""
     started = time.monotonic()
-    # as the command line does for a run of its own
+    # as the command line does
     torch.set_flush_denormal(True)
     torch.set_num_threads(threads)
     path = Path(folder)
@@ -127,13 +123,13 @@ def _finished_files(folder: Path) -> dict[str, bytes]:
         raise CheckpointError(f"{folder} cannot be read ({error}); remove it") from error
 
 
-def _take(there: tuple[TrainConfig, Path], files: dict[str, bytes]) -> None:
-    """Writes the files of a run that was made elsewhere, the manifest last; nothing where the disk is
+def _store(trained: tuple[TrainConfig, Path], files: dict[str, bytes]) -> None:
+    """Writes the files of a run that was trained elsewhere, the manifest last. Does nothing if the disk is
     shared and they are here already."""
-    config, folder = there
+    config, folder = trained
     if is_finished(folder, config):
         return
     for name in sorted(files, key=lambda name: name == run_manifest.MANIFEST):
         file_system.write_atomically(folder / name, files[name])
-    for name in (run.CHECKPOINT, run.PROGRESS):  # of an earlier try on this machine
+    for name in (run.CHECKPOINT, run.PROGRESS):  # of an earlier attempt on this machine
         (folder / name).unlink(missing_ok=True)

@@ -15,15 +15,15 @@ RESULTS = "results.jsonl"
 
 
 class Results:
-    """``results.jsonl`` in the folder of a sweep: a line of JSON for every finished run below it.
+    """``results.jsonl`` in the folder of a sweep: one line of JSON for every finished run below it.
 
-    A row: ``folder`` (name of the run's folder, no two rows with the same), ``config``, ``final`` and
-    ``best`` (null where the best moment was not clearly better than the end), each with its ``step``,
-    ``figures`` ({name: {value, spread, n, draws}}), ``verdicts`` and what they were measured with,
-    ``seconds`` of training, and ``provenance``.
+    A row has ``folder`` (the name of the run's folder, which is unique), ``config``, ``final`` and ``best``
+    (null if the best moment was not clearly better than the end), ``seconds`` of training and
+    ``provenance``. ``final`` and ``best`` have their ``step``, ``figures`` ({name: {value, spread, n, draws}}),
+    ``verdicts``, and the protocol of the measurement.
 
-    Opening brings it up to date: what is not a whole row is dropped, and every finished run that has
-    no row, or another than its manifest says now, gets it. Only one process may have it open.
+    Opening the table updates it: torn lines are dropped, and every finished run whose row is missing or
+    differs from its manifest gets a new one. Only one process may have it open.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,11 +35,11 @@ class Results:
             try:
                 row = make_row(manifest.parent)
             except CheckpointError:
-                continue  # not a run's; of one in its plan the sweep complains itself
+                continue  # not of a run; the sweep itself reports one of its plan
             self.add(row)
 
     def _read(self) -> bool:
-        """Takes in all whole rows; False where there was anything else."""
+        """Reads all complete rows; False if there was anything else."""
         try:
             content = self._path.read_bytes()
         except OSError as error:
@@ -61,11 +61,11 @@ class Results:
         files.write_atomically(self._path, "".join(lines).encode())
 
     def add(self, row: dict[str, Any]) -> None:
-        """Writes a row down unless it is there; instead of an older one of the same run."""
+        """Writes a row unless it is there already; it replaces an older row of the same run."""
         before = self._rows.get(row["folder"])
         if before == row:
             return
-        if before is None:  # known only once it is on disk
+        if before is None:  # remembered only when it is on disk
             files.append_line(self._path, json.dumps(row))
             self._rows[row["folder"]] = row
         else:
@@ -74,18 +74,18 @@ class Results:
 
 
 def make_row(folder: Path) -> dict[str, Any]:
-    """The row of a finished run, from its manifest. CheckpointError where that cannot be read."""
+    """The row of a finished run, from its manifest. CheckpointError if that cannot be read."""
     cards = {card.snapshot: card for card in read_manifest(folder)}
     if "final" not in cards:
         raise CheckpointError(
-            f"{folder / run_manifest.MANIFEST} has no final model; train the run anew"
+            f"{folder / run_manifest.MANIFEST} has no final model; train the run again"
         )
     final, best = cards["final"], cards.get("best")
     try:
         seconds = final.provenance["seconds"]
     except (KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{folder / run_manifest.MANIFEST} does not say how long the run took; train it anew"
+            f"{folder / run_manifest.MANIFEST} does not say how long the run took; train it again"
         ) from error
     row = {
         "folder": folder.name,
@@ -95,7 +95,7 @@ def make_row(folder: Path) -> dict[str, Any]:
         "seconds": seconds,
         "provenance": final.provenance,
     }
-    # as it will be read again: lists for tuples, null for what was not measured
+    # as it will be read again: lists instead of tuples, null for what was not measured
     return json.loads(json.dumps(files.without_nan(row)))
 
 

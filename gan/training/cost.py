@@ -1,4 +1,4 @@
-"""How many operations one update takes."""
+"""The number of operations of one update."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from gan.training.step import Draws, rates
 
 
 class _Counter(TorchDispatchMode):
-    """Counts as PyTorch's `FlopCounterMode` does, whose hooks on modules would also see, and get in a
-    tangle with, what the other threads of a server run meanwhile."""
+    """Counts operations as PyTorch's `FlopCounterMode` does. That one hooks into modules, also those which
+    other threads of a server run meanwhile, and fails there."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class _Counter(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # to be skipped by the compiler it would load the compiler: a second
+        return False  # True would load PyTorch's compiler, which takes a second
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -40,7 +40,7 @@ class _Counter(TorchDispatchMode):
 
 
 class _IdleOptimizer:
-    """In the place of Adam, which has no matrix products but loads PyTorch's compiler."""
+    """Replaces Adam, which has no matrix products and would load PyTorch's compiler."""
 
     def __init__(self) -> None:
         self.param_groups: list[dict[str, Any]] = [{}]
@@ -53,14 +53,14 @@ class _IdleOptimizer:
 
 
 def operations_per_update(config: TrainConfig) -> int:
-    """Floating-point operations (a multiplication and an addition are two) of the matrix products and
-    convolutions of one update, counted as it runs. Those of resampling pictures for the augmentation are not among them."""
+    """Floating-point operations of the matrix products and convolutions of one update (a multiplication and an
+    addition are two), counted while it runs. Resampling for the augmentation is not counted."""
     return _operations(update_shape(config))
 
 
 def update_shape(config: TrainConfig) -> TrainConfig:
-    """``config`` without what makes no difference to the work of one update: which images and how many of
-    them, for how long, by which rates and chances."""
+    """``config`` with defaults for all that does not affect the work of one update: the data, the length of the
+    training, rates and probabilities."""
     default = {
         name: getattr(TrainConfig, name)
         for name in (
@@ -70,13 +70,13 @@ def update_shape(config: TrainConfig) -> TrainConfig:
         )
     }
     batch = config.effective_batch
-    source = "stacked" if config.model.img_channels > 1 else "folder:any"  # of any side
+    source = "stacked" if config.model.img_channels > 1 else "folder:any"  # accepts any side
     return replace(config, **default, source=source, size=batch, batch_size=batch)
 
 
 @functools.lru_cache(maxsize=256)
 def _operations(config: TrainConfig) -> int:
-    """Two pictures stand for the batch: all that is counted grows with it in proportion."""
+    """Counts a batch of two images and scales it up: the count is proportional to the batch."""
     model, few = config.model, 2
     generator, discriminator = dcgan.Generator(model), dcgan.Discriminator(model)
     idle = cast(torch.optim.Adam, _IdleOptimizer())

@@ -1,30 +1,28 @@
-"""One update captured as a CUDA graph."""
+"""One update, captured as a CUDA graph."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from itertools import zip_longest
 
 import torch
 from torch import Tensor
 
 from gan.networks.augment import UNIFORMS
-from gan.training import state as train_state
 from gan.training import step as update_step
 from gan.training.state import TrainState
 from gan.training.step import Draws, Rates
 
 
 class CapturedStep:
-    """`train_step` on CUDA as one graph, launched at once instead of kernel by kernel: launches are what
-    small networks wait for (docs.pytorch.org, "CUDA Graphs"). It has not been run on a GPU yet.
+    """`train_step` on CUDA as one graph, launched at once instead of kernel by kernel. Small networks spend
+    most of their time on launches (docs.pytorch.org, "CUDA Graphs"). It has not been run on a GPU yet.
 
-    Called like `train_step` without its state. A graph works on fixed addresses, so the inputs are
-    copied to where it reads them. Where the driver refuses to capture, updates go on one by one.
+    Call it like `train_step`, without the state. A graph reads from fixed addresses, so the inputs are
+    copied there. If the driver cannot capture the update, each call runs `train_step`.
     """
 
-    _WARM_UP = 3  # updates on a side stream, as capturing asks for; undone afterwards
+    _WARM_UP = 3  # updates on a side stream, which capturing requires; undone afterwards
 
     def __init__(self, state: TrainState, shape: Sequence[int]) -> None:
         config, device = state.config, state.device
@@ -37,7 +35,7 @@ class CapturedStep:
         self._draws = Draws(torch.randn(*rows, config.model.latent_dim, device=device), uniforms)
         self._rates = torch.zeros(3, device=device)
         self._record = torch.zeros(4, *rows[:-1], device=device)
-        before, step = [t.clone() for t in _tensors(state)], state.step
+        before, step = _copies(state), state.step
         with torch.cuda.device(device):
             self._graph = self._capture()
         _restore(state, before, step)
@@ -56,16 +54,16 @@ class CapturedStep:
                 self._record = self._step()
             updates = self._updates()
             graph.replay()
-            if self._updates() != updates + 1:  # it would train nothing, and nobody would see it
-                raise RuntimeError("what was captured does not move the networks")
+            if self._updates() != updates + 1:  # else it would train nothing, unnoticed
+                raise RuntimeError("the captured graph does not change the networks")
         except RuntimeError as error:
             warnings.warn(f"this device cannot capture the update ({error})", stacklevel=4)
-            self._state.discriminator.requires_grad_(True)  # in case it ended half-way
+            self._state.discriminator.requires_grad_(True)  # in case train_step was interrupted
             return None
         return graph
 
     def _updates(self) -> int:
-        """How many updates Adam has counted."""
+        """The number of updates that Adam has counted."""
         parameter = self._state.optimizer_g.param_groups[0]["params"][0]
         return int(self._state.optimizer_g.state[parameter]["step"])
 
@@ -85,24 +83,20 @@ class CapturedStep:
             self._rates[index] = rate
         with torch.cuda.device(self._state.device):
             self._graph.replay()
-        self._state.step += 1  # the graph knows the tensors, not the number
+        self._state.step += 1  # the graph changes tensors only
         return self._record
 
 
-def _tensors(state: TrainState) -> list[Tensor]:
-    """All that an update changes. Adam's moments, which are not there before the first, come last."""
-    tensors = [state.d_stats]
-    for name in train_state.NETWORKS:
-        tensors += getattr(state, name).state_dict().values()
-    for optimizer in (state.optimizer_g, state.optimizer_d):
-        tensors += [t for moments in optimizer.state.values() for t in moments.values()]
-    return tensors
+def _copies(state: TrainState) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in state.tensors().items()}
 
 
 @torch.no_grad()
-def _restore(state: TrainState, before: list[Tensor], step: int) -> None:
-    """Takes updates back in place, so that a graph's addresses stay good; ``before``: copies of what
-    `_tensors` gave at ``step``."""
-    for now, then in zip_longest(_tensors(state), before):
-        now.zero_() if then is None else now.copy_(then)  # new moments begin at zero
+def _restore(state: TrainState, before: dict[str, Tensor], step: int) -> None:
+    """Undo updates in place, so that the graph's addresses stay valid. ``before``: `_copies` at ``step``."""
+    for name, tensor in state.tensors().items():
+        if name in before:
+            tensor.copy_(before[name])
+        else:  # Adam's moments, which begin at zero
+            tensor.zero_()
     state.step = step

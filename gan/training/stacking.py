@@ -1,11 +1,11 @@
-"""Several GANs trained as one: on a GPU, one small network keeps a fraction of the device busy.
+"""Train several GANs as one stack: on a GPU, one small network uses only a fraction of the device.
 
-The weights of K runs lie in tensors with one dimension more, [K, ...]. Dense layers become batched
-matrix products, convolutions grouped ones, and BatchNorm over K times the channels is K BatchNorms. Every
-run keeps its own data, seeds, losses, gradients and Adam moments: what comes out is what
-`gan.training.trainer.train` makes of each alone, up to rounding.
+The weights of K runs are stacked in tensors with one dimension more, [K, ...]. Dense layers become
+batched matrix products, convolutions grouped ones, and BatchNorm over K times the channels is K
+BatchNorms. Every run keeps its data, seeds, losses, gradients and Adam moments. The result of each is that
+of `gan.training.trainer.train`, up to rounding.
 
-On a CPU this is of no use (docs/LOG.md): there, one process a core is faster.
+On a CPU one process per core is faster (docs/LOG.md).
 """
 
 from __future__ import annotations
@@ -21,22 +21,21 @@ from torch import Tensor, nn
 from gan.config import TrainConfig, source_channels
 from gan.errors import ConfigError, TrainingError
 from gan.networks import dcgan
-from gan.networks.images import from_uint8
 from gan.training import step as update_step
 from gan.training import trainer
-from gan.training.state import NETWORKS, TrainState, assemble
-from gan.training.step import Draws, batch_indices, rates
+from gan.training.state import NETWORKS, OPTIMIZERS, TrainState, assemble
+from gan.training.step import Draws, batch_indices
 from gan.training.trainer import BLOCK, Report
 
 
-def together(config: TrainConfig) -> tuple[object, ...]:
-    """Runs with the same value here can be trained in one stack: they differ in data and seed only (the
-    loss, as every other setting, is the same), and have as many updates and images in a batch."""
-    standard = TrainConfig()
-    same = ("seed", "size", "data_seed", "budget", "epochs", "updates")
-    # a source that the networks have the channels and the side for
+def stack_key(config: TrainConfig) -> tuple[object, ...]:
+    """Runs with equal keys can be trained in one stack: they differ only in data and seed, and have equal
+    numbers of updates and of images in a batch."""
+    default = TrainConfig()
+    free = ("seed", "size", "data_seed", "budget", "epochs", "updates")
+    # any source whose images fit the same networks
     source = "folder:any" if source_channels(config.source) == 1 else "stacked"
-    rest = replace(config, source=source, **{name: getattr(standard, name) for name in same})
+    rest = replace(config, source=source, **{name: getattr(default, name) for name in free})
     return rest, config.effective_batch, config.total_updates
 
 
@@ -46,16 +45,16 @@ def train(
     held_out: Sequence[Tensor],
     block: int = BLOCK,
 ) -> Iterator[list[Report | TrainingError]]:
-    """As `gan.training.trainer.train` for each of ``states``, all at once; one report for each at a time, or the
-    TrainingError of one that has diverged, which does not disturb the others.
+    """`gan.training.trainer.train` for all ``states`` at once. Yields lists with one report for each run, or
+    its TrainingError if it has diverged, which does not affect the others.
 
-    images, held_out: uint8 [N_k, C, H, W] of run k; what is the same tensor lies on the device once. The
-    states are up to date whenever a report is out. ConfigError where they cannot be trained together; see `together`.
+    images, held_out: uint8 [N_k, C, H, W] of run k. A tensor that several runs share is on the device once.
+    The states are up to date at every report. ConfigError if their `stack_key` or their steps differ.
     """
     first = states[0]
-    if len({(together(s.config), s.step, s.precision, s.device) for s in states}) > 1:
+    if len({(stack_key(s.config), s.step, s.precision, s.device) for s in states}) > 1:
         raise ConfigError(
-            "these runs cannot be trained together: they must differ in data and seed only, and be at "
+            "these runs cannot be trained in one stack: they must differ only in data and seed, and be at "
             "the same update; train them one by one"
         )
     device, config = first.device, first.config
@@ -66,35 +65,29 @@ def train(
     pool = pool.to(device)
     on_device = {id(own): own.to(device) for own in held_out}
     held_out = [on_device[id(own)] for own in held_out]
-    stacked = _stacked(states)
-    update = trainer.updater(stacked, (len(states), config.effective_batch, *pool.shape[1:]))
-    total = config.total_updates
-    hand_back = None
-    while stacked.step < total:
-        step = stacked.step
-        count = min(block - step % block, total - step)
-        index = torch.stack(
-            [
-                batch_indices(s.config, step, count) + offset
-                for s, offset in zip(states, offsets, strict=True)
-            ],
-            dim=1,
-        ).to(device)  # [B, K, batch]
-        draws = _draws(states, step, count, device)
-        record = torch.empty(count, 4, len(states), device=device)
-        for i in range(count):
-            uniforms = None if draws.uniforms is None else draws.uniforms[i]
-            real = from_uint8(pool[index[i]])
-            record[i] = update(real, Draws(draws.z[i], uniforms), rates(config, stacked.step))
-        columns = record.permute(2, 1, 0).cpu()  # [K, 4, B]
-        if hand_back is None:
-            hand_back = _pairs(stacked, states)
-        for (theirs, parts), state in zip(hand_back, states, strict=True):
-            torch._foreach_copy_(theirs, parts)
-            state.step = stacked.step
+    stack = _stack(states)
+    update = trainer.updater(stack, (len(states), config.effective_batch, *pool.shape[1:]))
+    parts = None
+    while stack.step < config.total_updates:
+        step = stack.step
+        count = min(block - step % block, config.total_updates - step)
+        indices = [
+            batch_indices(s.config, step, count) + offset
+            for s, offset in zip(states, offsets, strict=True)
+        ]
+        index = torch.stack(indices, dim=1).to(device)  # [B, K, batch]
+        drawn = _draws(states, step, count).to(device)
+        record = trainer.run_block(stack, update, pool, index, drawn)  # [B, 4, K]
+        if parts is None:  # Adam's moments exist by now
+            parts = [_parts(stack, k, state) for k, state in enumerate(states)]
+        for (own_tensors, stacked), state in zip(parts, states, strict=True):
+            torch._foreach_copy_(own_tensors, stacked)
+            state.step = stack.step
         yield [
             _report(state, column, own)
-            for state, column, own in zip(states, columns, held_out, strict=True)
+            for state, column, own in zip(
+                states, record.permute(2, 1, 0).cpu(), held_out, strict=True
+            )
         ]
 
 
@@ -106,61 +99,53 @@ def _report(state: TrainState, record: Tensor, held_out: Tensor) -> Report | Tra
 
 
 def _pool(images: Sequence[Tensor]) -> tuple[Tensor, list[int]]:
-    """All data sets in one tensor, so that a batch of every run is one look-up; those that are the
-    same tensor lie there once. The second: where each begins."""
+    """All data sets in one tensor, so that one look-up gives the batches of all runs, and the offset of each
+    run's data. Runs that share a tensor share an offset."""
     parts: list[Tensor] = []
-    begins: dict[int, int] = {}
+    offsets: dict[int, int] = {}
     length = 0
     for own in images:
-        if id(own) not in begins:
-            begins[id(own)] = length
+        if id(own) not in offsets:
+            offsets[id(own)] = length
             parts.append(own)
             length += len(own)
-    return torch.cat(parts), [begins[id(own)] for own in images]
+    return torch.cat(parts), [offsets[id(own)] for own in images]
 
 
-def _draws(states: Sequence[TrainState], step: int, count: int, device: torch.device) -> Draws:
+def _draws(states: Sequence[TrainState], step: int, count: int) -> Draws:
     """z [B, K, batch, Z]; uniforms [B, 3, K, batch, U] or None."""
     drawn = [update_step.draws(s.config, step, count) for s in states]
-    z = torch.stack([d.z for d in drawn], dim=1).to(device)
     uniforms = [d.uniforms for d in drawn if d.uniforms is not None]
-    return Draws(z, torch.stack(uniforms, dim=2).to(device) if uniforms else None)
+    return Draws(
+        torch.stack([d.z for d in drawn], dim=1), torch.stack(uniforms, dim=2) if uniforms else None
+    )
 
 
-def _stacked(states: Sequence[TrainState]) -> TrainState:
+def _stack(states: Sequence[TrainState]) -> TrainState:
+    """One state with the tensors of all ``states``."""
     first = states[0]
     model = first.config.model
-    generator = _Generator(model)
-    discriminator = _Discriminator(model)
-    generator_ema = _Generator(model).requires_grad_(False)
-    for name, module in (
-        ("generator", generator),
-        ("discriminator", discriminator),
-        ("generator_ema", generator_ema),
-    ):
+    networks = (_Generator(model), _Discriminator(model), _Generator(model).requires_grad_(False))
+    for name, module in zip(NETWORKS, networks, strict=True):
         _fill(module, [getattr(s, name) for s in states])
-    stacked = assemble(
-        first.config, first.device, first.precision, generator, discriminator, generator_ema
-    )
-    stacked.d_stats = torch.stack([s.d_stats for s in states], dim=1)
-    stacked.step = first.step
-    for name in ("optimizer_g", "optimizer_d"):
-        optimizer: torch.optim.Adam = getattr(stacked, name)
-        members = [getattr(s, name) for s in states]
-        columns = zip(*(m.param_groups[0]["params"] for m in members), strict=True)
-        for wide, own in zip(optimizer.param_groups[0]["params"], columns, strict=True):
-            moments = [m.state[p] for m, p in zip(members, own, strict=True) if p in m.state]
+    stack = assemble(first.config, first.device, first.precision, *networks)
+    stack.d_stats = torch.stack([s.d_stats for s in states], dim=1)
+    stack.step = first.step
+    for name in OPTIMIZERS:
+        optimizers = [getattr(s, name) for s in (stack, *states)]
+        for stacked, *own in zip(*(o.param_groups[0]["params"] for o in optimizers), strict=True):
+            moments = [o.state[p] for o, p in zip(optimizers[1:], own, strict=True) if p in o.state]
             if moments:  # none before the first update
-                optimizer.state[wide] = {
+                optimizers[0].state[stacked] = {
                     "step": moments[0]["step"].clone(),
                     "exp_avg": torch.stack([m["exp_avg"] for m in moments]),
                     "exp_avg_sq": torch.stack([m["exp_avg_sq"] for m in moments]),
                 }
-    return stacked
+    return stack
 
 
 def _fill(module: nn.Module, members: Sequence[nn.Module]) -> None:
-    """Replaces every parameter and buffer by those of ``members``, stacked."""
+    """Replace every parameter and buffer by those of ``members``, stacked."""
     for path, owner in module.named_modules():
         twins = [m.get_submodule(path) for m in members]
         for name, parameter in list(owner.named_parameters(recurse=False)):
@@ -170,34 +155,25 @@ def _fill(module: nn.Module, members: Sequence[nn.Module]) -> None:
             setattr(owner, name, torch.stack([getattr(t, name) for t in twins]))
 
 
-def _pairs(
-    stacked: TrainState, states: Sequence[TrainState]
-) -> list[tuple[list[Tensor], list[Tensor]]]:
-    """For each run its own tensors, and those parts of the stacked ones that belong in them. Updates
-    happen in place, so this holds for the whole of the training; Adam's moments must be there."""
-    pairs: list[tuple[list[Tensor], list[Tensor]]] = []
-    for k, state in enumerate(states):
-        own, wide = [state.d_stats], [stacked.d_stats[:, k]]
-        for name in NETWORKS:
-            theirs = getattr(stacked, name).state_dict()
-            for key, tensor in getattr(state, name).state_dict().items():
-                own.append(tensor)
-                wide.append(theirs[key][k])
-        for name in ("optimizer_g", "optimizer_d"):
-            optimizer, other = getattr(state, name), getattr(stacked, name)
-            columns = zip(
-                optimizer.param_groups[0]["params"], other.param_groups[0]["params"], strict=True
-            )
-            for parameter, stacked_parameter in columns:
-                moments = other.state[stacked_parameter]
-                parts = {key: t if key == "step" else t[k] for key, t in moments.items()}
-                if parameter not in optimizer.state:
-                    optimizer.state[parameter] = {key: t.clone() for key, t in parts.items()}
-                for key, part in parts.items():
-                    own.append(optimizer.state[parameter][key])
-                    wide.append(part)
-        pairs.append((own, wide))
-    return pairs
+def _parts(stack: TrainState, k: int, state: TrainState) -> tuple[list[Tensor], list[Tensor]]:
+    """The tensors of run ``k``, and their parts of the stack's. Updates happen in place, so this stays valid
+    for the whole training."""
+    for name in OPTIMIZERS:
+        own, stacked = getattr(state, name), getattr(stack, name)
+        pairs = zip(own.param_groups[0]["params"], stacked.param_groups[0]["params"], strict=True)
+        for parameter, stacked_parameter in pairs:
+            if parameter not in own.state:
+                moments = stacked.state[stacked_parameter].items()
+                own.state[parameter] = {n: _part(n, t, k).clone() for n, t in moments}
+    tensors, all_stacked = state.tensors(), stack.tensors()
+    return list(tensors.values()), [_part(name, all_stacked[name], k) for name in tensors]
+
+
+def _part(name: str, stacked: Tensor, k: int) -> Tensor:
+    """Of the tensor ``name`` of a stack, the part of run ``k``."""
+    if name.endswith("step"):  # Adam's count of updates, which the runs share
+        return stacked
+    return stacked[:, k] if name == "gauges" else stacked[k]
 
 
 def _dense(x: Tensor, layer: nn.Linear) -> Tensor:
@@ -207,7 +183,7 @@ def _dense(x: Tensor, layer: nn.Linear) -> Tensor:
 
 
 def _norm_dense(x: Tensor, norm: nn.Module) -> Tensor:
-    """x [K, N, F] -> the same, each of the K * F columns over its N values."""
+    """x [K, N, F] -> the same shape: each of the K * F columns normalised over its N values."""
     if isinstance(norm, nn.Identity):
         return x
     k, n, features = x.shape
@@ -216,7 +192,7 @@ def _norm_dense(x: Tensor, norm: nn.Module) -> Tensor:
 
 
 def _norm_maps(x: Tensor, norm: nn.Module) -> Tensor:
-    """x [N, K * C, ...] -> the same. Running statistics, where kept, move as BatchNorm moves them."""
+    """x [N, K * C, ...] -> the same shape. Updates running statistics as BatchNorm does, where there are any."""
     if isinstance(norm, nn.Identity):
         return x
     assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
@@ -246,16 +222,15 @@ def _convolved(x: Tensor, layer: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
 
 
 class _Generator(dcgan.Generator):
-    """K generators: z [K, N, Z] -> [K, N, C, H, W]. For training only: BatchNorm takes the batch's own
-    statistics."""
+    """K generators: z [K, N, Z] -> [K, N, C, H, W]. For training only: BatchNorm uses the batch's statistics."""
 
     def forward(self, z: Tensor) -> Tensor:
-        x = F.relu(_norm_dense(_dense(self.warped(z), self.hidden), self.hidden_norm))
+        x = F.relu(_norm_dense(_dense(self.to_prior(z), self.hidden), self.hidden_norm))
         x = F.relu(_norm_dense(_dense(x, self.expand), self.expand_norm))  # [K, N, inner]
         x = _maps(x.unflatten(2, (self._channels, self._side, self._side)))
         x = F.relu(_norm_maps(_convolved(x, self.up), self.up_norm))
         x = _convolved(x, self.to_image)
-        return self.squashed(x.unflatten(1, (len(z), -1)).transpose(0, 1))
+        return self.to_range(x.unflatten(1, (len(z), -1)).transpose(0, 1))
 
 
 class _Discriminator(dcgan.Discriminator):

@@ -17,31 +17,44 @@ from gan.system import devices, tensor_files
 CHECKPOINT_KIND = "training checkpoint"
 #: Attributes of `TrainState` that are networks, and the prefix of their tensors in a checkpoint.
 NETWORKS = {"generator": "generator", "discriminator": "discriminator", "generator_ema": "average"}
+OPTIMIZERS = ("optimizer_g", "optimizer_d")
 
 
 @dataclass
 class TrainState:
-    """Everything that training changes. ``step`` counts finished updates."""
+    """Everything that training changes. ``step`` counts completed updates."""
 
     config: TrainConfig
     device: torch.device
     generator: dcgan.Generator
     discriminator: dcgan.Discriminator
-    generator_ema: dcgan.Generator  # the EMA of the generator: the one to look at
+    generator_ema: dcgan.Generator  # moving average of the generator: its images are shown
     optimizer_g: torch.optim.Adam
     optimizer_d: torch.optim.Adam
-    #: Moves along with D, [4]: the probability of augmentation; moving averages of the sign of D's
-    #: logits for real images, of the logits, and of those for fakes.
+    #: Statistics of D, [4]: the probability of augmentation; moving averages of the sign of D's logits
+    #: for real images, of these logits, and of those for fakes.
     d_stats: Tensor
     precision: str = "float32"
     step: int = 0
-    #: Where it was taken up with other settings (`continue_from`), the first time first: {"config": what
-    #: they were before, as a dictionary, "step": after how many updates}.
+    #: Each change of settings by `continue_from`, oldest first: {"config": the settings until then, as a
+    #: dictionary, "step": the number of updates until then}.
     continued_from: tuple[dict[str, Any], ...] = ()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors that an update changes, not copied, by their names in a checkpoint. Adam's moments
+        exist only after the first update."""
+        tensors = {"gauges": self.d_stats}  # the name of d_stats in every checkpoint so far
+        for name, prefix in NETWORKS.items():
+            module: nn.Module = getattr(self, name)
+            tensors |= {f"{prefix}.{key}": t for key, t in module.state_dict().items()}
+        for name in OPTIMIZERS:
+            for index, moments in getattr(self, name).state_dict()["state"].items():
+                tensors |= {f"{name}.{index}.{key}": t for key, t in moments.items()}
+        return tensors
 
 
 def new_state(config: TrainConfig, device: torch.device, precision: str = "float32") -> TrainState:
-    """Fresh networks and optimizers for ``config`` on ``device``."""
+    """New networks and optimizers for ``config`` on ``device``."""
     generator, discriminator = dcgan.make_pair(config.model, config.seed)
     generator, discriminator = generator.to(device), discriminator.to(device)
     return assemble(config, device, precision, generator, discriminator, ema.make_ema(generator))
@@ -55,8 +68,8 @@ def assemble(
     discriminator: dcgan.Discriminator,
     generator_ema: dcgan.Generator,
 ) -> TrainState:
-    """A state around these networks, with optimizers that have not moved yet."""
-    # a captured graph reads its step counts and rates from the device
+    """A state of these networks, with new optimizers."""
+    # "capturable": a captured graph reads step counts and rates from the device
     adam: dict[str, Any] = {
         "betas": (config.beta1, config.beta2),
         "fused": True,
@@ -70,27 +83,19 @@ def assemble(
         generator_ema=generator_ema,
         optimizer_g=torch.optim.Adam(generator.parameters(), config.lr_g, **adam),
         optimizer_d=torch.optim.Adam(discriminator.parameters(), config.lr_d, **adam),
-        d_stats=torch.tensor([_first_probability(config), 0.0, 0.0, 0.0], device=device),
+        d_stats=torch.tensor([_initial_probability(config), 0.0, 0.0, 0.0], device=device),
         precision=precision,
     )
 
 
-def _first_probability(config: TrainConfig) -> float:
-    """Of augmentation, before the first update."""
+def _initial_probability(config: TrainConfig) -> float:
+    """The probability of augmentation before the first update."""
     return config.augment_probability if config.augment == "fixed" else 0.0
 
 
 def save_checkpoint(path: Path, state: TrainState, extra: dict[str, Tensor] | None = None) -> None:
-    """All that `load_checkpoint` needs to go on, atomically. ``extra`` tensors travel along."""
-    tensors: dict[str, Tensor] = {}
-    for name, prefix in NETWORKS.items():
-        module: nn.Module = getattr(state, name)
-        tensors |= {f"{prefix}.{key}": t for key, t in module.state_dict().items()}
-    for name in ("optimizer_g", "optimizer_d"):
-        for index, moments in getattr(state, name).state_dict()["state"].items():
-            tensors |= {f"{name}.{index}.{key}": t for key, t in moments.items()}
-    tensors["gauges"] = state.d_stats
-    tensors |= {f"extra.{key}": t for key, t in (extra or {}).items()}
+    """Write the state and ``extra`` tensors for `load_checkpoint`, atomically."""
+    tensors = state.tensors() | {f"extra.{key}": t for key, t in (extra or {}).items()}
     info = {
         "config": state.config.to_dict(),
         "step": state.step,
@@ -101,8 +106,8 @@ def save_checkpoint(path: Path, state: TrainState, extra: dict[str, Tensor] | No
 
 
 def is_finite(state: TrainState) -> bool:
-    """Whether all weights are numbers, as those of a checkpoint must be. A last update can spoil them
-    before any loss tells."""
+    """Whether all weights are finite, as those of a checkpoint must be. The last update can make them
+    infinite before any loss shows it."""
     tensors = [t for name in NETWORKS for t in getattr(state, name).state_dict().values()]
     return all(bool(torch.isfinite(t).all()) for t in tensors)
 
@@ -110,14 +115,14 @@ def is_finite(state: TrainState) -> bool:
 def load_checkpoint(
     path: Path, config: TrainConfig, device: torch.device
 ) -> tuple[TrainState, dict[str, Tensor]]:
-    """The state as saved, in the precision it was begun with, and the extra tensors. CheckpointError where the file is missing, damaged,
-    or belongs to another configuration than ``config``."""
+    """The saved state, in the precision of its first updates, and the extra tensors. CheckpointError if the
+    file is missing or damaged, or belongs to another configuration than ``config``."""
     tensors, info = tensor_files.load_tensors(path, CHECKPOINT_KIND)
     saved = TrainConfig.from_dict(info.get("config", {}))
     if saved != config:
         raise CheckpointError(
             f"{path} belongs to another run ({_different(saved, config)}); "
-            "choose another folder, or the settings it was begun with"
+            "choose another folder, or the settings that the run was started with"
         )
     return _restore_state(path, tensors, info, config, device)
 
@@ -125,33 +130,34 @@ def load_checkpoint(
 def continue_from(
     path: Path, config: TrainConfig, device: torch.device
 ) -> tuple[TrainState, dict[str, Tensor]]:
-    """As `load_checkpoint`, but the run goes on under ``config``, which may differ in everything except
-    the networks. From that update on, rates, batches and latents are what a run of ``config`` has after as
-    many; the networks, their average, Adam's moments, the moving averages of D's logits and the number
-    of updates stay. The probability of augmentation stays too where it is and was adaptive, else it is
-    that of a fresh run. The state's ``continued_from`` says where it came from.
+    """As `load_checkpoint`, but the run continues with ``config``, which may differ in everything except
+    the networks.
 
-    ConfigError where the networks differ, or where ``config`` ends no later than the checkpoint.
-    CheckpointError where the file is missing or damaged.
+    The networks, the generator's average, Adam's moments, the averages in ``d_stats`` and the number of
+    updates stay. Rates, batches and latents are those of a run of ``config`` after as many updates. The
+    probability of augmentation stays if both configurations adapt it; else it is that of a new run. The
+    state's ``continued_from`` gets one entry more.
+
+    ConfigError if the networks differ, or if ``config`` ends no later than the checkpoint.
+    CheckpointError if the file is missing or damaged.
     """
     tensors, info = tensor_files.load_tensors(path, CHECKPOINT_KIND)
     saved = TrainConfig.from_dict(info.get("config", {}))
     if saved.model != config.model:
         raise ConfigError(
-            f"{path} cannot go on with other networks ({_different(saved.model, config.model)}); "
-            "leave the model as it was, or begin a new run"
+            f"{path} cannot continue with other networks ({_different(saved.model, config.model)}); "
+            "leave the model as it was, or start a new run"
         )
     state, extra = _restore_state(path, tensors, info, config, device)
     if config.total_updates <= state.step:
         raise ConfigError(
-            f"{path} has {state.step:,} updates behind it and these settings end at "
-            f"{config.total_updates:,}; raise {config.budget}={getattr(config, config.budget):,}, or go "
-            "back to an earlier checkpoint"
+            f"{path} has {state.step:,} updates and these settings end at {config.total_updates:,}; "
+            f"raise {config.budget}={getattr(config, config.budget):,}, or use an earlier checkpoint"
         )
     if saved.augment == config.augment == "adaptive":
         state.d_stats[0].clamp_(max=config.augment_probability)
     else:
-        state.d_stats[0] = _first_probability(config)
+        state.d_stats[0] = _initial_probability(config)
     state.continued_from += ({"config": saved.to_dict(), "step": state.step},)
     return state, extra
 
@@ -170,7 +176,7 @@ def _restore_state(
     config: TrainConfig,
     device: torch.device,
 ) -> tuple[TrainState, dict[str, Tensor]]:
-    """A state of ``config`` with what a checkpoint holds, and the extra tensors."""
+    """A state of ``config`` with the content of a checkpoint, and the extra tensors."""
     state = new_state(
         config, device, devices.choose_precision(device, info.get("precision", "float32"))
     )
@@ -178,7 +184,7 @@ def _restore_state(
         part = tensor_files.with_prefix(tensors, prefix)
         tensor_files.load_strictly(getattr(state, name), part, path)
     try:
-        for name in ("optimizer_g", "optimizer_d"):
+        for name in OPTIMIZERS:
             optimizer: torch.optim.Adam = getattr(state, name)
             moments: dict[int, dict[str, Tensor]] = {}
             for key, tensor in tensor_files.with_prefix(tensors, name).items():
@@ -191,5 +197,7 @@ def _restore_state(
         state.step = int(info["step"])
         state.continued_from = tuple(info.get("continued_from", ()))
     except (KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{path} is incomplete ({error}); start the run anew") from error
+        raise CheckpointError(
+            f"{path} is incomplete ({error}); start the run again from the beginning"
+        ) from error
     return state, tensor_files.with_prefix(tensors, "extra")

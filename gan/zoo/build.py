@@ -75,12 +75,7 @@ def build(
             f"{root} holds models that differ in data, budget, recipe and seed only; give other runs "
             "a zoo of their own with --out"
         )
-    if configs:  # check once, so that not every child process reports the same error
-        for name in classifier.CLASSIFIERS:
-            classifier.load_classifier(name)
-            classifier.load_reference(name)
-        largest = max(configs, key=lambda c: c.size)
-        sources.load(largest.source, largest.size, largest.data_seed)
+    check_inputs(configs)
     runs = [(config, run.run_folder(config, work)) for config in configs]
     todo = [(config, folder) for config, folder in runs if not is_finished(folder, config)]
     done = len(runs) - len(todo)
@@ -104,6 +99,21 @@ def build(
             error = outcome.error or f"exit code {outcome.code}"
         name = todo[outcome.index][1].name
         yield Built(name, done, len(runs), outcome.seconds, error)
+
+
+def check_inputs(configs: Sequence[TrainConfig]) -> None:
+    """Raises what training ``configs`` would raise for want of data or of a classifier. Called once, so that
+    not every child process reports the same error."""
+    if configs:
+        for name in classifier.CLASSIFIERS:
+            classifier.load_classifier(name)
+            classifier.load_reference(name)
+    largest: dict[tuple[str, int, int], int] = {}
+    for config in configs:
+        key = (config.source, config.data_seed, config.model.img_size)
+        largest[key] = max(config.size, largest.get(key, 0))
+    for (source, data_seed, side), size in largest.items():
+        sources.load(source, size, data_seed, side)
 
 
 def _standard(config: TrainConfig) -> TrainConfig:

@@ -193,7 +193,7 @@ def test_a_walk_plays_is_let_go_and_becomes_a_gif(page, address, tmp_path):
     assert draws(page) - before > 10 and 0 < wanted.rows.t < 1
     assert close(pixels(page, ".reading-frame")[0], drawn(CHOSEN, wanted)[0])
     with page.expect_download() as saved:
-        page.get_by_role("button", name="Walk (GIF)").click()
+        page.get_by_role("button", name="Interpolation (GIF)").click()
     saved.value.save_as(tmp_path / "walk.gif")
     with Image.open(tmp_path / "walk.gif") as gif:
         assert (gif.size, gif.n_frames) == ((224, 224), 46)
@@ -207,7 +207,7 @@ def test_only_sevens_are_found_and_go_into_the_wall(page, address, tmp_path):
     page.wait_for_function(
         f"() => {{ {pad.FIND} return find().querySelectorAll('.gallery-grid button').length === 24; }}"
     )
-    page.get_by_role("button", name="First four into the wall").click()
+    page.get_by_role("button", name="Use the first four as rows").click()
     page.wait_for_url("**rows=list*")
     wanted = request_in_link(page)
     reading = classifier.read(
@@ -383,9 +383,8 @@ def test_a_search_outlives_that_its_model_is_away(page, address):
     page.keyboard.press("ArrowRight")  # to one that has not been loaded
     find = page.locator(f"{PAD} .gallery button").first
     save = page.get_by_role("button", name="z (JSON)")
-    page.wait_for_selector("[data-test-script-state=notRunning]")
-    page.wait_for_timeout(300)
-    assert save.is_disabled() and find.inner_text() == "Find"
+    page.locator(f"{PAD} button:disabled", has_text="z (JSON)").wait_for()
+    assert find.inner_text() == "Find"
     page.keyboard.press("ArrowLeft")
     page.wait_for_function(
         f"() => {{ {pad.FIND} return find().querySelectorAll('.gallery-grid button').length === 24; }}"
@@ -393,14 +392,16 @@ def test_a_search_outlives_that_its_model_is_away(page, address):
     assert save.is_enabled() and find.inner_text() == "Find"
 
 
-def test_where_model_and_judge_are_missing_both_are_named_and_tried_again(page, address):
+def test_a_missing_model_and_classifier_are_both_named_both_are_named_and_tried_again(
+    page, address
+):
     page.route("**/app/static/*.safetensors", lambda route: route.fulfill(status=404, body=""))
     page.goto(f"{address}/?lang=en&size=6000&budget=updates")
     message = page.locator(f"{PAD} .reading .message")
-    message.get_by_text("No classifier").wait_for()
+    message.get_by_text("No digit classifier").wait_for()
     page.locator(".st-key-move7").wait_for()
     assert message.inner_text().startswith(
-        "The model's file is not there. (HTTP 404) No classifier"
+        "The model's file is not there. (HTTP 404) No digit classifier"
     )
     page.unroute("**/app/static/*.safetensors")
     page.get_by_role("button", name="Try again").click()

@@ -360,7 +360,7 @@ def test_what_is_seen_can_be_saved(visit, exported, cards):
         resolve_latents(LatentRequest(Walk(3, 9, 0.5)), 1, open_model(cards[1]).directions),
         atol=1e-5,
     )
-    for button, start in (("Wall (PNG)", b"\x89PNG"), ("Walk (GIF)", b"GIF89a")):
+    for button, start in (("Wall (PNG)", b"\x89PNG"), ("Interpolation (GIF)", b"GIF89a")):
         with page.expect_download() as saved:
             page.click(f"text={button}")
         assert Path(saved.value.path()).read_bytes().startswith(start)

@@ -13,14 +13,12 @@ from gan.evaluation.classifier import (
     RealScore,
     Reference,
     _score_real,
-    legible_junk,
     make_classifier,
-    make_junk,
     make_reference,
     rounded,
     save,
-    train,
 )
+from gan.evaluation.classifier_training import legible_junk, make_junk, train
 from gan.networks.images import from_uint8
 from gan.system import tensor_files
 
@@ -34,7 +32,7 @@ def _untrained() -> Classifier:
     return rounded(make_classifier(width=4, seed=0))
 
 
-def test_a_judge_gives_ten_logits_from_features_that_are_not_negative(pictures):
+def test_a_classifier_gives_ten_logits_from_features_that_are_not_negative(pictures):
     classifier = _untrained()
     images = from_uint8(pictures.images[:6])
     features = classifier.features(images)
@@ -44,7 +42,7 @@ def test_a_judge_gives_ten_logits_from_features_that_are_not_negative(pictures):
     assert classifier(images).shape == (6, 10)
 
 
-def test_the_same_seed_makes_the_same_judge():
+def test_the_same_seed_makes_the_same_classifier():
     one, same, other = make_classifier(4, 0), make_classifier(4, 0), make_classifier(4, 1)
     assert torch.equal(one.dense.weight, same.dense.weight)
     assert not torch.equal(one.dense.weight, other.dense.weight)
@@ -76,7 +74,7 @@ def test_only_confident_readings_are_counted():
     assert reading.counts() == [0, 0, 0, 2, 0, 0, 0, 0, 0, 1]
 
 
-def test_a_rounded_judge_comes_back_as_the_very_same(tmp_path, pictures):
+def test_a_rounded_classifier_comes_back_as_the_very_same(tmp_path, pictures):
     classifier = _untrained()
     save(classifier, [], {"accuracy": 0.5}, "monitor", tmp_path)
     loaded = digit_classifier.load_classifier("monitor", tmp_path)
@@ -112,7 +110,7 @@ def test_a_reference_survives_the_disk(tmp_path, pictures):
             assert there == back, field.name
 
 
-def test_a_reference_is_what_the_judge_saw(pictures):
+def test_a_reference_is_what_the_classifier_saw(pictures):
     classifier = _untrained()
     images = pictures.images[:300]
     made = make_reference(classifier, images)
@@ -140,7 +138,7 @@ def test_real_digits_are_scored_against_others_than_themselves(pictures):
     assert real.fd == pytest.approx(sum(distances) / 3)
 
 
-def test_the_yardstick_is_that_of_the_nearest_lot():
+def test_real_digits_are_scored_in_sets_of_the_nearest_size():
     score = RealScore(0.5, 0.1, 0.9, 5)
     other = RealScore(0.3, 0.1, 0.9, 5)
     empty = torch.empty(0)
@@ -148,14 +146,14 @@ def test_the_yardstick_is_that_of_the_nearest_lot():
     assert made.real_score(1_000) is score and made.real_score(9_999) is other
 
 
-def test_an_unknown_judge_is_named_and_the_known_are_listed(tmp_path):
+def test_an_unknown_classifier_is_named_and_the_known_are_listed(tmp_path):
     with pytest.raises(
         ConfigError, match=r"'oracle' is unknown; choose one of classifier, monitor"
     ):
         digit_classifier.load_classifier("oracle", tmp_path)
 
 
-def test_a_missing_judge_is_named(tmp_path):
+def test_a_missing_classifier_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"classifier\.safetensors is missing"):
         digit_classifier.load_classifier("classifier", tmp_path)
     with pytest.raises(CheckpointError, match=r"classifier\.statistics\.safetensors is missing"):
@@ -169,12 +167,12 @@ def test_statistics_of_another_test_set_are_refused(classifiers):
         digit_classifier.load_reference("classifier", test_images=123, root=classifiers)
 
 
-def test_a_judge_file_without_a_usable_width_is_named(tmp_path):
+def test_a_classifier_file_without_a_usable_width_is_named(tmp_path):
     for width in (None, 0, "4", 10**6):
         tensor_files.save_tensors(
             tmp_path / "classifier.safetensors", "judge", {}, {"width": width}
         )
-        with pytest.raises(CheckpointError, match=r"classifier\.safetensors names no usable width"):
+        with pytest.raises(CheckpointError, match=r"classifier\.safetensors has no valid width"):
             digit_classifier.load_classifier("classifier", tmp_path)
 
 
@@ -261,7 +259,7 @@ def test_the_shipped_files_fit_each_other(name):
         assert reference.real[1_000].coverage == pytest.approx(1 - (2 / 3) ** 5, abs=0.05)
 
 
-def test_the_shipped_judge_is_small():
+def test_the_shipped_classifier_is_small():
     assert (digit_classifier.PRETRAINED / "classifier.safetensors").stat().st_size <= 500_000
 
 
@@ -275,7 +273,7 @@ def test_noise_and_grey_are_not_read(shipped):
 
 
 @pytest.mark.mnist
-def test_the_shipped_judge_reads_the_test_digits_as_its_file_says(shipped):
+def test_the_shipped_classifier_reads_the_test_digits_as_its_file_says(shipped):
     test = sources.load_held_out("mnist")
     reading = digit_classifier.read(shipped, test.images)
     accuracy = float((reading.digit == test.labels).double().mean())

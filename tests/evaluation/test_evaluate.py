@@ -73,7 +73,7 @@ def test_a_copier_is_found_however_many_images_there_are_to_copy():
 
 def test_a_perfect_generator_scores_as_real_digits_do(of_real_digits, reference):
     figures = of_real_digits.figures
-    # 400 samples against 400: the lots of the yardstick are of 133
+    # 400 samples against 400: the reference scores real digits in sets of 133
     assert figures["fd"].value < 2 * reference.real_score(400).fd
     assert figures["spread"].value == pytest.approx(1.0, abs=0.05)
     assert figures["contrast"].value == pytest.approx(1.0, abs=0.05)
@@ -256,7 +256,7 @@ def test_the_larger_set_does_not_get_an_advantage(held_out):
 
 
 @pytest.mark.parametrize(("train", "unseen"), [(19, 1_600), (400, 199)])
-def test_too_few_pictures_to_tell_copies_are_not_judged(training, held_out, train, unseen):
+def test_too_few_pictures_to_tell_copies_are_not_checked(training, held_out, train, unseen):
     samples = from_uint8(training[:5])
     assert copies.check_copies(samples, training[:train], held_out[:unseen]) is None
 
@@ -306,8 +306,8 @@ def test_one_picture_of_another_kind_is_seen(classifier, reference):
     assert [v.key for v in found.verdicts()] == ["one_picture/other"]
     # against digits all of these would seem one picture: they are of low contrast
     digits = _photos(1_000, 1)[:, :, ::2, ::2][:, :, :28, :28]
-    misjudged = evaluate.relative_spread(from_uint8(digits), reference)
-    assert misjudged < 0.35
+    against_digits = evaluate.relative_spread(from_uint8(digits), reference)
+    assert against_digits < 0.35
 
 
 def test_copies_are_found_in_the_resolution_of_the_training_images(classifier, reference):

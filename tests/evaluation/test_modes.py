@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 UNIFORM = torch.full((1_000,), 1e-3, dtype=torch.float64)
 
 
-class GreyJudge(nn.Module):
+class GreyClassifier(nn.Module):
     """Reads a picture of grey 25 k as k; sure of itself unless the grey is odd."""
 
     def __init__(self):
@@ -56,7 +56,7 @@ def _singles(*labels: int) -> Labelled:
 
 
 def test_every_combination_is_a_mode_of_its_own():
-    found = modes.count_modes(GreyJudge(), _grey(*range(1_000)).split(300), UNIFORM)
+    found = modes.count_modes(GreyClassifier(), _grey(*range(1_000)).split(300), UNIFORM)
     assert (found.modes, found.n, found.legible) == (1_000, 1_000, 1.0)
     assert found.kl == pytest.approx(0.0, abs=1e-12)
 
@@ -64,32 +64,34 @@ def test_every_combination_is_a_mode_of_its_own():
 def test_the_channels_are_read_in_the_order_of_the_label():
     likely = torch.full((1_000,), 1e-9, dtype=torch.float64)
     likely[123] = 1.0
-    assert modes.count_modes(GreyJudge(), [_grey(123)], likely).kl == 0.0
-    assert modes.count_modes(GreyJudge(), [_grey(321)], likely).kl == pytest.approx(math.log(1e9))
+    assert modes.count_modes(GreyClassifier(), [_grey(123)], likely).kl == 0.0
+    assert modes.count_modes(GreyClassifier(), [_grey(321)], likely).kl == pytest.approx(
+        math.log(1e9)
+    )
 
 
 def test_one_picture_is_one_mode_and_has_the_largest_divergence_there_is():
-    found = modes.count_modes(GreyJudge(), [_grey(7).expand(50, -1, -1, -1)] * 4, UNIFORM)
+    found = modes.count_modes(GreyClassifier(), [_grey(7).expand(50, -1, -1, -1)] * 4, UNIFORM)
     assert (found.modes, found.n) == (1, 200)
     assert found.kl == pytest.approx(math.log(1_000))
 
 
-def test_a_mode_counts_though_the_judge_is_unsure_but_is_not_legible():
+def test_a_mode_counts_though_the_classifier_is_unsure_but_is_not_legible():
     pictures = _grey(0, 222).clone()
     pictures[1, 2] += 1  # odd: a 2 still, without confidence
-    found = modes.count_modes(GreyJudge(), [pictures], UNIFORM)
+    found = modes.count_modes(GreyClassifier(), [pictures], UNIFORM)
     assert found.modes == 2 and found.legible == pytest.approx(5 / 6)
 
 
 def test_pictures_in_minus_one_to_one_are_read_as_bytes_are():
-    floats = modes.count_modes(GreyJudge(), [from_uint8(_grey(5, 55, 555))], UNIFORM)
-    assert floats == modes.count_modes(GreyJudge(), [_grey(5, 55, 555)], UNIFORM)
+    floats = modes.count_modes(GreyClassifier(), [from_uint8(_grey(5, 55, 555))], UNIFORM)
+    assert floats == modes.count_modes(GreyClassifier(), [_grey(5, 55, 555)], UNIFORM)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
 def test_pictures_of_another_kind_are_refused(channels):
     with pytest.raises(ConfigError, match=rf"{channels} channel.*--source stacked"):
-        modes.count_modes(GreyJudge(), [torch.zeros(5, channels, 28, 28)], UNIFORM)
+        modes.count_modes(GreyClassifier(), [torch.zeros(5, channels, 28, 28)], UNIFORM)
 
 
 def test_a_combination_is_as_likely_as_its_digits_are_together():
@@ -108,11 +110,11 @@ def test_the_floor_is_that_of_the_papers_protocol():
 
 def test_real_digits_come_near_the_floor():
     digits = _singles(*([*range(10)] * 3), 1, 1, 1)
-    found = modes.of_real_digits(GreyJudge(), digits, 13_000)
+    found = modes.of_real_digits(GreyClassifier(), digits, 13_000)
     assert found.modes > 990 and found.legible == 1.0
     # five standard deviations of half a chi-square of 999 degrees of freedom over n
     assert found.kl == pytest.approx(found.floor, abs=5 * math.sqrt(2 * 999) / (2 * 13_000))
-    assert found == modes.of_real_digits(GreyJudge(), digits, 13_000)
+    assert found == modes.of_real_digits(GreyClassifier(), digits, 13_000)
 
 
 def test_published_figures_are_possible_ones():
@@ -140,17 +142,17 @@ def test_all_samples_are_asked_for_once_and_in_order(samples):
 @pytest.mark.parametrize("samples", [0, -5])
 def test_no_samples_have_no_modes(samples):
     with pytest.raises(ConfigError, match=f"samples={samples}"):
-        evaluate.evaluate_modes(lambda z: z, 4, GreyJudge(), UNIFORM, samples)
+        evaluate.evaluate_modes(lambda z: z, 4, GreyClassifier(), UNIFORM, samples)
 
 
 def test_a_generators_modes_are_counted_among_fixed_latents():
     def generate(z):  # the sign of three latents decides the three digits
         return from_uint8(_grey(*((z[:, :3] > 0) * torch.tensor([300, 30, 3])).sum(dim=1).tolist()))
 
-    found = evaluate.evaluate_modes(generate, 4, GreyJudge(), UNIFORM, 2_000)
+    found = evaluate.evaluate_modes(generate, 4, GreyClassifier(), UNIFORM, 2_000)
     assert (found.modes, found.n) == (8, 2_000)
     assert found.kl == pytest.approx(math.log(1_000 / 8), abs=0.01)
-    assert found == evaluate.evaluate_modes(generate, 4, GreyJudge(), UNIFORM, 2_000)
+    assert found == evaluate.evaluate_modes(generate, 4, GreyClassifier(), UNIFORM, 2_000)
 
 
 @pytest.fixture(scope="module")
@@ -284,12 +286,12 @@ def test_the_command_line_of_a_run_on_stacked_digits_names_its_base(tmp_path):
 
 def test_runs_on_stacked_digits_of_other_bases_can_be_trained_together():
     small, large = (recipe_config("plain", source=s) for s in ("stacked:600", "stacked"))
-    assert stacking.together(small) == stacking.together(large)
-    assert stacking.together(small) != stacking.together(recipe_config("plain"))
+    assert stacking.stack_key(small) == stacking.stack_key(large)
+    assert stacking.stack_key(small) != stacking.stack_key(recipe_config("plain"))
 
 
 @pytest.mark.mnist
-def test_the_shipped_judge_adds_little_to_the_floor():
+def test_the_shipped_classifier_adds_little_to_the_floor():
     found = modes.of_real_digits(
         classifier.load_classifier(), sources.load_held_out("mnist"), 4_000
     )

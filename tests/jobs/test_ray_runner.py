@@ -267,7 +267,9 @@ def test_an_address_where_nobody_listens_is_told_at_once(fake, tmp_path):
 @pytest.mark.parametrize("kind", [RuntimeError, ValueError, ConnectionError, RayError])
 def test_what_ray_says_at_the_door_is_passed_on(fake, kind):
     fake.trouble = kind("Version mismatch: 2.59 there, 2.60 here")
-    with pytest.raises(ConfigError, match=r"no Ray .*Version mismatch: 2\.59 there.*RAY_ADDRESS"):
+    with pytest.raises(
+        ConfigError, match=r"Ray cannot be reached .*Version mismatch: 2\.59 there.*RAY_ADDRESS"
+    ):
         RayRunner("auto")
 
 

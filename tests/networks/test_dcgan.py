@@ -145,13 +145,13 @@ def test_flattening_keeps_the_order_of_the_channels_and_the_layout_of_the_gradie
 
 def test_a_standard_normal_z_becomes_uniform_where_the_network_wants_it(tiny_model):
     generator = dcgan.Generator(replace(tiny_model, latent="uniform"))
-    warped = generator.warped(torch.randn(20_000, generator=torch.Generator().manual_seed(0)))
+    warped = generator.to_prior(torch.randn(20_000, generator=torch.Generator().manual_seed(0)))
     assert float(warped.abs().max()) <= 1
     shares = torch.histc(warped, 10, -1, 1) / 20_000
     assert float((shares - 0.1).abs().max()) < 0.01
     plain = dcgan.Generator(tiny_model)
     z = torch.randn(3, 6)
-    assert plain.warped(z) is z
+    assert plain.to_prior(z) is z
 
 
 def test_networks_that_work_in_0_to_1_still_speak_minus_1_to_1(tiny_model):

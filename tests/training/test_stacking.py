@@ -108,10 +108,10 @@ def test_a_run_of_a_stack_goes_on_alone(tmp_path, tiny, unseen):
 def test_runs_that_differ_in_more_than_data_and_seed_are_not_trained_together(tiny, unseen):
     base = tiny()
     other = replace(base, lr_g=2e-3)
-    assert stacking.together(base) == stacking.together(replace(base, seed=5, size=50))
+    assert stacking.stack_key(base) == stacking.stack_key(replace(base, seed=5, size=50))
     squares = replace(base, loss="least-squares")
     for changed in (other, squares, replace(base, size=4), replace(base, updates=13)):
-        assert stacking.together(base) != stacking.together(changed)
+        assert stacking.stack_key(base) != stacking.stack_key(changed)
     images = sources.load("drawn", 40).images
     for changed in (other, squares):
         states = [new_state(c, CPU) for c in (base, changed)]

@@ -24,7 +24,7 @@ from gan.training.state import (
 from gan.training.step import (
     Draws,
     Rates,
-    _shown,
+    _input_of_d,
     autocast,
     batch_indices,
     learning_rate_factor,
@@ -464,7 +464,7 @@ def test_other_networks_or_an_end_that_is_past_are_refused(
     with pytest.raises(ConfigError, match="hidden_units: 8 there, 9 here; d_norm: 'batch' there"):
         continue_from(path, wider, CPU)
     for updates in (4, 5):
-        with pytest.raises(ConfigError, match=rf"5 updates behind .* end at {updates}; raise upd"):
+        with pytest.raises(ConfigError, match=rf"5 updates and .* end at {updates}; raise upd"):
             continue_from(path, tiny(updates=updates), CPU)
     with pytest.raises(ConfigError, match="end at 5; raise epochs=1"):
         continue_from(path, tiny(budget="epochs", epochs=1), CPU)
@@ -558,9 +558,9 @@ def test_fakes_are_changed_in_the_same_precision_as_real_pictures(tiny, pictures
     images = from_uint8(pictures[:8])
     draws = update_step.draws(state.config, 0, 1)
     chance = Draws(draws.z[0], draws.uniforms[0])
-    alone = _shown(state, images, chance, 0)
+    alone = _input_of_d(state, images, chance, 0)
     with autocast(state):
-        inside = _shown(state, images, chance, 0)
+        inside = _input_of_d(state, images, chance, 0)
     assert inside.dtype == torch.float32 and torch.equal(inside, alone)
 
 
@@ -626,12 +626,12 @@ def test_updates_can_be_taken_back_in_place(tiny, pictures, unseen):
         state = new_state(tiny(**HARD), CPU)
         if already:
             next(trainer.train(state, pictures, unseen, block=already))
-        before, step = [t.clone() for t in cuda_graph._tensors(state)], state.step
+        before, step = cuda_graph._copies(state), state.step
         expected = _everything(state)
-        places = [t.data_ptr() for t in cuda_graph._tensors(state)]
+        places = {name: t.data_ptr() for name, t in state.tensors().items()}
         next(trainer.train(state, pictures, unseen, block=7))
         cuda_graph._restore(state, before, step)
-        assert [t.data_ptr() for t in cuda_graph._tensors(state)][: len(places)] == places
+        assert places.items() <= {n: t.data_ptr() for n, t in state.tensors().items()}.items()
         restored = _everything(state)
         for name, tensor in expected.items():
             if not name.endswith(".lr"):

@@ -149,6 +149,8 @@ function addPatches(patches, side, channels, columns, shift, out, offset, stride
 
 // --- classifier ---------------------------------------------------------------------------------------------
 
+const CLASSIFIER_KIND = "judge"; // as gan/evaluation/classifier.py writes it, since version 0.1
+
 /**
  * A classifier's file -> `{side, read}`, see gan/evaluation/classifier.py. `read(pictures, count)`: Float32Array [count * 28 * 28] in
  * [-1, 1] -> [{digit, confidence, probabilities: Float32Array [10]}] for each.
@@ -156,7 +158,7 @@ function addPatches(patches, side, channels, columns, shift, out, offset, stride
 export function readClassifier(buffer, { simd = true } = {}) {
   const { info, tensor, unread } = readTensors(buffer);
   const width = info.width;
-  if (info.kind !== "classifier" || !Number.isInteger(width) || width < 1 || width > 256) {
+  if (info.kind !== CLASSIFIER_KIND || !Number.isInteger(width) || width < 1 || width > 256) {
     throw new LoadError("other", `a file of kind ${info.kind}`);
   }
   const side = 28;

@@ -149,7 +149,7 @@ def stats(page: Any) -> dict[str, float]:
 def sizes() -> dict[str, int]:
     """Bytes of the weights of one model, of the pad's script and style, and of the classifier."""
     card = cards.find(MODEL, cards.list_models(runs=None))
-    script = scripts.script("pad_component") + scripts.style("base", "playground")
+    script = scripts.bundle_script("pad_component") + scripts.style("base", "playground")
     return {
         "weights": card.path.stat().st_size,
         "script": len(script.encode()),

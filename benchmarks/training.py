@@ -1,19 +1,17 @@
-"""How fast an update is: ours, the textbook's, and what the machine could do, in one sitting.
+"""How fast an update is: ours, that of a textbook loop, and the limit of the machine, in one session.
 
-*Textbook* is the loop that tutorials teach: a torchvision data set with transforms, a DataLoader, both
-networks in eager mode and single precision, Adam without options, ``.item()`` on each loss at every
+*Textbook* is the loop of most tutorials: a torchvision data set with transforms, a DataLoader, both
+networks in eager mode and single precision, Adam without options, and ``.item()`` on each loss at every
 step. It trains the same networks on batches of the same size. *Example* is that loop with the
 networks of PyTorch's public DCGAN example (Radford et al. 2016, figure 1, at 64 x 64 pixels, 64 feature
-maps, 100 latents), on digits resized to 64.
+maps, 100 latents), on digits resized to 64 x 64.
 
-Rounds alternate, so that a machine that slows down slows all of them; medians are compared.
+The rounds alternate, so that a machine that slows down slows all of them. Medians are compared.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +23,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks import pages
 from gan.config import ModelConfig, TrainConfig
 from gan.data import mnist, sources
 from gan.data.torchvision_compat import import_datasets
@@ -46,50 +45,39 @@ def train(
     example_updates: int = 3,
     source: str | None = None,
 ) -> dict[str, Any]:
-    """Times ``rounds`` rounds of ``updates`` updates each way (``example_updates`` of the example; 0
-    leaves it out). ``source``: mnist or drawn; None takes MNIST where it is there.
+    """Times ``rounds`` rounds of ``updates`` updates of each loop (``example_updates`` of the example; 0
+    leaves it out). ``source``: mnist or drawn; None takes MNIST if it is there.
 
     Returns images per second of each ("ours", "textbook", "example": median, min, max, n), "ratio" =
-    ours / textbook, the seconds of a full recipe, and the machine's limit.
+    ours / textbook, the seconds of a full recipe, and the limit of the machine.
     """
-    source, images, held_out = _pictures(source)
+    source, images, held_out = _load_images(source)
     config = TrainConfig(source=source, size=len(images), updates=10_000_000)
     precision = devices.choose_precision(device, precision)
-    plain = _Loop(*textbook_networks(config.model), config.model.latent_dim, device)
-    state = new_state(config, device, precision)
-    ours = trainer.train(state, images, held_out)
-    blocks = max(1, round(updates / trainer.BLOCK))  # ours comes in blocks
-    textbook = plain.steps(
-        _batches(taught(source, images, config.model.img_size), config.batch_size)
-    )
-    ways: dict[str, tuple[Callable[[], object], int]] = {
-        "ours": (lambda: [next(ours) for _ in range(blocks)], blocks * trainer.BLOCK),
-        "textbook": (lambda: [next(textbook) for _ in range(updates)], updates),
+    ours = trainer.train(new_state(config, device, precision), images, held_out)
+    blocks = max(1, round(updates / trainer.BLOCK))  # our trainer yields after each block
+
+    def loop(networks: tuple[nn.Module, nn.Module], latent_dim: int, side: int) -> Iterator[Any]:
+        batches = _batches(textbook_data(source, images, side), config.batch_size)
+        return _Loop(*networks, latent_dim, device).steps(batches)
+
+    model = config.model
+    textbook = loop(textbook_networks(model), model.latent_dim, model.img_size)
+    loops = {
+        "ours": (ours, blocks, blocks * trainer.BLOCK),
+        "textbook": (textbook, updates, updates),
     }
     if example_updates:
-        networks = example_networks()
-        other = _Loop(*networks, _EXAMPLE_LATENTS, device)
-        example = other.steps(_batches(taught(source, images, _EXAMPLE_SIDE), config.batch_size))
-        ways["example"] = (
-            lambda: [next(example) for _ in range(example_updates)],
-            example_updates,
-        )
-    for way, _ in ways.values():  # the first of each sets things up
-        way()
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, (way, count) in ways.items():
-            _wait(device)
-            started = time.perf_counter()
-            way()
-            _wait(device)
-            seconds[name].append((time.perf_counter() - started) / count)
+        example = loop(example_networks(), _EXAMPLE_LATENTS, _EXAMPLE_SIDE)
+        loops["example"] = (example, example_updates, example_updates)
+    seconds = _time(loops, rounds, device)
     batch = config.effective_batch
     step = statistics.median(seconds["ours"])
     rate = matrix_rate(device, precision)
     operations = cost.operations_per_update(config)
     result: dict[str, Any] = {
-        name: _summary([batch / s for s in values]) for name, values in seconds.items()
+        name: pages.summary([batch / s for s in values], digits=1)
+        for name, values in seconds.items()
     }
     return result | {
         "ratio": round(statistics.median(seconds["textbook"]) / step, 3),
@@ -105,24 +93,36 @@ def train(
         "source": source,
         "device": devices.describe_device(device),
         "threads": torch.get_num_threads(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": pages.machine()["machine"],
         "torch": torch.__version__,
     }
 
 
-def _pictures(source: str | None) -> tuple[str, Tensor, Tensor]:
+def _time(
+    loops: dict[str, tuple[Iterator[Any], int, int]], rounds: int, device: torch.device
+) -> dict[str, list[float]]:
+    """Seconds per update of each loop in each round. A loop is (iterator, steps a round, updates a round)."""
+    seconds: dict[str, list[float]] = {name: [] for name in loops}
+    for number in range(rounds + 1):
+        for name, (loop, steps, updates) in loops.items():
+            _wait(device)
+            started = time.perf_counter()
+            for _ in range(steps):
+                next(loop)
+            _wait(device)
+            if number:  # the first round includes preparations
+                seconds[name].append((time.perf_counter() - started) / updates)
+    return seconds
+
+
+def _load_images(source: str | None) -> tuple[str, Tensor, Tensor]:
     """(source, training images, held-out images)."""
-    for candidate in (source,) if source else ("mnist", "drawn"):
+    if source is None:
         try:
-            return (
-                candidate,
-                sources.load(candidate).images,
-                sources.load_held_out(candidate).images,
-            )
+            return _load_images("mnist")
         except DataError:
-            if source:
-                raise
-    raise DataError("neither mnist nor drawn digits are there")
+            source = "drawn"
+    return source, sources.load(source).images, sources.load_held_out(source).images
 
 
 def _wait(device: torch.device) -> None:
@@ -130,18 +130,9 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _summary(values: list[float]) -> dict[str, Any]:
-    return {
-        "median": round(statistics.median(values), 1),
-        "min": round(min(values), 1),
-        "max": round(max(values), 1),
-        "n": len(values),
-    }
-
-
-class _AsTaught(Dataset[tuple[Tensor, int]]):
-    """Pictures one at a time, the way torchvision's MNIST delivers its own: through Pillow and transforms,
-    each with a label."""
+class _Images(Dataset[tuple[Tensor, int]]):
+    """Images one at a time, as torchvision's MNIST gives its own: through Pillow and transforms, each with
+    a label."""
 
     def __init__(self, images: Tensor, transform: Callable[[Image.Image], Tensor]) -> None:
         self._images, self._transform = images, transform
@@ -153,9 +144,9 @@ class _AsTaught(Dataset[tuple[Tensor, int]]):
         return self._transform(Image.fromarray(self._images[index, 0].numpy())), 0
 
 
-def taught(source: str, images: Tensor, side: int) -> Dataset[tuple[Tensor, int]]:
-    """torchvision's MNIST, or ``images`` of another source in the same way, ``side`` pixels wide."""
-    datasets = import_datasets()  # first: it mends what a mixed installation breaks
+def textbook_data(source: str, images: Tensor, side: int) -> Dataset[tuple[Tensor, int]]:
+    """torchvision's MNIST, or ``images`` of another source in the same form, ``side`` pixels wide."""
+    datasets = import_datasets()  # first: it repairs a mixed installation
     from torchvision import transforms
 
     steps = [transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))]
@@ -167,19 +158,19 @@ def taught(source: str, images: Tensor, side: int) -> Dataset[tuple[Tensor, int]
             mnist.data_folder(), train=True, transform=transform
         )
         return own
-    return _AsTaught(images, transform)
+    return _Images(images, transform)
 
 
 def _batches(dataset: Dataset[tuple[Tensor, int]], batch: int) -> Iterator[Tensor]:
-    """Endless. In the process itself: beside a busy CPU, loading processes made it slower."""
+    """Endless batches, loaded in this process: beside a busy CPU, loader processes made it slower."""
     loader = DataLoader(dataset, batch_size=batch, shuffle=True, drop_last=True)
     while True:
-        for pictures, _ in loader:
-            yield pictures
+        for images, _ in loader:
+            yield images
 
 
 class _Loop:
-    """The loop of the tutorials."""
+    """The textbook loop with two networks."""
 
     def __init__(
         self, generator: nn.Module, discriminator: nn.Module, latent_dim: int, device: torch.device
@@ -213,7 +204,7 @@ class _Loop:
 
 
 def textbook_networks(model: ModelConfig) -> tuple[nn.Module, nn.Module]:
-    """(G, D) of `gan.networks.dcgan`, layer for layer, as a tutorial writes them."""
+    """(G, D) of `gan.networks.dcgan`, layer by layer, in the style of a tutorial."""
     side, maps, base, hidden = (
         model.img_size // 4,
         2 * model.base_channels,
@@ -276,7 +267,7 @@ def example_networks() -> tuple[nn.Module, nn.Module]:
 
 
 def matrix_rate(device: torch.device, precision: str, side: int = 2048) -> float:
-    """Operations per second of a large matrix product, the median of ten: what the machine can do."""
+    """Operations per second of a large matrix product (median of ten), the limit of the machine."""
     if device.type != "cpu":
         side *= 4
     dtype = getattr(torch, precision)
@@ -295,22 +286,18 @@ def describe(result: dict[str, Any]) -> str:
     """The figures of `train` for people."""
     lines = [
         f"on {result['device']}, {result['threads']} threads, torch {result['torch']}, batch "
-        f"{result['batch']}, {result['source']}, ours with products in {result['precision']}"
+        f"{result['batch']}, {result['source']}, ours with matrix products in {result['precision']}"
     ]
     names = {"ours": "ours", "textbook": "textbook loop, same networks", "example": "DCGAN example"}
     for key, name in names.items():
         if key in result:
-            row = result[key]
-            lines.append(
-                f"{name:30} {row['median']:10,.1f} images/s  "
-                f"({row['min']:,.1f} to {row['max']:,.1f}, n = {row['n']})"
-            )
+            lines.append(pages.line(name, result[key], "images/s"))
     lines += [
-        f"ratio ours / textbook          {result['ratio']:10.2f}",
-        f"one update                     {result['milliseconds_per_update']:10.2f} ms; at the rate of "
+        f"ratio ours / textbook: {result['ratio']:.2f}",
+        f"one update: {result['milliseconds_per_update']:.2f} ms; at the rate of "
         f"a large matrix product ({result['matrix_rate'] / 1e9:,.0f} GFLOP/s) its "
         f"{result['operations_per_update'] / 1e9:.2f} GFLOP take {result['limit_milliseconds']:.2f} ms: "
         f"{result['share_of_limit']:.0%} of the limit",
-        f"a full recipe, 1 million images {result['full_recipe_seconds']:9,.1f} s",
+        f"a full recipe, 1 million images: {result['full_recipe_seconds']:,.1f} s",
     ]
     return "\n".join(lines)

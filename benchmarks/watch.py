@@ -25,9 +25,9 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from benchmarks import pages
 from gan.data import mnist
 from gan.errors import ConfigError, TrainingError
-from gan.jobs import folder as job_folder
-from gan.jobs import history, worker
-from gan.jobs.folder import Control, Status, folders, write_control
+from gan.jobs import history, state, worker
+from gan.jobs.folder import WORKER_LOCK, Control, folders, write_control
+from gan.jobs.state import Status
 from gan.system import locks
 from gan.zoo import cards
 
@@ -234,12 +234,12 @@ def _no_worker_left(runs: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        working = [f for f in folders(runs) if locks.is_locked(f / job_folder.WORKER_LOCK)]
+        working = [f for f in folders(runs) if locks.is_locked(f / WORKER_LOCK)]
         for folder in working:
             write_control(folder, Control("stop"))
         until = time.monotonic() + 10.0
         for folder in working:
-            while locks.is_locked(folder / job_folder.WORKER_LOCK) and time.monotonic() < until:
+            while locks.is_locked(folder / WORKER_LOCK) and time.monotonic() < until:
                 time.sleep(0.05)
 
 
@@ -285,7 +285,7 @@ def _start(page: Any, runs: Path) -> tuple[Path, dict[str, float]]:
 
 def _active(folder: Path) -> Status:
     """The status of the job. TrainingError if it is over, which here it should not be."""
-    status = job_folder.read_status(folder)
+    status = state.read_status(folder)
     if not status.active:
         raise TrainingError(
             f"the training was {status.state} after {status.step:,} updates, before it had been measured: "
@@ -301,7 +301,7 @@ def _stop(page: Any, folder: Path) -> dict[str, float]:
     moments: dict[str, float] = {}
 
     def both() -> bool:
-        if "press_to_stopped" not in moments and job_folder.read_status(folder).state == "stopped":
+        if "press_to_stopped" not in moments and state.read_status(folder).state == "stopped":
             moments["press_to_stopped"] = time.time()
         if "press_to_gone" not in moments and not _exists(pid):
             moments["press_to_gone"] = time.time()

@@ -1,6 +1,6 @@
-"""A run as the film tells it: its curves, and of every moment what was measured and what that amounts to.
+"""What the film shows of a run, apart from the images: training curves, measurements and findings.
 
-The pictures themselves are the run's film (`gan.zoo.cards.load_film`); this is what stands beside them.
+The images themselves are the run's film (`gan.zoo.cards.load_film`).
 """
 
 from __future__ import annotations
@@ -20,56 +20,72 @@ from gan.networks import images
 from gan.runs import monitor, names
 from gan.zoo import cards
 
-_DIGITS = 4  # significant ones of every number that is no count: more than any chart can show
+_SIGNIFICANT_DIGITS = 4  # more than any chart can show
+
+
+def chart_payload(
+    curves: Mapping[str, Sequence[float | None]],
+    moments: Sequence[Mapping[str, Any]],
+    total: int,
+    digits: bool,
+    real_fd: float | None = None,
+) -> dict[str, Any]:
+    """The training curves of a run, finished or not, as JSON; numbers that are not finite become None.
+
+    curves: columns of `gan.zoo.cards.CURVES`. moments: measurements of the monitor with "step" and "fd". total:
+    updates of the whole run, the end of the x axis. digits: whether it is trained on digits; only then is the
+    distance shown. real_fd: distance of as many real digits, drawn as a dashed line.
+    """
+    return {
+        "curves": {name: _rounded(curves[name]) for name in cards.CURVES},
+        "moments": [{"step": m["step"], "fd": _rounded(m["fd"])} for m in moments],
+        "total": total,
+        "digits": digits,
+        "real_fd": _rounded(real_fd),
+    }
 
 
 def film_payload(card: cards.ModelCard, evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """What the film shows of one run; JSON can say all of it, None stands for "not measured".
+    """What the film shows of the run of ``card``, as JSON; None stands for "not measured".
 
-    evidence: what `gan.zoo.cards.load_evidence` gives of ``card``. Returned:
+    evidence: from `gan.zoo.cards.load_evidence`. Returned: `chart_payload`, and
 
-        curves    "step", "g_loss", "d_loss", "prob_real", "prob_fake", "prob_held_out": lists of one length
-        moments   one a picture row of the film, the earliest first:
-                  step; fd and spread (see `gan.runs.monitor.Moment`);
-                  verdict: the kinds of `gan.evaluation.verdict`, the gravest first; copies were looked for only at the
-                  moment of ``card`` itself, the end as a rule; empty where the measures decide nothing;
-                  of digits also: counts of 0 to 9 among ``samples``, legible (their share), present (the
-                  digits that occur) and kinds (how many those are)
-        total     updates of the run
-        samples   how many pictures each moment was measured on
-        real_fd   the distance of as many real digits; None for other pictures
-        digits    whether it was trained on digits
-        contrast_from_film   whether the run wrote down no contrast and that of the film's pictures stands in
+        moments   one for each row of images of the film, the earliest first:
+                  step, fd, and spread (see `gan.runs.monitor.Moment`);
+                  verdict: kinds of `gan.evaluation.verdict`, the most serious first; empty if the measurements are
+                  not sufficient; copies are known only at the moment of ``card`` itself, usually the end;
+                  for digits also: counts of 0 to 9 among ``samples``, legible (their share), present (the
+                  digits that occur) and kinds (how many occur)
+        samples   number of images each moment was measured on
+        contrast_from_film   whether contrast was measured on the 16 images of the film, because the run did not
+                  record it
 
-    CheckpointError where the monitor's statistics cannot be read.
+    CheckpointError if the monitor's statistics cannot be read.
     """
     digits = has_digits(card.source)
     moments = evidence["moments"]
-    # pictures that are no digits are told apart without contrast and distance
-    drawn = real_fd = None
+    # without digits, neither distance nor contrast is used
+    contrasts = real_fd = None
     if digits:
         reference = classifier.load_reference("monitor", names.reference_images(card.config))
         real_fd = reference.real_score(monitor.MONITOR_SAMPLES).fd
         if any(math.isnan(_number(moment.get("contrast"))) for moment in moments):
-            drawn = _film_contrasts(card, len(moments), reference.contrast)
-    return {
-        "curves": {name: _short(evidence["curves"][name]) for name in cards.CURVES},
+            contrasts = _film_contrasts(card, len(moments), reference.contrast)
+    total = evidence["curves"]["step"][-1]
+    return chart_payload(evidence["curves"], moments, total, digits, real_fd) | {
         "moments": [
-            _moment(card, moment, math.nan if drawn is None else drawn[place])
-            for place, moment in enumerate(moments)
+            _moment(card, moment, contrasts[row] if contrasts else math.nan)
+            for row, moment in enumerate(moments)
         ],
-        "total": evidence["curves"]["step"][-1],
         "samples": monitor.MONITOR_SAMPLES,
-        "real_fd": _short(real_fd),
-        "digits": digits,
-        "contrast_from_film": drawn is not None,
+        "contrast_from_film": contrasts is not None,
     }
 
 
 def _moment(
-    card: cards.ModelCard, moment: Mapping[str, Any], drawn_contrast: float
+    card: cards.ModelCard, moment: Mapping[str, Any], film_contrast: float
 ) -> dict[str, Any]:
-    """``drawn_contrast``: that of the film's pictures, for a moment that has none of its own."""
+    """``film_contrast``: used if the moment has no contrast of its own."""
     digits = has_digits(card.source)
     counts = tuple(moment["counts"])
     contrast = _number(moment.get("contrast"))
@@ -77,31 +93,30 @@ def _moment(
         n=monitor.MONITOR_SAMPLES,
         counts=counts,
         spread=_number(moment["spread"]),
-        contrast=drawn_contrast if math.isnan(contrast) else contrast,
+        contrast=film_contrast if math.isnan(contrast) else contrast,
         copies=card.metrics.copies if moment["step"] == card.step else None,
         digits=digits,
     )
-    told = {
+    entry = {
         "step": moment["step"],
-        "fd": _short(moment["fd"]),
-        "spread": _short(moment["spread"]),
+        "fd": _rounded(moment["fd"]),
+        "spread": _rounded(moment["spread"]),
         "verdict": _verdict(measures),
     }
     if not digits:
-        return told
+        return entry
     missing = missing_digits(counts)
     present = [digit for digit, count in enumerate(counts) if count and digit not in missing]
-    return told | {
+    return entry | {
         "counts": list(counts),
-        "legible": _short(measures.legible),
+        "legible": _rounded(measures.legible),
         "present": present,
         "kinds": len(present),
     }
 
 
 def _verdict(measures: Measures) -> list[str]:
-    """The kinds of finding. Where contrast is not known the answer must be the same for none and for
-    plenty of it: what the comparison with a NaN would give is no finding."""
+    """The kinds of finding. Without a contrast, they are known only if no contrast and full contrast give the same."""
     if not math.isnan(measures.contrast):
         return _kinds(measures, measures.contrast)
     grey, strong = _kinds(measures, 0.0), _kinds(measures, math.inf)
@@ -113,9 +128,8 @@ def _kinds(measures: Measures, contrast: float) -> list[str]:
 
 
 def _film_contrasts(card: cards.ModelCard, moments: int, real: float) -> list[float] | None:
-    """The contrast of the film's 16 pictures at each moment, over that of ``real`` digits; None where
-    the film cannot be read. Contrast decides only where the pictures are alike, and there few of them
-    tell as much as a thousand."""
+    """The contrast of the film's 16 images at each moment, relative to that of real digits; None if the film cannot
+    be read. Contrast matters only if all images are alike, and then 16 of them are enough."""
     try:
         film = cards.load_film(card, moments)
     except CheckpointError:
@@ -128,10 +142,10 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _short(value: Any) -> Any:
-    """A number or a list of them with `_DIGITS` significant digits; None for one that is not finite."""
+def _rounded(value: Any) -> Any:
+    """A number or a list of numbers, with few significant digits; None in place of one that is not finite."""
     if isinstance(value, Sequence):
-        return [_short(item) for item in value]
+        return [_rounded(item) for item in value]
     if isinstance(value, float):
-        return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
+        return float(f"{value:.{_SIGNIFICANT_DIGITS}g}") if math.isfinite(value) else None
     return value

@@ -1,7 +1,6 @@
-"""What the browser's parts are told of the models: plain values that JSON can say.
+"""Payloads of the browser's parts: what the pad, the wall and the film are given, as plain JSON values.
 
-The app sends them to its components, the page without a server has them in a file; the parts are the
-same, so what they are told has one form, which is made here.
+The app sends them to its components, and the page without a server reads the same from a file.
 """
 
 from __future__ import annotations
@@ -17,23 +16,23 @@ from gan.networks.latent_request import LatentRequest
 from gan.runs import monitor
 from gan.zoo.cards import ModelCard
 
-#: Where a file is: {"id": sha256, "url": ..., "size": bytes}; see gan/browser/js/shared/loading.js.
+#: A file for the browser: {"id": sha256, "url": ..., "size": bytes}; see gan/browser/js/shared/loading.js.
 Ref = Mapping[str, Any]
-#: Rows of the wall, and sliders of the pad: what gan/browser/js/playground/wall.js and gan/browser/js/playground/pad.js have (a test says so).
+#: Rows of the wall and sliders of the pad, as in js/playground/wall.js and pad.js (a test compares them).
 WALL_ROWS = 4
 NUM_SHIFTS = 8
-#: The columns that a wall begins with, besides the chosen one: what the articles speak of.
+#: Data sizes whose columns a wall shows first, besides the chosen one: those of the articles.
 WALL_SIZES = (200, 600, 6_000, 60_000)
 
 
 def share_text(count: int, full: int) -> str:
-    """A share of ``full`` as people write it: "1 %", "0.33 %", "108 %"."""
+    """The share of ``full`` as text: "1 %", "0.33 %", "108 %"."""
     share = 100 * count / full
     return f"{share:.0f} %" if share >= 1 else f"{share:.2g} %"
 
 
 def size_title(card: ModelCard) -> str:
-    """An amount of data as a heading of one or two lines: "600" and, of MNIST, its share."""
+    """The data size as a heading: "600" and, for MNIST, a second line with its share."""
     count = f"{card.size:,}"
     return f"{count}\n{share_text(card.size, mnist.FULL_SIZE)}" if card.source == "mnist" else count
 
@@ -51,8 +50,8 @@ def cell(card: ModelCard, weights: Ref) -> dict[str, Any]:
     }
 
 
-def film_cell(card: ModelCard, film: Ref, story: Ref) -> dict[str, Any]:
-    """A training for the film; ``story``: what `gan.browser.film_payload` tells of it."""
+def film_cell(card: ModelCard, film: Ref, run: Ref) -> dict[str, Any]:
+    """A run for the film. film: the PNG sheet; run: the file with its `gan.browser.film_payload`."""
     return {
         "name": card.name,
         "size": card.size,
@@ -61,44 +60,44 @@ def film_cell(card: ModelCard, film: Ref, story: Ref) -> dict[str, Any]:
         "channels": card.config.model.img_channels,
         "latents": monitor.FILM_LATENTS,
         "film": dict(film),
-        "story": dict(story),
+        "payload": dict(run),
     }
 
 
 def film_position(card: ModelCard, steps: Sequence[int]) -> float | None:
-    """Where the film stands at first, 0..1 along the moments after ``steps`` updates: at the moment of ``card``, None
-    for the end."""
+    """Where the film starts, 0..1 along the moments after ``steps`` updates: at the moment of ``card``; None for the
+    end."""
     return steps.index(card.step) / (len(steps) - 1) if card.step in steps[:-1] else None
 
 
 def wall_columns(cards: Sequence[ModelCard], chosen: str) -> list[str]:
-    """Names of the models that the wall begins with."""
+    """Names of the models whose columns the wall shows first."""
     return [card.name for card in cards if card.size in WALL_SIZES or card.name == chosen]
 
 
 def start(identity: str, request: LatentRequest, chosen: str) -> dict[str, Any]:
-    """Where the pad begins. Another ``identity`` than before sends a visitor back there."""
+    """Where the pad starts. A new ``identity`` moves a visitor's pad back to the start."""
     return {"id": identity, "request": request.to_dict(), "focus": {"name": chosen, "row": 0}}
 
 
 def verdicts(card: ModelCard) -> list[dict[str, Any]]:
-    """What the figures of a model amount to, the gravest first, in every language: {"kind", "en": {"title", "seen",
-    "measured", "meaning"}, "ja": the same}."""
-    told = []
+    """The verdicts on a model, the most serious first: {"kind", "en": {"title", "seen", "measured", "meaning"}, "ja":
+    the same}."""
+    names = ("title", "seen", "measured", "meaning")
+    entries = []
     for verdict in card.metrics.verdicts():
-        said: dict[str, Any] = {"kind": verdict.kind}
-        for language in LANGUAGES:
-            words = verdict_words(language, verdict)
-            names = ("title", "seen", "measured", "meaning")
-            said[language] = {name: getattr(words, name) for name in names}
-        told.append(said)
-    return told
+        texts = {language: verdict_words(language, verdict) for language in LANGUAGES}
+        entries.append(
+            {"kind": verdict.kind}
+            | {lang: {name: getattr(text, name) for name in names} for lang, text in texts.items()}
+        )
+    return entries
 
 
 def figures(card: ModelCard, reference: Reference) -> list[dict[str, Any]]:
-    """The three numbers of a model of digits, each beside what real digits get under the same protocol: {"name",
-    "number", "real_number"} and, as people read them, {"value", "spread", "real"}. ``reference``: the classifier's, of as
-    many test images as the model was judged against."""
+    """The three scores of a model of digits, each with the score of real digits under the same protocol: {"name",
+    "number", "real_number"} and, formatted for reading, {"value", "spread", "real"}. ``reference``: statistics of the
+    test images that the model was scored against."""
     found = card.metrics.figures
     real = reference.real_score(found["fd"].n)
     rows = (
@@ -120,8 +119,8 @@ def figures(card: ModelCard, reference: Reference) -> list[dict[str, Any]]:
 
 
 def protocol(card: ModelCard, reference: Reference) -> dict[str, Any]:
-    """How the figures came about: "draws" of "n" samples each against "tests" real digits, "seeds" training runs whose
-    distances reach from "low" to "high"."""
+    """How the scores were measured: "draws" of "n" samples each against "tests" real digits; "seeds" training runs, with
+    distances from "low" to "high"."""
     figure = card.metrics.figures["legible"]
     distances = [row["fd"] for row in card.seed_rows]
     return {

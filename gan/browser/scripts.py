@@ -1,10 +1,10 @@
-"""What runs in the browser, made of the files in ``gan/browser/js``: scripts, styles and words as text.
+"""Reads the files of ``gan/browser/js``: ES modules bundled into one script, style sheets, and interface texts.
 
-The scripts are ES modules. Neither a Streamlit component (one text) nor a page opened from a disk (no
-``import`` between files) can have them as such, so they are joined into one here: in the order of their imports, without
-the import lines and the word ``export``. That asks three things of them, which `script` checks: imports
-are one line each and by the exported name, exports stand before a declaration, and no two modules
-declare the same name. Comments on lines of their own and indentation stay behind: the text travels with every page.
+A Streamlit component is one text, and a page opened from a disk cannot import other files. So `bundle_script` joins a
+module and its imports into one: in the order of the imports, without import lines and the word ``export``. It
+checks three conditions: every import is one line and uses the exported name, every export stands before a
+declaration, and no two modules declare the same name. Comments on their own lines and indentation are removed, because
+every page sends the text to the browser.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _EXPORT = re.compile(r"^export (?=(?:async )?function\b|class\b|const\b|let\b)",
 _DECLARED = re.compile(
     r"^(?:export )?(?:async )?(?:function\*?|class|const|let) (\w+)", re.MULTILINE
 )
-#: What may only look as if it began or held a comment, or a line of code.
+# Strings, and comments behind code: they may contain what looks like a comment or the begin of a line.
 _LITERAL = r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`|//[^\n]*|/\*.*?\*/"""
 _COMMENT = re.compile(
-    r"(?P<gone>^[ ]*(?://[^\n]*|/\*.*?\*/[ ]*)\n)|" + _LITERAL, re.MULTILINE | re.DOTALL
+    r"(?P<removed>^[ ]*(?://[^\n]*|/\*.*?\*/[ ]*)\n)|" + _LITERAL, re.MULTILINE | re.DOTALL
 )
-_INDENTATION = re.compile(r"(?P<gone>^[ ]+)|" + _LITERAL, re.MULTILINE | re.DOTALL)
+_INDENTATION = re.compile(r"(?P<removed>^[ ]+)|" + _LITERAL, re.MULTILINE | re.DOTALL)
 _LEFT_OVER = re.compile(r"^(?:import\b|export (?!default function\b))", re.MULTILINE)
 
 
 @functools.cache
-def script(entry: str) -> str:
-    """The module ``gan/browser/js/ENTRY.js`` and all it imports as one module's text, which imports nothing.
-    ValueError where a module does not keep the rules above."""
+def bundle_script(entry: str) -> str:
+    """The module ``ENTRY.js`` and everything it imports as the text of one module without imports. ValueError if a
+    module breaks one of the conditions above."""
     order: list[str] = []
     _collect(entry, order, ())
     owner: dict[str, str] = {}
@@ -52,12 +52,12 @@ def script(entry: str) -> str:
 
 
 def _without(pattern: re.Pattern[str], text: str) -> str:
-    return pattern.sub(lambda found: "" if found["gone"] else found[0], text)
+    return pattern.sub(lambda found: "" if found["removed"] else found[0], text)
 
 
 def _collect(name: str, order: list[str], above: tuple[str, ...]) -> None:
     if name in above:
-        raise ValueError(f"{' -> '.join((*above, name))}: modules import each other in a circle")
+        raise ValueError(f"import cycle: {' -> '.join((*above, name))}")
     if name in order:
         return
     text = read(f"{name}.js")
@@ -70,32 +70,33 @@ def _collect(name: str, order: list[str], above: tuple[str, ...]) -> None:
 
 
 def exported(name: str) -> list[str]:
-    """What the module ``gan/browser/js/NAME.js`` exports."""
+    """The names that the module ``NAME.js`` exports."""
     lines = [line for line in read(f"{name}.js").splitlines() if line.startswith("export ")]
     return [found[1] for line in lines if (found := _DECLARED.match(line))]
 
 
 def style(*names: str) -> str:
-    """The style sheets ``gan/browser/js/NAME.css``, one behind the other."""
+    """The style sheets ``NAME.css``, one after the other."""
     return "\n".join(read(f"{name}.css") for name in names)
 
 
 @functools.cache
-def words() -> dict[str, dict[str, str]]:
-    """Language -> key -> words, of all files in ``gan/browser/js/words``. ValueError where two have the same key."""
+def words(*names: str) -> dict[str, dict[str, str]]:
+    """Language -> key -> interface text, of the files ``words/NAME.json``; without names, of all of them. ValueError
+    if two files have the same key."""
     table: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}
-    for path in sorted((JS / "words").glob("*.json")):
-        for language, found in json.loads(path.read_text(encoding="utf-8")).items():
+    for name in names or sorted(path.stem for path in (JS / "words").glob("*.json")):
+        for language, found in json.loads(read(f"{name}.json")).items():
             twice = table[language].keys() & found.keys()
             if twice:
-                raise ValueError(f"{path.name} has {', '.join(sorted(twice))} a second time")
+                raise ValueError(f"{name}.json repeats the keys {', '.join(sorted(twice))}")
             table[language] |= found
     return table
 
 
 def read(name: str) -> str:
-    """The text of the file of that name below ``gan/browser/js``. ValueError unless there is exactly one."""
+    """The text of the file of that name in any folder of ``gan/browser/js``. ValueError unless there is exactly one."""
     found = list(JS.rglob(name))
     if len(found) != 1:
-        raise ValueError(f"{len(found)} files below {JS} are called {name}; give each its own name")
+        raise ValueError(f"{len(found)} files in {JS} have the name {name}; rename all but one")
     return found[0].read_text(encoding="utf-8")

@@ -268,7 +268,7 @@ def _page(models: Sequence[dict[str, Any]], classifier_weights: dict[str, Any] |
         "budgets": _in_order(BUDGETS, (m["budget"] for m in models if not m["alone"])),
         "request": LatentRequest(Seeds(0), shifts=(0.0,) * payload.NUM_SHIFTS).to_dict(),
     }
-    code = scripts.script("site")
+    code = scripts.bundle_script("site")
     for forbidden in ("</script", "<!--"):
         assert forbidden not in code, f"{forbidden} in a script would end it early"
     template = string.Template(scripts.read("site.html"))

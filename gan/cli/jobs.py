@@ -27,7 +27,7 @@ def list_jobs() -> tuple[Any, str]:
     """List every training of the app: its state, updates done, name and message."""
     rows = [
         {"id": v.job.id, "owner": v.job.owner, "ahead": v.ahead, **asdict(v.status)}
-        for v in service.open_service(cards.RUNS, os.environ).views()
+        for v in service.open_service(cards.RUNS, os.environ).queries.views()
     ]
     lines = [
         f"{row['state']:9} {row['step']:>7,} of {row['total']:>7,}  {row['id']}  {row['message']}"
@@ -63,13 +63,15 @@ def remove(name: str) -> tuple[Any, str]:
 def _order(verb: str, name: str, until: str | None = None) -> tuple[Any, str]:
     """Gives the order, waits until the job is in the state ``until``, and says its state now."""
     opened = service.open_service(cards.RUNS, os.environ)
-    getattr(opened, verb)(name, None)  # no owner: whoever has the terminal may order every job
+    getattr(opened.orders, verb)(
+        name, None
+    )  # no owner: whoever has the terminal may order every job
     deadline = time.monotonic() + _PATIENCE
-    view = opened.view(name)
+    view = opened.queries.view(name)
     while until and view is not None and view.status.active and view.status.state != until:
         if time.monotonic() > deadline:
             break
         time.sleep(0.1)
-        view = opened.view(name)
+        view = opened.queries.view(name)
     state = "removed" if view is None else view.status.state
     return {"id": name, "state": state}, f"{name}: {state}"

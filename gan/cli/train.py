@@ -27,7 +27,7 @@ from gan.config import (
 )
 from gan.data import stacked
 from gan.errors import ConfigError
-from gan.jobs import folder as job_folder
+from gan.jobs.folder import WORKER_LOCK
 from gan.runs import manifest, names, run
 from gan.system import devices, locks
 from gan.system.terminal import answers
@@ -94,7 +94,7 @@ def train(
     given = {name: value for name, value in settings.items() if value is not None}
     runs, places = _runs_and_folders(given, configs, folders)
     for folder in places:
-        if locks.is_locked(folder / job_folder.WORKER_LOCK):
+        if locks.is_locked(folder / WORKER_LOCK):
             raise ConfigError(
                 f"the app is training in {folder}; stop that training, or choose another folder with --out"
             )

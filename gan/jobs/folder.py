@@ -1,203 +1,151 @@
-"""A training job as a folder: what was asked for, how it stands, what it is told, what it has shown.
+"""A job as a folder: what to train, its state, its orders and its history.
 
-    job.json        who asked, when, on which device, how much it may take; anew when it is asked for again
+    job.json        owner, time, device and caps; written again when the job is requested again
     config.json     what is trained (`TrainConfig`)
-    status.json     how it stands; written by the worker, or by its supervisor while there is none
-    control.json    what it is told to do; written by whoever may
-    metrics.jsonl   one line a report or look, as the training goes
-    samples/        the same 64 latents after so many updates, as PNG
+    status.json     the state (`gan.jobs.state`)
+    control.json    the latest order (`Control`); written by the app or the command line
+    metrics.jsonl   one line for each report and each measurement of the monitor (`gan.jobs.history`)
+    samples/        images of the same 64 latents after so many updates, as PNG
     snapshots/      checkpoints to go back to
-    start.safetensors   of a rewound job: where it begins
+    start.safetensors   of a rewound job: the checkpoint it begins with
 
-and what `gan.runs.run` keeps there. Nothing about a job is known only in memory, so a reload, another tab, a
-cleared cache and a restarted server all find it as it is.
+and the files of `gan.runs.run`. Nothing about a job is kept in memory only. So after a reload, in another tab,
+after a cleared cache and after a restart of the server, the page finds the job as it is.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from gan.config import TrainConfig
+from pydantic import BaseModel, ConfigDict
+from pydantic.dataclasses import dataclass
+
+from gan.config import TrainConfig, read_as
 from gan.errors import CheckpointError, ConfigError
+from gan.jobs import state
+from gan.jobs.state import STATUS, Status, read_status
 from gan.runs import manifest, names, run
 from gan.system import files
 
-State = Literal[
-    "queued", "starting", "training", "paused", "scoring", "finished", "stopped", "failed"
-]
-#: States in which a job wants, or has, its turn.
-ACTIVE: tuple[State, ...] = ("queued", "starting", "training", "paused", "scoring")
-#: States in which a worker should be alive.
-WORKING: tuple[State, ...] = ("starting", "training", "scoring")
-Problem = Literal[
-    "",
-    "memory",
-    "killed",
-    "disk",
-    "diverged",
-    "data",
-    "settings",
-    "time",
-    "hung",
-    "files",
-    "crashed",
-    "interrupted",
-]
 Want = Literal["run", "pause", "stop"]
-JOB, CONFIG, STATUS, CONTROL = "job.json", "config.json", "status.json", "control.json"
+JOB, CONFIG, CONTROL = "job.json", "config.json", "control.json"
 METRICS, SAMPLES, START = "metrics.jsonl", "samples", "start.safetensors"
 WORKER_LOCK, SUPERVISOR_LOCK = ".worker.lock", ".supervisor.lock"
-SAMPLE_SEEDS = range(64)  # latents of the live pictures, those of the Explore page
-SAMPLE_COLUMNS = 8
+_STRICT = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class Caps:
-    """What one job may take: seconds of training each time it is asked for, bytes of its folder."""
+    """What one job may take: seconds of training after each request, bytes of its folder."""
 
     seconds: float
     bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class Parent:
-    """Where a rewound job begins: another job's name and its update."""
+    """Where a rewound job begins: the name of another job, and its update."""
 
     id: str
     step: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
+class Control:
+    """An order to a job. ``until``: the number of updates after which it pauses by itself, 0 for none."""
+
+    want: Want = "run"
+    until: int = 0
+
+    def pauses_at(self, step: int) -> bool:
+        """Whether a job that has made ``step`` updates has to pause."""
+        return self.want == "pause" or 0 < self.until <= step
+
+
+class _JobFile(BaseModel):
+    """The content of job.json."""
+
+    model_config = _STRICT
+    device: str
+    owner: str
+    created: float
+    caps: Caps
+    parent: Parent | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Job:
-    """What was asked for. ``owner`` tells visitors apart and nothing else about them."""
+    """A request for a training. ``owner`` tells visitors apart and says nothing else about them."""
 
     id: str
     folder: Path
     config: TrainConfig
-    device: str  # cuda, mps or cpu; which of several GPUs is decided when its turn comes
+    device: str  # cuda, mps or cpu; which of several GPUs is chosen when its turn comes
     owner: str
     created: float  # seconds since 1970
     caps: Caps
     parent: Parent | None = None
 
 
-@dataclass(frozen=True)
-class Status:
-    """How it stands. ``message`` says in a sentence what went wrong, ``problem`` what kind of thing that is.
-
-    ``queued``, ``updated``: seconds since 1970; ``seconds``: of training so far, over all its workers,
-    ``before``: those of them before it was last asked for;
-    ``attempts``: how often a worker was started; ``step`` of ``total`` updates; ``device`` in words."""
-
-    state: State
-    step: int = 0
-    total: int = 0
-    images_per_second: float = 0.0
-    seconds: float = 0.0
-    before: float = 0.0
-    device: str = ""
-    pid: int = 0
-    problem: Problem = ""
-    message: str = ""
-    queued: float = 0.0
-    updated: float = 0.0
-    attempts: int = 0
-
-    @property
-    def active(self) -> bool:
-        return self.state in ACTIVE
-
-
-@dataclass(frozen=True)
-class Control:
-    """What a job is told. ``until``: number of updates after which it pauses by itself, 0 for none."""
-
-    want: Want = "run"
-    until: int = 0
-
-
 def create(job: Job) -> None:
-    """Writes the folder of a new job that waits for its turn. One that is there is asked for anew: what
-    it has trained stays, and its last status and orders go."""
+    """Writes the folder of a new job and puts it into the queue. If the folder exists, its training is kept,
+    and its last state and orders are replaced."""
     files.write_json(job.folder / CONFIG, job.config.to_dict())
     write_control(job.folder, Control())
-    step, seconds = updates_kept(job.folder), 0.0
-    if (job.folder / STATUS).exists():
-        seconds = read_status(job.folder).seconds
-    total = job.config.total_updates
-    status = Status("queued", step=step, total=total, seconds=seconds, before=seconds)
-    write_status(job.folder, replace(status, queued=time.time()))
-    values = asdict(job)
-    for name in ("id", "folder", "config"):
-        del values[name]
+    enqueue(job.folder, job.config.total_updates)
+    values = {f: getattr(job, f) for f in _JobFile.model_fields}
     # the last file: a folder without it is no job yet
-    files.write_json(job.folder / JOB, values)
+    files.write_json(job.folder / JOB, _JobFile(**values).model_dump())
+
+
+def enqueue(folder: Path, total: int | None = None) -> Status:
+    """Puts the job behind all that wait already. ``total``: updates of its configuration, if it is new."""
+    exists = (folder / STATUS).exists()
+    old = read_status(folder) if exists else Status("stopped")
+    new = Status(old.state, seconds=old.seconds, before=old.seconds, queued=time.time())
+    step = updates_kept(folder)
+    return state.change(
+        folder, "queued", new, step=step, total=old.total if total is None else total
+    )
 
 
 def read(folder: Path) -> Job:
-    """The job in ``folder``. CheckpointError or ConfigError where it is none, or damaged."""
+    """The job in ``folder``. CheckpointError or ConfigError if there is none, or it is damaged."""
     path = folder / JOB
-    values = files.read_json(path, "remove the folder, or train anew")
-    try:
-        parent = values["parent"]
-        return Job(
-            id=folder.name,
-            folder=folder,
-            config=names.read_config(folder / CONFIG),
-            device=str(values["device"]),
-            owner=str(values["owner"]),
-            created=float(values["created"]),
-            caps=Caps(**values["caps"]),
-            parent=None if parent is None else Parent(**parent),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} describes no job ({type(error).__name__}: {error}); remove the folder"
-        ) from error
+    values = files.read_json(path, "remove the folder, or train again")
+    found = read_as(_JobFile, values, what=str(path), error=CheckpointError)
+    return Job(folder.name, folder, names.read_config(folder / CONFIG), **dict(found))
 
 
 def folders(runs: Path) -> Iterator[Path]:
     """Every folder below ``runs`` that is a job."""
     for path in sorted(runs.glob(f"*/{JOB}")):
-        if not path.parent.name.startswith("."):  # on its way out
+        if not path.parent.name.startswith("."):  # about to be deleted
             yield path.parent
 
 
-def read_status(folder: Path) -> Status:
-    """How the job stands by its own account; "failed" where that cannot be read."""
+def read_control(folder: Path, last: Control | None = None) -> Control:
+    """The order to the job. If it cannot be read: the ``last`` one, or to run."""
+    path = folder / CONTROL
     try:
-        values = files.read_json(folder / STATUS, "train anew")
-        return Status(**values)
-    except (CheckpointError, TypeError) as error:
-        return Status("failed", problem="files", message=str(error))
-
-
-def write_status(folder: Path, status: Status) -> None:
-    """CheckpointError where the disk does not take it."""
-    files.write_json(folder / STATUS, asdict(replace(status, updated=time.time())))
-
-
-def read_control(folder: Path, before: Control | None = None) -> Control:
-    """What the job is told; where nothing readable is said what it was told ``before``, or to run."""
-    try:
-        return Control(**files.read_json(folder / CONTROL, ""))
-    except (CheckpointError, TypeError):
-        return before or Control()
+        return read_as(Control, files.read_json(path, ""), what=str(path), error=CheckpointError)
+    except CheckpointError:
+        return last or Control()
 
 
 def write_control(folder: Path, control: Control) -> None:
-    """CheckpointError where the disk does not take it."""
-    files.write_json(folder / CONTROL, asdict(control))
+    """CheckpointError if the disk does not take it."""
+    files.write_json(folder / CONTROL, dataclasses.asdict(control))
 
 
 def updates_kept(folder: Path) -> int:
-    """How many updates would not have to be made again if the worker were gone now."""
+    """How many updates would be kept if the worker were killed now."""
     if (folder / manifest.MANIFEST).exists():
         return read_status(folder).total
     for name in (run.CHECKPOINT, START):
@@ -208,20 +156,20 @@ def updates_kept(folder: Path) -> int:
 
 
 def bytes_of(folder: Path) -> int:
-    """How much the files below ``folder`` take; those that vanish meanwhile count nothing."""
+    """Size of all files below ``folder``. Files that vanish meanwhile do not count."""
     sizes: dict[tuple[int, int], int] = {}
     for path in folder.rglob("*"):
         try:
             found = path.stat()
         except OSError:
             continue
-        sizes[found.st_dev, found.st_ino] = found.st_size  # a second name takes no room
+        sizes[found.st_dev, found.st_ino] = found.st_size  # a hard link takes no room
     return sum(sizes.values())
 
 
 class Table:
-    """All jobs below a folder and how they stand, read anew where a file has changed, and at most a few
-    times a second, whoever asks. For many threads."""
+    """All jobs below a folder with their states. A file is read again only after it has changed, and the
+    folder is scanned at most five times a second, however many ask. For many threads."""
 
     _SECONDS = 0.2
 
@@ -234,23 +182,28 @@ class Table:
         self._states: dict[Path, tuple[object, Status]] = {}
 
     def rows(self, fresh: bool = False) -> list[tuple[Job, Status]]:
-        """Of every job that can be read, by name. ``fresh``: as it is now."""
+        """Every job that can be read, by name. ``fresh``: as of now, not of the last scan."""
         with self._guard:
             if fresh or time.monotonic() - self._read_at > self._SECONDS:
-                self._rows = list(self._look())
+                self._rows = list(self._scan())
                 self._read_at = time.monotonic()
             return self._rows
 
     def waiting(self, device: str) -> list[Job]:
-        """The queue of ``device``, the next one first."""
+        """The queue of ``device``, the next job first."""
         queued = [
-            (status.queued, found.id, found)
-            for found, status in self.rows()
-            if status.state == "queued" and found.device == device
+            (status.queued, job.id, job)
+            for job, status in self.rows()
+            if status.state == "queued" and job.device == device
         ]
-        return [found for _, _, found in sorted(queued, key=lambda row: row[:2])]
+        return [job for _, _, job in sorted(queued, key=lambda row: row[:2])]
 
-    def _look(self) -> Iterator[tuple[Job, Status]]:
+    def row(self, folder: Path) -> tuple[Job, Status]:
+        """One job, as of now. CheckpointError or ConfigError if it cannot be read."""
+        with self._guard:
+            return self._row(folder)
+
+    def _scan(self) -> Iterator[tuple[Job, Status]]:
         there = list(folders(self._runs))
         for known in (self._jobs, self._states):
             for gone in known.keys() - there:
@@ -258,13 +211,8 @@ class Table:
         for folder in there:
             try:
                 yield self._row(folder)
-            except (OSError, CheckpointError, ConfigError):
-                continue  # damaged, or removed in this moment
-
-    def row(self, folder: Path) -> tuple[Job, Status]:
-        """One of them, as it is now. OSError, CheckpointError or ConfigError where it is none."""
-        with self._guard:
-            return self._row(folder)
+            except (CheckpointError, ConfigError):
+                continue  # damaged, or removed at this moment
 
     def _row(self, folder: Path) -> tuple[Job, Status]:
         stamp = _stamp(folder / JOB)
@@ -277,5 +225,9 @@ class Table:
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
-    found = path.stat()
+    """Changes when the file does; zeros if there is none, which reading it then reports."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0
     return found.st_mtime_ns, found.st_ino, found.st_size

@@ -1,21 +1,20 @@
 """Workers of the app's jobs on a Ray cluster: ``GAN_RUNNER=ray``, with the interface of `gan.jobs.runner`.
 
-``RAY_ADDRESS`` names the cluster; without it a Ray is started on this machine, which ends with the
-server, and its jobs with it. What every machine needs is said in `gan.sweeps.on_ray`. Here, besides:
+``RAY_ADDRESS`` names the cluster. Without it, Ray is started on this machine and ends with the server, and its
+jobs with it. `gan.sweeps.on_ray` says what every machine of a cluster needs. Also:
 
-- The folder ``runs/`` lies on a disk that all machines share, under the same path and with file locks, for
-  a job is what its folder says. Where that disk is NFS, an order to pause is seen when its cache is stale
-  (seconds); who does not stop within a second is ended, and its last checkpoint, at most 15 seconds
-  old, is what stays.
-- The server runs on a machine of the cluster (``ray start --address=HEAD:6379``). When the cluster's Ray is
-  gone, it gives no answer for a minute and ends, for Ray ends it: start both again, and it finds its jobs.
-- The cluster is the app's alone: a worker for whom there is no CPU within five minutes is given up.
+- The folder ``runs/`` is on a disk that all machines share, under the same path and with file locks. On NFS a
+  worker sees an order to pause after some seconds, when its cache is renewed. A worker that does not
+  stop within a second is killed, and its last checkpoint, at most 15 seconds old, is kept.
+- The server runs on a machine of the cluster (``ray start --address=HEAD:6379``). If the cluster's Ray ends, the
+  server does not answer for a minute and then Ray ends it too. Start both again, and it finds its jobs.
+- Nothing else uses the cluster: a worker that gets no CPU within five minutes is given up.
 
-A worker gets the server's current folder, ``PYTHONPATH`` and, where it is set, ``GAN_DATA``; the rest of its
-environment is that of ``ray start``.
+A worker gets the server's current folder, ``PYTHONPATH`` and, if set, ``GAN_DATA``. The rest of its environment
+is that of ``ray start``.
 
-A worker on a cluster is a named actor of its own that outlives the server; the next server finds it by
-that name. When its job is over the actor ends, whether or not anybody asked how it went.
+On a cluster a worker is a named actor that outlives the server; the next server finds it by its name. The
+actor ends soon after its job, whether or not a server has read how the job ended.
 """
 
 from __future__ import annotations
@@ -40,13 +39,13 @@ from gan.system.ray import connect, describe_problem
 NAMESPACE = "gan"
 _POLL_SECONDS = 0.1
 _CPU_THREADS = 2
-_LINGER_SECONDS = 2.0  # after its job, for whoever waits to hear how it went
-_GONE_SECONDS = 10.0  # within which whoever is killed is gone
-_PLACE_SECONDS = 0.5  # between two tries to take the place over
+_LINGER_SECONDS = 2.0  # after its job, so that a server can read how it ended
+_GONE_SECONDS = 10.0  # within which a killed worker is gone
+_PLACE_SECONDS = 0.5  # between two attempts to take over the place
 
 
 class RayRunner:
-    """See `gan.jobs.runner.Runner`. ``slots``: jobs that share one of its places."""
+    """A `gan.jobs.runner.Runner`. ``slots``: jobs that share one CPU or GPU."""
 
     here = False
 
@@ -54,21 +53,21 @@ class RayRunner:
         self._ray = connect(address)
         self._lasting = address is not None
         self._slots = slots
-        self._seat = self._ray.remote(_Seat)
+        self._actor = self._ray.remote(_Actor)
 
     def devices(self) -> list[str]:
-        """cuda where the cluster has any, and cpu."""
+        """cuda if the cluster has any, and cpu."""
         return ["cuda", "cpu"] if self._each("GPU", 1) else ["cpu"]
 
     def places(self, device: str) -> list[str]:
-        """As many as there are GPUs, or CPUs for the threads of a worker, counted machine by machine."""
+        """One for each GPU, or for as many CPUs of one machine as a worker has threads."""
         count = (
             self._each("GPU", 1) if device == "cuda" else self._each("CPU", self.threads(device))
         )
         return [f"{device}:{index}" for index in range(max(1, count))]
 
     def threads(self, device: str) -> int:
-        """CPU threads of a worker, no more than the largest machine has CPUs."""
+        """CPU threads of a worker, at most the CPUs of the largest machine."""
         if device == "cuda":
             return 1
         most = max((int(machine.get("CPU", 0)) for machine in self._machines()), default=1)
@@ -81,17 +80,17 @@ class RayRunner:
         return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
 
     def start(self, folder: Path, device: str, place: int) -> Worker:
-        """The lock on ``place`` stays here for as long as the worker is known to live; should this process
-        end before, the worker takes it over."""
+        """This process keeps the lock on ``place`` until it sees the worker end. If this process ends first,
+        the worker takes over the lock."""
         folder = folder.resolve()
-        kind = device.partition(":")[0]  # which of several GPUs it gets is Ray's choice
+        kind = device.partition(":")[0]  # Ray chooses among several GPUs
         threads = self.threads(kind)
         try:
-            actor = self._seat.options(
+            actor = self._actor.options(
                 name=_name(folder),
                 namespace=NAMESPACE,
                 lifetime="detached" if self._lasting else None,
-                # a GPU's worker asks for no CPU: where others have them all, it would wait for ever
+                # no CPU for a worker with a GPU: it would wait forever if other workers had them all
                 num_cpus=0 if kind == "cuda" else self._share(threads),
                 num_gpus=self._share(1) if kind == "cuda" else 0,
                 max_restarts=0,
@@ -106,7 +105,7 @@ class RayRunner:
         return _RayWorker(self._ray, actor, folder, os.dup(place))
 
     def _share(self, amount: int) -> float:
-        """Of what a place has, for each of its slots; Ray counts in steps of 1e-4."""
+        """The part of ``amount`` for one slot; Ray counts in steps of 1e-4."""
         return math.floor(amount / self._slots * 1e4) / 1e4
 
     def find(self, folder: Path) -> Worker | None:
@@ -122,12 +121,12 @@ def _name(folder: Path) -> str:
 def _actor(ray: Any, folder: Path) -> Any:
     try:
         return ray.get_actor(_name(folder), namespace=NAMESPACE)
-    except ValueError:  # Ray's word for "there is none"
+    except ValueError:  # there is none
         return None
 
 
 def _environment() -> dict[str, str]:
-    """What a worker must have before it can look for this module, and where the server's data are."""
+    """What a worker needs to import this module, and the folder of the server's data."""
     package = str(Path(__file__).resolve().parents[2])
     paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
     data = {name: os.environ[name] for name in ("GAN_DATA",) if os.environ.get(name)}
@@ -135,7 +134,7 @@ def _environment() -> dict[str, str]:
 
 
 def _path_of(place: int, runs: Path) -> str | None:
-    """The file below ``runs`` that the descriptor stands for: a machine knows no other's descriptors."""
+    """The lock file below ``runs`` of a descriptor, which means nothing on another machine."""
     held = os.fstat(place)
     for path in runs.glob(".slots/*.lock"):
         with contextlib.suppress(OSError):
@@ -144,8 +143,8 @@ def _path_of(place: int, runs: Path) -> str | None:
     return None
 
 
-class _Seat:
-    """The actor: one job, and somebody who can be asked how it ended."""
+class _Actor:
+    """Runs one job, and answers how it ended."""
 
     def __init__(self, current: str) -> None:
         self._current = current
@@ -157,14 +156,14 @@ class _Seat:
             for path in (self._current, folder):
                 if not Path(path).is_dir():
                     raise ConfigError(
-                        f"{path} is not there on {socket.gethostname()}; all machines of a cluster need "
+                        f"{path} does not exist on {socket.gethostname()}; all machines of a cluster need "
                         "the repository and runs/ under the same paths"
                     )
-            os.chdir(self._current)  # relative paths mean what they mean at the server
+            os.chdir(self._current)  # so that relative paths mean the same as in the server
             if place is not None:
                 threading.Thread(target=_take_over, args=(Path(place),), daemon=True).start()
             self._outcome = (worker.work(Path(folder), device, threads), "")
-        except Exception as error:  # it is all that anybody will hear of it
+        except Exception as error:  # the only report of it
             self._outcome = (1, f"{type(error).__name__}: {error}")
         finally:
             self._over.set()
@@ -178,7 +177,7 @@ class _Seat:
 
 
 def _take_over(place: Path) -> None:
-    """Waits until the server lets go of the place, then has it until this process ends."""
+    """Waits until the server releases the place, then holds it until this process ends."""
     with contextlib.suppress(OSError, ConfigError):
         while locks.try_lock(place) is None:
             time.sleep(_PLACE_SECONDS)
@@ -187,46 +186,46 @@ def _take_over(place: Path) -> None:
 class _RayWorker:
     def __init__(self, ray: Any, actor: Any, folder: Path, place: int | None = None) -> None:
         self._ray, self._actor, self._folder, self._place = ray, actor, folder, place
-        self._asked: Any = None
+        self._outcome: Any = None
         self._code: int | None = None
-        self._words = ""
+        self._output = ""
 
     def ended(self) -> int | None:
         if self._code is not None:
             return self._code
         try:
-            if self._asked is None:  # not before: most who find a worker only want to know of it
-                self._asked = self._actor.outcome.remote()
-            done, _ = self._ray.wait([self._asked], timeout=_POLL_SECONDS)
+            if self._outcome is None:  # most callers only want to know whether there is a worker
+                self._outcome = self._actor.outcome.remote()
+            done, _ = self._ray.wait([self._outcome], timeout=_POLL_SECONDS)
             if not done:
                 return None
-            code, self._words = self._ray.get(self._asked)
+            code, self._output = self._ray.get(self._outcome)
         except self._ray.exceptions.RayError as error:
-            code, self._words = _code(error), describe_problem(error)
-        self._dismiss()
+            code, self._output = _code(error), describe_problem(error)
+        self._kill()
         self._code = code
         return code
 
     def kill(self) -> None:
-        self._dismiss()
+        self._kill()
         self._code = UNKNOWN
 
-    def last_words(self) -> str:
-        return self._words
+    def error_output(self) -> str:
+        return self._output
 
-    def _dismiss(self) -> None:
-        """Returns when its process, its name and its place are free."""
+    def _kill(self) -> None:
+        """Returns when its process is gone and its name and place are free."""
         try:
             self._ray.kill(self._actor)
             until = time.monotonic() + _GONE_SECONDS
-            while self._is_there() and time.monotonic() < until:
+            while self._exists() and time.monotonic() < until:
                 time.sleep(0.02)
         finally:
             if self._place is not None:
                 os.close(self._place)
                 self._place = None
 
-    def _is_there(self) -> bool:
+    def _exists(self) -> bool:
         return (
             locks.is_locked(self._folder / job_folder.WORKER_LOCK)
             or _actor(self._ray, self._folder) is not None
@@ -234,9 +233,9 @@ class _RayWorker:
 
 
 def _code(error: Exception) -> int:
-    """Of a worker that went without an answer."""
+    """The exit code of a worker that ended without an answer."""
     if getattr(error, "actor_init_failed", False):
-        return 1  # it never began: its words say why
+        return 1  # it never started: the error says why
     if "low on memory" in str(error):
-        return -signal.SIGKILL  # by Ray, before the system does it
+        return -signal.SIGKILL  # Ray killed it, before the system would
     return UNKNOWN

@@ -1,6 +1,6 @@
-"""Where workers come from: `gan.jobs.worker` in a process of its own on this machine.
+"""Starts and finds workers: `gan.jobs.worker` in a process of its own on this machine.
 
-`gan.sweeps.on_ray` has the other runner, for a class on a Ray cluster, with the same interface.
+`gan.jobs.ray_runner` has the other runner, with the same interface, for a Ray cluster.
 """
 
 from __future__ import annotations
@@ -19,49 +19,49 @@ from gan.jobs import folder as job_folder
 from gan.system import locks, processes
 
 LOG = "worker.log"
-UNKNOWN = 256  # the exit code of a worker whose end nobody saw
+UNKNOWN = 256  # the exit code of a worker that is no child of this process
 _POLL_SECONDS = 0.1
-_GONE_SECONDS = 10.0  # after a kill
+_GONE_SECONDS = 10.0  # within which a killed worker is gone
 
 
 class Worker(Protocol):
-    """Somebody who trains."""
+    """A process that trains a job."""
 
     def ended(self) -> int | None:
-        """Exit code, negative for a signal, `UNKNOWN` where nobody saw it; None while at work. Takes its
-        time to answer: a tenth of a second while at work."""
+        """Exit code, negative for a signal, `UNKNOWN` if no process could see it; None while it runs, after
+        a wait of 0.1 s."""
 
     def kill(self) -> None:
-        """Ends it at once and waits until it is gone."""
+        """Kills it and waits until it is gone."""
 
-    def last_words(self) -> str:
-        """The end of what it complained about."""
+    def error_output(self) -> str:
+        """The last lines it wrote to stderr."""
 
 
 class Runner(Protocol):
-    """Where workers come from."""
+    """Starts workers and finds those that run."""
 
-    here: bool  # on this machine, whose speed can be known before
+    here: bool  # its workers run on this machine, whose speed can be measured
 
     def devices(self) -> list[str]:
-        """cuda, mps, cpu: those that are there, the fastest first."""
+        """Those of cuda, mps and cpu that exist, the fastest first."""
 
     def places(self, device: str) -> list[str]:
-        """The single devices of that kind: cuda:0, cuda:1; for each there are `Limits.slots` places."""
+        """The devices of that kind, such as cuda:0 and cuda:1; each takes `Limits.slots` jobs."""
 
     def threads(self, device: str) -> int:
         """CPU threads of a worker."""
 
     def start(self, folder: Path, device: str, place: int) -> Worker:
-        """A worker for the job in ``folder``. ``place``: a descriptor whose lock it keeps while it lives.
-        ConfigError where the job has one; OSError where none can be started."""
+        """Starts a worker for the job in ``folder``. ``place``: a descriptor whose lock the worker keeps while
+        it lives. ConfigError if the job has a worker, OSError if none can be started."""
 
     def find(self, folder: Path) -> Worker | None:
-        """The worker that is at the job already, started by whomever."""
+        """The worker that the job has, no matter which process started it."""
 
 
 class LocalRunner:
-    """Workers as child processes of this one, each in a session of its own."""
+    """Workers as child processes, each in a session of its own."""
 
     here = True
 
@@ -90,9 +90,8 @@ class LocalRunner:
         return _Orphan(folder) if locks.is_locked(folder / job_folder.WORKER_LOCK) else None
 
     def threads(self, device: str) -> int:
-        """CPU threads of a worker: all cores but the one that answers visitors (threads that wait for one
-        another stand still when another process has one of their cores: docs/LOG.md), or one where a
-        GPU does the work."""
+        """CPU threads of a worker: all cores but one, which answers visitors (the threads of an operation
+        wait for the slowest of them: docs/LOG.md). One thread if a GPU does the work."""
         return self._threads or (max(1, processes.usable_cores() - 1) if device == "cpu" else 1)
 
 
@@ -102,7 +101,7 @@ class _Child:
         lock = locks.lock(folder / job_folder.WORKER_LOCK, patience=2.0)
         if lock is None:
             raise ConfigError(f"{folder} has a worker already; wait until it ends, or end it")
-        try:  # it is locked from the very start, for whoever looks
+        try:  # the child has the lock from its start on, so it is always found
             command = [*command, "--lock", str(lock)]
             package = str(Path(__file__).resolve().parents[2])
             paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -123,12 +122,12 @@ class _Child:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=_GONE_SECONDS)
 
-    def last_words(self) -> str:
+    def error_output(self) -> str:
         return _tail(self._log)
 
 
 class _Orphan:
-    """A worker that an earlier server has started; nobody here is told how it ends."""
+    """A worker that another server started; its exit code is unknown here."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._lock = folder, folder / job_folder.WORKER_LOCK
@@ -139,13 +138,13 @@ class _Orphan:
 
     def kill(self) -> None:
         pid = locks.owner_pid(self._lock)
-        if pid is not None:  # one of another machine is told by its orders only
+        if pid is not None:  # one on another machine only gets its orders
             processes.kill_group(pid)
         until = time.monotonic() + _GONE_SECONDS
         while locks.is_locked(self._lock) and time.monotonic() < until:
             time.sleep(0.02)
 
-    def last_words(self) -> str:
+    def error_output(self) -> str:
         return _tail(self._folder / LOG)
 
 

@@ -1,6 +1,6 @@
-"""Keeps what lies below runs/ within its bounds: what visitors trained, imported and uploaded.
+"""Keeps the folder runs/ within its limits: jobs, imported models and uploads of visitors.
 
-Only that is counted and cleared away; sweeps and zoos that somebody builds there are theirs.
+Only these are counted and deleted, not sweeps and models that someone builds there from the command line.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from gan.jobs.limits import UPLOADS, Limits
 from gan.runs import run
 
 _DAY = 86_400.0
-_JUST_NOW = 60.0
+_RECENT_SECONDS = 60.0
 _IMPORTS = "import-*"
 
 
 class Storage:
-    """Of one folder. What goes first, where there is too much: jobs that never made an update; uploads and
-    imports a day old that no job needs; snapshots of finished jobs; jobs that were given up a day ago;
-    and then whole finished jobs, the oldest first. Nothing of a job that is under way, or was a minute
-    ago."""
+    """Of one folder. If there is too much, deletes in this order: jobs without any update; uploads and imports
+    that are a day old and that no job needs; snapshots of finished jobs; stopped and failed jobs after a
+    day; finished jobs after a day. Of each kind the oldest first; nothing of a job that is active or ended
+    within the last minute."""
 
     def __init__(self, runs: Path, limits: Limits, table: Table) -> None:
         self._runs, self._limits, self._table = runs, limits, table
 
-    def make_room(self, sparing: Collection[str] = ()) -> None:
-        """ConfigError where it is not enough to clear away all that may be. ``sparing``: names of jobs
-        that are about to be needed."""
-        for path in self._in_the_way(sparing):
-            if self._is_within():
+    def make_room(self, keep: Collection[str] = ()) -> None:
+        """For one more job. ``keep``: names of jobs that must not be deleted. ConfigError if deleting
+        everything else is not enough."""
+        for path in self._expendable(keep):
+            if self._fits():
                 return
             shutil.rmtree(path, ignore_errors=True)
-        if not self._is_within():
+        if not self._fits():
             raise ConfigError(
                 f"{self._runs} is full: {self._bytes() / 1e9:.1f} of {self._limits.runs_bytes / 1e9:g} GB, "
                 f"{len(self._folders())} of {self._limits.folders} folders; remove old models"
             )
 
     def make_room_for_uploads(self, most: int) -> None:
-        """The oldest that no job under way needs go, until the rest take at most ``most`` bytes."""
+        """Deletes the oldest that no active job needs, until the rest take at most ``most`` bytes."""
         folders = sorted((self._runs / UPLOADS).glob("*"), key=_age, reverse=True)
         taken = {folder: bytes_of(folder) for folder in folders}
         needed = {f.config.source for f, status in self._table.rows(fresh=True) if status.active}
@@ -56,12 +56,12 @@ class Storage:
                 taken[folder] = 0
 
     def make_room_for_imports(self) -> None:
-        """For one more: the oldest go."""
+        """For one more: deletes the oldest."""
         there = sorted(self._runs.glob(_IMPORTS), key=_age)
         for folder in there[self._limits.imports - 1 :]:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _is_within(self) -> bool:
+    def _fits(self) -> bool:
         return (
             len(self._folders()) < self._limits.folders and self._bytes() <= self._limits.runs_bytes
         )
@@ -74,14 +74,14 @@ class Storage:
         kept = [path for path in uploads.glob("*") if path.is_dir()]
         return [*job_folder.folders(self._runs), *self._runs.glob(_IMPORTS), *kept]
 
-    def _in_the_way(self, sparing: Collection[str]) -> Iterator[Path]:
+    def _expendable(self, keep: Collection[str]) -> Iterator[Path]:
         now = time.time()
         over = [
             (found, status)
             for found, status in self._table.rows(fresh=True)
-            if status.state in ("finished", "stopped", "failed")
-            and now - status.updated > _JUST_NOW
-            and found.id not in sparing
+            if not status.active
+            and now - _RECENT_SECONDS > status.updated > 0  # 0: it cannot be read
+            and found.id not in keep
         ]
         over.sort(key=lambda row: row[1].updated)
         yield from (f.folder for f, status in over if not status.step)

@@ -1,15 +1,14 @@
-"""What trains a job: ``python -m gan work FOLDER``, a process of its own that outlives whoever started it.
+"""Trains one job: ``python -m gan work FOLDER``, a process that outlives the server that started it.
 
-It trains as `gan.runs.run` does and writes down on the way what there is to see (`gan.jobs.folder`). Between two
-blocks of updates it looks at what it is told: to pause, to go on, to make so many updates and pause, to
-stop. A paused worker keeps its networks for a while, so that a step costs nothing but the step; after
-that, or as soon as another job waits, it leaves, and whoever resumes the job starts another worker.
+It trains as `gan.runs.run` does, and writes the job's status and history (`gan.jobs.folder`) as it goes. After each
+block of updates it reads the latest order: run, pause, make so many updates and pause, or stop. A paused worker
+keeps its networks in memory for a while, so that a step costs no more than its update. It leaves after that
+time, or as soon as another job waits; whoever resumes the job then starts a new worker.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import signal
@@ -18,47 +17,43 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from gan.config import TrainConfig
-from gan.errors import CheckpointError, ConfigError, DataError, GanError, TrainingError
+from gan.errors import CheckpointError, ConfigError, GanError
 from gan.evaluation import classifier
-from gan.jobs import folder as job_folder
-from gan.jobs import history
+from gan.jobs import history, state
 from gan.jobs.folder import (
+    CONTROL,
+    START,
+    WORKER_LOCK,
     Control,
     Job,
-    Problem,
-    State,
     Table,
     bytes_of,
     read,
     read_control,
     updates_kept,
-    write_status,
 )
-from gan.networks import dcgan, images, latents
-from gan.runs import estimate, manifest, monitor, run
+from gan.jobs.state import Problem, State, problem_of, read_status
+from gan.runs import estimate, manifest, run
 from gan.system import devices, files, locks
-from gan.training import trainer
 
-NICE = 15  # below everything that answers a visitor
-PAUSE_SECONDS = 120.0  # how long a paused worker keeps its place where nobody waits for it
+NICE = 15  # lower priority than everything that answers visitors
+PAUSE_SECONDS = 120.0  # how long a paused worker keeps its place if no job waits for it
 SNAPSHOTS = 8
-TIMINGS = "speed.json"  # below runs/: what `gan.runs.estimate` knows
+TIMINGS = "speed.json"  # below runs/: the measured times of `gan.runs.estimate`
 _CHECKPOINT_SECONDS = 15.0
-_BLOCK_SECONDS = 0.25  # between two looks at the orders
-_MOST_UPDATES = 500  # in a block, however fast
-_STATUS_SECONDS = 0.5
-_SAMPLE_SECONDS = 1.0
-_SAMPLE_SHARE = 0.05  # of the time, at most, goes into live pictures
-_DISK_SECONDS = 10.0
-_FREE_BYTES = 200_000_000  # of the disk are left to everybody else
+_BLOCK_SECONDS = 0.25  # length of a block of updates; orders are read after each
+_MOST_UPDATES = 500  # in a block
+_STATUS_SECONDS = 0.5  # between two writes of the status
+_DISK_SECONDS = 10.0  # between two checks of the disk
+_FREE_BYTES = 200_000_000  # of the disk that a job leaves free
 
 
 class _Leave(Exception):
-    """The worker ends, and the job then stands so."""
+    """Ends the worker and leaves the job in ``state``."""
 
     def __init__(self, state: State, problem: Problem = "", message: str = "") -> None:
         self.state, self.problem, self.message = state, problem, message
@@ -71,29 +66,29 @@ def work(
     classifiers: Path = classifier.PRETRAINED,
     held: int | None = None,
 ) -> int:
-    """Trains the job in ``folder`` until it is finished, told to leave, or cannot go on; its status says
-    which. Returns an exit code. ``held``: a descriptor that has the worker's lock already. ConfigError
-    where another worker has the job."""
+    """Trains the job in ``folder`` until it is finished, has to leave, or cannot go on; the job's status says
+    which. Returns an exit code. ``held``: a descriptor that already holds the worker's lock. ConfigError if
+    the job has another worker."""
     folder = Path(folder)
     if held is None:
-        held = locks.lock(folder / job_folder.WORKER_LOCK, patience=5.0)
+        held = locks.lock(folder / WORKER_LOCK, patience=5.0)
         if held is None:
             raise ConfigError(f"{folder} has a worker already; wait until it ends, or end it")
         locks.write_owner(held)
     try:
-        _give_way()
-        for path in folder.rglob(".*.tmp"):  # of a worker that was ended while it wrote
+        _lower_priority()
+        for path in folder.rglob(".*.tmp"):  # of a worker that was killed while it wrote
             path.unlink(missing_ok=True)
         torch.set_flush_denormal(True)
         torch.set_num_threads(threads)
-        with _termination() as asked_to_end:
-            return _Worker(read(folder), device, classifiers, asked_to_end).work()
+        with _termination() as terminated:
+            return _Worker(read(folder), device, classifiers, terminated).work()
     finally:
         os.close(held)
 
 
-def _give_way() -> None:
-    """To everything that answers visitors, also when memory runs out (Linux: it is the first to go)."""
+def _lower_priority() -> None:
+    """Below everything that answers visitors. If memory runs out, Linux kills the worker first."""
     if hasattr(os, "nice"):
         os.nice(NICE)
     with contextlib.suppress(OSError):
@@ -102,77 +97,53 @@ def _give_way() -> None:
 
 @contextlib.contextmanager
 def _termination() -> Iterator[threading.Event]:
-    """An event that a termination sets instead of tearing an update."""
-    asked = threading.Event()
+    """An event that SIGTERM sets, so that it does not interrupt an update."""
+    terminated = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked  # as a task of somebody else's: they end it as they like
+        yield terminated  # signals reach only the main thread, which belongs to the caller
         return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
+    before = signal.signal(signal.SIGTERM, lambda number, frame: terminated.set())
     try:
-        yield asked
+        yield terminated
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def problem_of(error: BaseException) -> Problem:
-    """What kind of thing went wrong."""
-    causes: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and len(causes) < 10:
-        causes.append(link)
-        link = link.__cause__
-    if any(isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT) for e in causes):
-        return "disk"
-    text = str(error).lower()
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError)
-        and ("out of memory" in text or "can't allocate memory" in text)
-    ):
-        return "memory"
-    kinds: tuple[tuple[type[BaseException], Problem], ...] = (
-        (TrainingError, "diverged"),
-        (DataError, "data"),
-        (ConfigError, "settings"),
-        (CheckpointError, "files"),
-    )
-    return next((problem for kind, problem in kinds if isinstance(error, kind)), "crashed")
-
-
 class _Worker:
-    """One turn at a job. ``status`` is what was last written down."""
+    """One worker's part of a job. ``_status`` is the status it wrote last."""
 
     def __init__(
-        self, asked: Job, device: str, classifiers: Path, asked_to_end: threading.Event
+        self, job: Job, device: str, classifiers: Path, terminated: threading.Event
     ) -> None:
-        self._job, self._folder, self._config = asked, asked.folder, asked.config
-        self._device, self._classifiers, self._asked_to_end = device, classifiers, asked_to_end
-        self._book = asked.folder.parent / TIMINGS
+        self._job, self._folder, self._config = job, job.folder, job.config
+        self._device, self._classifiers, self._terminated = device, classifiers, terminated
+        self._timings = job.folder.parent / TIMINGS
         self._begun = time.monotonic()
-        self._waited = 0.0  # paused, which is not training
-        self._status = job_folder.read_status(asked.folder)
-        self._before = self._status.seconds
-        self._told_at = self._disk_at = -1e9
+        self._paused_seconds = 0.0  # which do not count as training
+        self._status = read_status(job.folder)
+        self._seconds_before = self._status.seconds
+        self._written_at = self._disk_at = -1e9
         self._control, self._control_stamp = Control(), (-1, -1)
         self._pace = _Pace()
         self._step = self._status.step
-        self._key = ""  # of the device, in the book
-        self._screen = _Screen(asked)
-        self._tell("starting", pid=os.getpid(), problem="", message="")
+        self._key = ""  # of the device, in the timings
+        self._recorder = history.Recorder(job)
+        self._change("starting", pid=os.getpid())
 
     def work(self) -> int:
         try:
             self._train()
         except _Leave as leave:
-            self._tell(leave.state, self._step, problem=leave.problem, message=leave.message)
+            self._change(leave.state, step=self._step, problem=leave.problem, message=leave.message)
             return 0
         except (GanError, RuntimeError, OSError, MemoryError) as error:
             problem = problem_of(error)
             try:
-                self._tell("failed", problem=problem, message=str(error)[:1000])
+                self._change("failed", problem=problem, message=str(error)[:1000])
             except CheckpointError:
-                raise error from None  # on a full disk the supervisor says it, from the log
+                raise error from None  # the disk is full: the supervisor reads the log instead
             if problem == "crashed":
-                raise  # the trace goes to the log
+                raise  # the traceback goes to the log
             return 1
         return 0
 
@@ -181,12 +152,12 @@ class _Worker:
         device = devices.choose_device(self._device)
         self._status = replace(self._status, device=devices.describe_device(device))
         self._key = estimate.device_key(device)
-        self._mind_the_disk()
-        self._step = step = updates_kept(folder)
-        history.forget_after(folder, step)
-        start = folder / job_folder.START
-        if not step and not history.samples(folder):
-            self._screen.before(config)  # data and optimizers take their time
+        self._check_disk()
+        self._step = updates_kept(folder)
+        history.forget_after(folder, self._step)
+        start = folder / START
+        if not self._step and not history.samples(folder):
+            self._recorder.record_untrained(config)  # loading the data takes time
         steps = run.run(
             config,
             folder,
@@ -198,48 +169,47 @@ class _Worker:
             start=start if start.exists() else None,
             snapshots=SNAPSHOTS,
         )
-        pace = self._pace
-        total = config.total_updates
-        with contextlib.closing(steps):  # closed, it keeps what was trained
+        pace, total = self._pace, config.total_updates
+        with contextlib.closing(steps):  # closing it saves a checkpoint
             while True:
                 asked_at = time.monotonic()
                 progress = next(steps, None)
                 seconds = time.monotonic() - asked_at
                 if progress is None:
                     break
-                updates, step = progress.report.step - step, progress.report.step
-                self._step = step
+                updates = progress.report.step - self._step
+                self._step = progress.report.step
                 pace.add(updates, seconds, progress.moment is not None)
                 if pace.blocks == 1:
-                    self._note(start=time.monotonic() - self._begun)
-                self._screen.show(progress)
-                self._tell("training", step=step, total=total, unless_recent=True)
-                if step == total:
-                    self._tell("scoring", step=step)
-                    self._note(update=pace.update, look=pace.look)
+                    self._save_timings(start=time.monotonic() - self._begun)
+                self._recorder.record(progress)
+                self._change("training", now_and_then=True, step=self._step, total=total)
+                if self._step == total:
+                    self._change("scoring")
+                    self._save_timings(update=pace.update, moment=pace.measurement)
                     continue
                 self._obey(progress)
-                self._mind_the_caps()
+                self._check_caps()
         if pace.blocks:
-            found = files.read_json(folder / manifest.MANIFEST, "train anew")["models"]
-            self._note(scoring=seconds / len(found))
-        self._tell("finished", step=total, total=total)
+            models = files.read_json(folder / manifest.MANIFEST, "train again")["models"]
+            self._save_timings(scoring=seconds / len(models))
+        self._change("finished", step=total, total=total)
 
     def _block(self, step: int) -> int:
-        """How many updates until the next look at the orders."""
+        """How many updates until orders are read again."""
         if not self._pace.blocks:
-            return 1  # somebody waits for the first picture
+            return 1  # so that the first image comes soon
         count = round(_BLOCK_SECONDS / self._pace.recent)
-        if self._orders().until > step:
-            count = min(count, self._orders().until - step)
+        if self._order().until > step:
+            count = min(count, self._order().until - step)
         return min(max(1, count), _MOST_UPDATES)
 
-    # --- what it is told ---
+    # --- orders and limits ---
 
-    def _orders(self) -> Control:
-        """Read anew when the file has changed."""
+    def _order(self) -> Control:
+        """The latest order. Reads the file only if it has changed."""
         try:
-            found = (self._folder / job_folder.CONTROL).stat()
+            found = (self._folder / CONTROL).stat()
         except OSError:
             return self._control
         stamp = (found.st_mtime_ns, found.st_ino)
@@ -249,64 +219,58 @@ class _Worker:
         return self._control
 
     def _obey(self, progress: run.Progress) -> None:
-        step = progress.report.step
-        control = self._orders()
-        if self._asked_to_end.is_set():
-            raise _Leave("queued")  # the machine goes down, or wants the place back: later, then
-        if control.want == "stop":
+        if self._terminated.is_set():
+            raise _Leave("queued")  # the machine shuts down, or needs the place: continue later
+        if self._order().want == "stop":
             raise _Leave("stopped")
-        if control.want == "pause" or 0 < control.until <= step:
-            self._pause(progress)
+        if self._order().pauses_at(self._step):
+            since = time.monotonic()
+            progress.save()
+            self._recorder.record_sample(progress)
+            self._change("paused", step=self._step)
+            try:
+                self._wait_for_order(since)
+            finally:
+                self._paused_seconds += time.monotonic() - since
 
-    def _pause(self, progress: run.Progress) -> None:
-        step = progress.report.step
-        since = time.monotonic()
-        progress.save()
-        self._screen.draw(progress)
-        self._tell("paused", step=step)
-        try:
-            self._wait_for_orders(step, since)
-        finally:
-            self._waited += time.monotonic() - since
-
-    def _wait_for_orders(self, step: int, since: float) -> None:
-        looked, others = since, Table(self._folder.parent)
+    def _wait_for_order(self, since: float) -> None:
+        checked_at, others = since, Table(self._folder.parent)
         while True:
             time.sleep(0.03)
-            control = self._orders()
+            control = self._order()
             if control.want == "stop":
                 raise _Leave("stopped")
-            if control.want == "run" and not 0 < control.until <= step:
+            if not control.pauses_at(self._step):
                 return
             now = time.monotonic()
-            if self._asked_to_end.is_set() or now - since > PAUSE_SECONDS:
+            if self._terminated.is_set() or now - since > PAUSE_SECONDS:
                 raise _Leave("paused")
-            if now - looked > 1.0:
-                looked = now
+            if now - checked_at > 1.0:
+                checked_at = now
                 if others.waiting(self._job.device):
                     raise _Leave("paused")
 
-    def _mind_the_caps(self) -> None:
+    def _check_caps(self) -> None:
         caps = self._job.caps
         if self._seconds() - self._status.before > caps.seconds:
             raise _Leave(
                 "stopped",
                 "time",
-                f"the job has had its {caps.seconds / 60:g} minutes of training; what it has learned "
-                "is kept. Rewind it, or ask for fewer updates or smaller networks",
+                f"the job has used its {caps.seconds / 60:g} minutes of training; what it has trained is "
+                "kept. Rewind it, or choose fewer updates or smaller networks",
             )
         if time.monotonic() - self._disk_at > _DISK_SECONDS:
-            self._mind_the_disk()
+            self._check_disk()
 
-    def _mind_the_disk(self) -> None:
+    def _check_disk(self) -> None:
         self._disk_at = time.monotonic()
         free = shutil.disk_usage(self._folder).free
         if free < _FREE_BYTES:
             raise _Leave(
                 "failed",
                 "disk",
-                f"only {free / 1e6:.0f} MB are free on the disk of {self._folder.parent}, "
-                f"{_FREE_BYTES / 1e6:.0f} are left to others; remove old runs, then resume",
+                f"only {free / 1e6:.0f} MB are free on the disk of {self._folder.parent}, and "
+                f"{_FREE_BYTES / 1e6:.0f} must stay free; remove old runs, then resume",
             )
         taken = bytes_of(self._folder)
         if taken > self._job.caps.bytes:
@@ -317,76 +281,51 @@ class _Worker:
                 "choose smaller networks",
             )
 
-    # --- what it says ---
+    # --- status and timings ---
 
     def _seconds(self) -> float:
-        return self._before + time.monotonic() - self._begun - self._waited
+        return self._seconds_before + time.monotonic() - self._begun - self._paused_seconds
 
-    def _tell(
-        self,
-        state: State,
-        step: int | None = None,
-        total: int | None = None,
-        pid: int | None = None,
-        problem: Problem = "",
-        message: str = "",
-        unless_recent: bool = False,
-    ) -> None:
-        old = self._status
+    def _change(self, new: State, now_and_then: bool = False, **facts: Any) -> None:
+        """``now_and_then``: writes at most twice a second while the state stays the same."""
         now = time.monotonic()
-        if unless_recent and state == old.state and now - self._told_at < _STATUS_SECONDS:
+        recent = now - self._written_at < _STATUS_SECONDS
+        if now_and_then and recent and new == self._status.state:
             return
-        self._told_at = now
-        self._status = replace(
-            old,
-            state=state,
-            step=old.step if step is None else step,
-            total=old.total if total is None else total,
-            pid=old.pid if pid is None else pid,
-            images_per_second=self._pace.images_per_second(self._config.effective_batch),
-            seconds=self._seconds(),
-            problem=problem,
-            message=message,
-        )
-        write_status(self._folder, self._status)
+        self._written_at = now
+        facts["images_per_second"] = self._pace.images_per_second(self._config.effective_batch)
+        facts["seconds"] = self._seconds()
+        self._status = state.change(self._folder, new, self._status, **facts)
 
-    def _note(
-        self,
-        start: float | None = None,
-        update: float | None = None,
-        look: float | None = None,
-        scoring: float | None = None,
-    ) -> None:
-        """For the estimates of jobs to come; a run does not fail for them."""
-        book, key, config = self._book, self._key, self._config
-        phases = {"start": start, "moment": look, "scoring": scoring}
+    def _save_timings(self, update: float | None = None, **phases: float | None) -> None:
+        """For the estimates of later jobs. A job does not fail if they cannot be written."""
+        timings, key, config = self._timings, self._key, self._config
         with contextlib.suppress(GanError):
             if update is not None:
-                estimate.record(book, key, config, update)
+                estimate.record(timings, key, config, update)
             if any(seconds is not None for seconds in phases.values()):
-                estimate.record_phases(book, key, config, **phases)
+                estimate.record_phases(timings, key, config, **phases)
 
 
 class _Pace:
-    """How long updates take. The first block also sets things up, so it tells only what they take at
-    most."""
+    """How long updates take. The first block includes some setup, so it counts only until the second."""
 
     def __init__(self) -> None:
         self.blocks = 0
-        self.recent = _BLOCK_SECONDS  # seconds of an update just now, looks included
+        self.recent = _BLOCK_SECONDS  # seconds of an update in recent blocks, measurements included
         self._updates, self._seconds = 0, 0.0
-        self._looks: list[tuple[int, float]] = []
+        self._measured: list[tuple[int, float]] = []
 
-    def add(self, updates: int, seconds: float, looked: bool) -> None:
-        """A block; whether the monitor looked at its end."""
+    def add(self, updates: int, seconds: float, measured: bool) -> None:
+        """A block of updates; ``measured``: the monitor made a measurement at its end."""
         self.blocks += 1
         if self.blocks == 1:
             self.recent = seconds / updates
             return
         share = 1.0 if self.blocks == 2 else 0.2
         self.recent += share * (seconds / updates - self.recent)
-        if looked:
-            self._looks.append((updates, seconds))
+        if measured:
+            self._measured.append((updates, seconds))
         else:
             self._updates += updates
             self._seconds += seconds
@@ -397,88 +336,13 @@ class _Pace:
 
     @property
     def update(self) -> float | None:
-        """Seconds of an update alone, None where no block was without a look."""
+        """Seconds of an update alone; None if every block had a measurement."""
         return self._seconds / self._updates if self._updates else None
 
     @property
-    def look(self) -> float | None:
-        """Seconds of a look; None where there was none, or nothing to tell it from the updates."""
-        if self.update is None or not self._looks:
+    def measurement(self) -> float | None:
+        """Seconds of a measurement; None if there was none, or its time cannot be told from that of updates."""
+        if self.update is None or not self._measured:
             return None
-        spent = sum(seconds - updates * self.update for updates, seconds in self._looks)
-        return spent / len(self._looks) if spent > 0 else None
-
-
-class _Screen:
-    """What is there to see of a job while it trains."""
-
-    def __init__(self, asked: Job) -> None:
-        self._folder = asked.folder
-        self._z = latents.sample_z(job_folder.SAMPLE_SEEDS, asked.config.model.latent_dim)
-        self._drawn_at, self._cost = -1e9, 0.0
-        self._begun = self._told_at = time.monotonic()
-        self._reports: list[trainer.Report] = []
-        self._passing: Path | None = None  # a picture that the next one replaces
-
-    def show(self, progress: run.Progress) -> None:
-        self._reports.append(progress.report)
-        now = time.monotonic()
-        # the longer it goes on, the fewer: 300 lines for every e-fold of the time
-        if (
-            now - self._told_at > (now - self._begun) / 300
-            or progress.report.step == progress.report.total
-        ):
-            self._told_at = now
-            self._tell_curves()
-        patience = max(_SAMPLE_SECONDS, self._cost / _SAMPLE_SHARE)
-        if progress.moment is not None or time.monotonic() - self._drawn_at > patience:
-            self.draw(progress)
-
-    def _tell_curves(self) -> None:
-        """The means since the last line."""
-        means = {
-            name: float(torch.cat([getattr(r, name) for r in self._reports]).mean())
-            for name in ("g_loss", "d_loss", "prob_real", "prob_fake")
-        }
-        last = self._reports[-1]
-        self._reports.clear()
-        line = {"step": last.step, **means, "prob_held_out": last.prob_held_out}
-        history.add_line(self._folder, line)
-
-    def before(self, config: TrainConfig) -> None:
-        """What the untrained networks draw, which `gan.runs.run` is about to make."""
-        generator, _ = dcgan.make_pair(config.model, config.seed)
-        self._passing = self._sheet(generator.eval(), 0)
-
-    @torch.no_grad()
-    def _sheet(self, generator: dcgan.Generator, step: int) -> Path:
-        """Writes what the same latents give as always; the file."""
-        device = next(generator.parameters()).device
-        drawn = generator(self._z.to(device)).cpu()
-        path = history.sample_path(self._folder, step)
-        sheet = images.grid(images.to_uint8(drawn), job_folder.SAMPLE_COLUMNS, gap=1, background=40)
-        files.write_atomically(path, images.to_png(sheet))
-        return path
-
-    def draw(self, progress: run.Progress) -> None:
-        """A picture, and what the monitor has just seen, if it has."""
-        began = time.monotonic()
-        path = self._sheet(progress.generator_ema, progress.report.step)
-        if self._passing is not None and self._passing != path:
-            self._passing.unlink(missing_ok=True)
-        self._passing = None if progress.moment is not None else path
-        if progress.moment is not None:
-            moment = progress.moment
-            history.add_line(
-                self._folder,
-                {
-                    "step": moment.step,
-                    "counts": list(moment.counts),
-                    "n": monitor.MONITOR_SAMPLES,
-                    "fd": moment.fd,
-                    "spread": moment.spread,
-                    "contrast": moment.contrast,
-                },
-            )
-        self._drawn_at = time.monotonic()
-        self._cost = self._drawn_at - began
+        spent = sum(seconds - updates * self.update for updates, seconds in self._measured)
+        return spent / len(self._measured) if spent > 0 else None

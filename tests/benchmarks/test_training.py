@@ -100,7 +100,7 @@ def test_the_textbook_trains_the_networks_it_is_given():
     before = [p.clone() for m in (generator, discriminator) for p in m.parameters()]
     loop = training._Loop(generator, discriminator, 64, CPU)
     images = torch.randint(0, 256, (20, 1, 28, 28), dtype=torch.uint8)
-    batches = training._batches(training.taught("drawn", images, 28), 8)
+    batches = training._batches(training.textbook_data("drawn", images, 28), 8)
     losses = [loss for _, loss in zip(range(5), loop.steps(batches), strict=False)]
     assert all(0 < g < 5 and 0 < d < 5 for g, d in losses)
     after = [p for m in (generator, discriminator) for p in m.parameters()]
@@ -123,17 +123,17 @@ def test_the_textbooks_networks_are_ours_layer_for_layer():
 
 def test_the_textbook_gets_the_pictures_of_the_data_set():
     images = torch.arange(4 * 784).reshape(4, 1, 28, 28).remainder(256).to(torch.uint8)
-    taught = training.taught("drawn", images, 28)
+    taught = training.textbook_data("drawn", images, 28)
     torch.testing.assert_close(taught[2][0], images[2].float() / 127.5 - 1)
-    assert training.taught("drawn", images, 64)[0][0].shape == (1, 64, 64)
+    assert training.textbook_data("drawn", images, 64)[0][0].shape == (1, 64, 64)
     batches = training._batches(taught, 3)
     assert [next(batches).shape for _ in range(3)] == [(3, 1, 28, 28)] * 3  # endless
 
 
 @pytest.mark.mnist
 def test_of_mnist_the_textbook_takes_torchvisions():
-    images = training._pictures("mnist")[1]
-    taught = training.taught("mnist", images, 28)
+    images = training._load_images("mnist")[1]
+    taught = training.textbook_data("mnist", images, 28)
     assert type(taught).__module__ == "torchvision.datasets.mnist" and len(taught) == 60_000
     assert taught[0][0].shape == (1, 28, 28)
 
@@ -151,9 +151,9 @@ def test_the_example_has_the_published_size():
 
 
 def test_without_mnist_it_measures_on_drawn_digits_unless_mnist_was_asked_for():
-    assert training._pictures(None)[0] == "drawn"  # there is no MNIST in a test's folder
+    assert training._load_images(None)[0] == "drawn"  # there is no MNIST in a test's folder
     with pytest.raises(DataError, match="MNIST"):
-        training._pictures("mnist")
+        training._load_images("mnist")
 
 
 def test_the_command_prints_the_ratio(capsys, monkeypatch, measured):

@@ -21,7 +21,7 @@ Object.assign(globalThis, { saveFile, canvasPng });
 
 @pytest.fixture
 def page(chromium, tmp_path):
-    (tmp_path / "page.html").write_text(PAGE % scripts.script("download"), encoding="utf-8")
+    (tmp_path / "page.html").write_text(PAGE % scripts.bundle_script("download"), encoding="utf-8")
     opened = chromium.new_page()
     opened.goto((tmp_path / "page.html").as_uri())
     opened.wait_for_function("globalThis.canvasPng !== undefined")

@@ -1,4 +1,4 @@
-"""The film, its charts and its player in a real browser, with pictures and stories made here."""
+"""The film, its charts and its player in a real browser, with images and payloads made here."""
 
 import base64
 import itertools
@@ -54,7 +54,7 @@ def film(name):
     return "data:image/png;base64," + base64.b64encode(images.to_png(sheet)).decode()
 
 
-def story(name, digits=True):
+def film_payload(name, digits=True):
     steps = RUNS[name]
     kinds = ["noise", "one_picture", "few_kinds", "rough", "healthy"]
     moments = [
@@ -82,7 +82,7 @@ def story(name, digits=True):
     }
 
 
-def exhibit(chosen="small", start=None, digits=True, broken=()):
+def payload(chosen="small", start=None, digits=True, broken=()):
     cells = [
         {
             "name": name,
@@ -92,7 +92,7 @@ def exhibit(chosen="small", start=None, digits=True, broken=()):
             "channels": 1,
             "latents": LATENTS,
             "film": {"id": f"film-{name}", "url": "gone" if name in broken else film(name)},
-            "story": {"id": f"story-{name}", "url": json.dumps(story(name, digits))},
+            "payload": {"id": f"payload-{name}", "url": json.dumps(film_payload(name, digits))},
         }
         for place, name in enumerate(RUNS, start=1)
     ]
@@ -120,12 +120,12 @@ def open_film(page, shown=None, language="en", before="", wait=True):
     )
     page.add_script_tag(content=before or "'use strict'")
     page.add_script_tag(
-        content=f"{scripts.script('words')}\n{scripts.script('film')}\n"
+        content=f"{scripts.bundle_script('words')}\n{scripts.bundle_script('film')}\n"
         "globalThis.fetched = []; globalThis.picked = [];"
         f"const say = speaker({json.dumps(scripts.words())}, {json.dumps(language)});"
         f"globalThis.film = makeFilm(say, {{assets: {ASSETS}, onChoose: (n) => picked.push(n)}});"
         "document.getElementById('root').append(film.node);"
-        f"film.show({json.dumps(shown or exhibit())});",
+        f"film.show({json.dumps(shown or payload())});",
         type="module",
     )
     if wait:
@@ -268,32 +268,32 @@ def test_choosing_another_column_keeps_the_share(page):
 
 
 def test_shown_again_it_keeps_its_place_and_what_it_has_loaded(page):
-    open_film(page, exhibit(start={"position": 0.5}))
+    open_film(page, payload(start={"position": 0.5}))
     assert pictures(page)[0] == grey("small", 2, 0)
     assert len(page.evaluate("fetched")) == 6
     scrub(page, 3)
-    page.evaluate(f"film.show({json.dumps(exhibit('middle', {'position': 0.5}))})")
+    page.evaluate(f"film.show({json.dumps(payload('middle', {'position': 0.5}))})")
     assert pictures(page) == [grey("small", 3, 0), grey("middle", 1, 0), grey("large", 1, 0)]
     assert len(page.evaluate("fetched")) == 6
-    page.evaluate(f"film.show({json.dumps(exhibit('small', {'position': 0.25}))})")
+    page.evaluate(f"film.show({json.dumps(payload('small', {'position': 0.25}))})")
     assert pictures(page)[0] == grey("small", 1, 0)
 
 
 def test_nothing_is_fetched_before_the_film_is_near_and_the_chosen_one_comes_first(page):
-    open_film(page, exhibit("large"), wait=False)
+    open_film(page, payload("large"), wait=False)
     page.wait_for_timeout(150)
     assert page.evaluate("fetched") == []
     height = page.evaluate("document.querySelector('.film-strip').offsetHeight")
     page.evaluate("scrollTo(0, 1e6)")
     page.wait_for_selector(".film-column:not(:has-text('loading')) >> nth=2")
-    assert sorted(page.evaluate("fetched.slice(0, 2)")) == ["film-large", "story-large"]
+    assert sorted(page.evaluate("fetched.slice(0, 2)")) == ["film-large", "payload-large"]
     assert len(page.evaluate("fetched")) == 6
     assert page.evaluate("document.querySelector('.film-strip').offsetHeight") == height
 
 
 @pytest.mark.parametrize("chosen", ["small", "middle"])
 def test_a_film_that_fails_leaves_the_others_working(page, chosen):
-    open_film(page, exhibit(chosen, broken=("middle",)))
+    open_film(page, payload(chosen, broken=("middle",)))
     assert "The picture is gone." in page.inner_text(".film-column >> nth=1")
     scrub(page, 2)
     first, _, third = pictures(page)
@@ -306,14 +306,14 @@ def test_a_film_that_fails_leaves_the_others_working(page, chosen):
 
 
 def test_a_film_of_another_size_is_refused(page):
-    shown = exhibit()
+    shown = payload()
     shown["cells"][2]["film"] = {"id": "other", "url": film("small")}
     open_film(page, shown)
     assert "16 × 20" in page.inner_text(".film-column >> nth=2")
 
 
-def test_of_other_pictures_no_digits_are_told(page):
-    open_film(page, exhibit(digits=False))
+def test_other_images_have_no_measurements_of_digits(page):
+    open_film(page, payload(digits=False))
     assert columns(page)[0]["facts"] == ["update 100", "no collapse"]
     assert page.locator(".chart").count() == 2
     assert page.locator(".film-digits").count() == 0
@@ -336,7 +336,7 @@ def test_with_reduced_motion_it_goes_in_a_dozen_slow_steps(page):
 
 def test_a_phone_scrolls_the_strip_and_not_the_page(page):
     page.set_viewport_size({"width": 390, "height": 844})
-    shown = exhibit("large")
+    shown = payload("large")
     shown["cells"] += [
         {**cell, "name": f"{cell['name']}-{n}", "title": str(n)}
         for n in range(3)
@@ -361,10 +361,11 @@ def tools(page):
     page.set_content("<div class='gan' id='root' style='width: 400px'></div>")
     page.add_script_tag(content=STEPPED)
     page.add_script_tag(
-        content=f"{scripts.script('words')}\n{scripts.script('charts')}\n"
-        + scripts.script("player").replace(scripts.script("dom"), "")
+        content=f"{scripts.bundle_script('words')}\n{scripts.bundle_script('runcharts')}\n"
+        + scripts.bundle_script("player").replace(scripts.bundle_script("dom"), "")
         + f"const say = speaker({json.dumps(scripts.words())}, 'en');"
         "Object.assign(globalThis, {ticks, shortNumber, lineChart: (c) => lineChart(say, c)});"
+        "globalThis.runCharts = makeRunCharts(say);"
         "globalThis.play = (options) => { globalThis.told = [];"
         " globalThis.player = makePlayer({seconds: 2, ...options,"
         " onPosition: (p, playing) => told.push([Number(p.toFixed(3)), playing])}); };",
@@ -418,12 +419,12 @@ def test_axes_have_few_round_numbers(tools):
 def test_a_chart_breaks_where_nothing_was_measured_and_says_itself_in_words(tools):
     tools.evaluate(
         """globalThis.chart = lineChart({
-            title: "Losses", xLabel: "updates", yLabel: "loss", rule: {value: 1, label: "real"},
-            series: [
-                {label: "G", colour: "#A33EBD", x: [1, 2, 3, 4, 5], y: [3, 2, null, 4, 0.5]},
-                {label: "D", colour: "#447CE4", x: [1, 2, 3, 4, 5], y: [1, 1, 1, 1, 1]},
-            ]});
+            title: "Losses", xLabel: "updates", yLabel: "loss"});
         document.getElementById("root").append(chart.node);
+        chart.show({rule: {value: 1, label: "real"}, series: [
+            {label: "G", colour: "#A33EBD", x: [1, 2, 3, 4, 5], y: [3, 2, null, 4, 0.5]},
+            {label: "D", colour: "#447CE4", x: [1, 2, 3, 4, 5], y: [1, 1, 1, 1, 1]},
+        ]});
         chart.mark(2);"""
     )
     paths = tools.evaluate("[...document.querySelectorAll('path')].map(p => p.getAttribute('d'))")
@@ -440,3 +441,54 @@ def test_a_chart_breaks_where_nothing_was_measured_and_says_itself_in_words(tool
     assert tools.evaluate(values) == ["1"]
     tools.evaluate("chart.mark(null)")
     assert tools.locator(".chart-rule").count() == 0
+    box = tools.locator(".chart-drawing").bounding_box()
+    # two fifths of the way from the axis to the end: the values there, and the number of the update
+    tools.mouse.move(box["x"] + 46 + 0.41 * (box["width"] - 58), box["y"] + 50)
+    assert tools.evaluate(values) == ["2", "1", "2"]
+    tools.mouse.move(box["x"] + 50, box["y"] - 50)
+    assert tools.evaluate(values) == []
+
+
+def run(steps, digits=True, **others):
+    """A payload of the training curves of a run of 100 updates, as far as it has come."""
+    names = ("g_loss", "d_loss", "prob_real", "prob_fake", "prob_held_out")
+    return {
+        "curves": {"step": steps} | {name: [0.5 + step / 1000 for step in steps] for name in names},
+        "moments": [{"step": step, "fd": 100 / step} for step in steps],
+        "total": 100,
+        "digits": digits,
+        "real_fd": None,
+        "described": False,
+        **others,
+    }
+
+
+def show(page, payload):
+    page.evaluate("payload => runCharts.show(payload)", payload)
+
+
+def test_the_charts_of_a_run_under_way_fill_from_zero_to_its_end_and_stay_in_place(tools):
+    tools.evaluate("document.getElementById('root').append(runCharts.node)")
+    show(tools, run([], notes=["one", "two", "three"]))
+    drawings = tools.locator(".chart-drawing").element_handles()
+    ends = "[...document.querySelectorAll('path')].map(p => p.getPointAtLength(1e6).x)"
+    assert len(drawings) == 3 and tools.locator(".chart .quiet").all_inner_texts()[1] == "two"
+    for step in (50, 100):
+        show(tools, run(list(range(10, step + 1, 10)), notes=["one", "two", "three"]))
+        axis = drawings[0].query_selector("line.chart-grid")
+        left, right = (float(axis.get_attribute(name)) for name in ("x1", "x2"))
+        expected = [left + (right - left) * step / 100] * 6
+        assert tools.evaluate(ends) == pytest.approx(expected, abs=0.2)
+        assert all(drawing.evaluate("e => e.isConnected") for drawing in drawings)
+    title = "Distance to real digits"
+    assert drawings[2].get_attribute("aria-label") == title  # while under way
+    legend = tools.locator(".chart-legend >> nth=2")
+    assert legend.inner_text() == "generated"
+    finished = run([10, 100], described=True, real_fd=0.5, notes=["one", "two", "three"])
+    show(tools, finished)
+    words = f"{title}. generated: first 10, last 1, lowest 1. real digits: 0.5."
+    assert drawings[2].get_attribute("aria-label") == words
+    assert "real digits" in legend.inner_text()
+    show(tools, run([10, 20], digits=False))
+    assert tools.locator(".chart").count() == 2
+    assert "unseen images" in tools.locator(".chart-legend >> nth=1").inner_text()

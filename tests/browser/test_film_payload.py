@@ -53,16 +53,16 @@ def _film(card, folder, *contrasts):
     return replace(card, film_path=folder / "film.png")
 
 
-def test_a_story_is_short_and_json_can_say_it(card):
-    told = film_payload.film_payload(card, _evidence((ALL, 0.98765432, {"contrast": 1.0})))
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert told["curves"]["g_loss"] == [0.1235, None]
-    assert told["curves"]["step"] == [10, 20] and told["total"] == 20
-    assert told["samples"] == 1_000 and told["digits"] is True
-    assert told["real_fd"] == pytest.approx(
+def test_a_payload_is_short_and_valid_json(card):
+    shown = film_payload.film_payload(card, _evidence((ALL, 0.98765432, {"contrast": 1.0})))
+    assert json.loads(json.dumps(shown, allow_nan=False)) == shown
+    assert shown["curves"]["g_loss"] == [0.1235, None]
+    assert shown["curves"]["step"] == [10, 20] and shown["total"] == 20
+    assert shown["samples"] == 1_000 and shown["digits"] is True
+    assert shown["real_fd"] == pytest.approx(
         classifier.load_reference("monitor").real_score(1_000).fd, 1e-3
     )
-    (moment,) = told["moments"]
+    (moment,) = shown["moments"]
     assert moment == {
         "step": 10,
         "fd": 12.35,
@@ -90,29 +90,29 @@ def test_a_story_is_short_and_json_can_say_it(card):
 def test_verdict_and_kinds_are_those_of_the_measures(
     card, counts, spread, contrast, verdict, kinds
 ):
-    told = film_payload.film_payload(card, _evidence((counts, spread, {"contrast": contrast})))
-    assert told["moments"][0]["verdict"] == verdict
-    assert told["moments"][0]["kinds"] == kinds
-    assert not told["contrast_from_film"]
+    shown = film_payload.film_payload(card, _evidence((counts, spread, {"contrast": contrast})))
+    assert shown["moments"][0]["verdict"] == verdict
+    assert shown["moments"][0]["kinds"] == kinds
+    assert not shown["contrast_from_film"]
 
 
 @pytest.mark.parametrize("missing", [{}, {"contrast": None}, {"contrast": math.nan}])
 def test_where_no_contrast_was_written_down_the_film_has_it(card, tmp_path, missing):
     alike = (NOTHING, 0.1, missing)
     filmed = _film(card, tmp_path, 0.9, 0.3, 0.9)
-    told = film_payload.film_payload(
+    shown = film_payload.film_payload(
         filmed, _evidence(alike, alike, (NOTHING, 0.1, {"contrast": 0.3}))
     )
-    found = [moment["verdict"] for moment in told["moments"]]
+    found = [moment["verdict"] for moment in shown["moments"]]
     assert found == [["one_picture"], ["noise"], ["noise"]]  # its own goes before the film's
-    assert told["contrast_from_film"]
+    assert shown["contrast_from_film"]
 
 
-def test_copies_are_told_where_they_were_looked_for(card):
+def test_copies_are_reported_at_the_moment_they_were_searched(card):
     copies = CopyFigures(0.9, copied_share=0.5, n=1_000, m=600, baseline_n=2_000)
     copied = replace(card, step=20, metrics=replace(card.metrics, copies=copies))
-    told = film_payload.film_payload(copied, _evidence(*[(ALL, 0.9, {"contrast": 1.0})] * 3))
-    assert [moment["verdict"] for moment in told["moments"]] == [
+    shown = film_payload.film_payload(copied, _evidence(*[(ALL, 0.9, {"contrast": 1.0})] * 3))
+    assert [moment["verdict"] for moment in shown["moments"]] == [
         ["healthy"],
         ["copies"],
         ["healthy"],
@@ -121,36 +121,36 @@ def test_copies_are_told_where_they_were_looked_for(card):
 
 def test_without_contrast_and_film_nothing_is_guessed(card, tmp_path):
     lost = replace(card, film_path=tmp_path / "none.png")
-    told = film_payload.film_payload(
+    shown = film_payload.film_payload(
         lost, _evidence((NOTHING, 0.1, {}), (NOTHING, 0.9, {}), (ALL, 0.9, {}))
     )
-    assert [moment["verdict"] for moment in told["moments"]] == [[], ["noise"], ["healthy"]]
-    assert not told["contrast_from_film"]
+    assert [moment["verdict"] for moment in shown["moments"]] == [[], ["noise"], ["healthy"]]
+    assert not shown["contrast_from_film"]
 
 
-def test_of_other_pictures_only_their_likeness_is_told(card, monkeypatch):
+def test_other_images_are_judged_by_variety_only(card, monkeypatch):
     monkeypatch.setattr(classifier, "load_reference", None)  # not asked
     cats = replace(card, source="folder:cats")
-    told = film_payload.film_payload(
+    shown = film_payload.film_payload(
         cats, _evidence((ALL, 0.1, {}), (ALL, 0.9, {"contrast": None}))
     )
-    assert told["digits"] is False and told["real_fd"] is None
-    assert [moment["verdict"] for moment in told["moments"]] == [["one_picture"], ["not_digits"]]
-    assert not {"legible", "kinds", "counts", "present"} & told["moments"][0].keys()
+    assert shown["digits"] is False and shown["real_fd"] is None
+    assert [moment["verdict"] for moment in shown["moments"]] == [["one_picture"], ["not_digits"]]
+    assert not {"legible", "kinds", "counts", "present"} & shown["moments"][0].keys()
 
 
-def test_the_story_of_a_finished_run_has_a_moment_for_each_row_of_its_film(card):
-    told = film_payload.film_payload(card, cards.load_evidence(card))
-    assert len(cards.load_film(card, len(told["moments"]))) == len(told["moments"])
-    assert told["total"] == card.config.total_updates == told["moments"][-1]["step"]
+def test_the_payload_of_a_finished_run_has_a_moment_for_each_row_of_its_film(card):
+    shown = film_payload.film_payload(card, cards.load_evidence(card))
+    assert len(cards.load_film(card, len(shown["moments"]))) == len(shown["moments"])
+    assert shown["total"] == card.config.total_updates == shown["moments"][-1]["step"]
 
 
 def test_every_shipped_run_tells_how_it_ended():
     kinds = set(Kind.__args__)
     for name in ("mnist-200-updates-plain", "mnist-100-updates-rescue"):
         card = cards.find(name, cards.list_models(runs=None))
-        told = film_payload.film_payload(card, cards.load_evidence(card))
+        shown = film_payload.film_payload(card, cards.load_evidence(card))
         assert all(
-            moment["verdict"] and set(moment["verdict"]) <= kinds for moment in told["moments"]
+            moment["verdict"] and set(moment["verdict"]) <= kinds for moment in shown["moments"]
         )
-        assert told["moments"][-1]["verdict"] == [v.kind for v in card.metrics.verdicts()]
+        assert shown["moments"][-1]["verdict"] == [v.kind for v in card.metrics.verdicts()]

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def page(chromium):
     opened = chromium.new_page()
-    code = f"{scripts.script('gif')}\nglobalThis.encodeGif = encodeGif;"
+    code = f"{scripts.bundle_script('gif')}\nglobalThis.encodeGif = encodeGif;"
     opened.add_script_tag(content=code, type="module")
     opened.wait_for_function("globalThis.encodeGif !== undefined")
     yield opened

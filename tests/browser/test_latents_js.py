@@ -14,7 +14,7 @@ NAMES = "mersenneTwister, seedLatent, slerp, makeLatents"
 @pytest.fixture(scope="module")
 def page(chromium):
     opened = chromium.new_page()
-    code = f"{scripts.script('latents')}\nObject.assign(globalThis, {{ {NAMES} }});"
+    code = f"{scripts.bundle_script('latents')}\nObject.assign(globalThis, {{ {NAMES} }});"
     opened.add_script_tag(content=code, type="module")
     opened.wait_for_function("globalThis.makeLatents !== undefined")
     yield opened

@@ -127,7 +127,9 @@ def page(context, server):
 
 def load(page, server, before=""):
     page.goto(server.url)
-    page.add_script_tag(content=f"{before}\n{scripts.script('loading')}\n{IN_PAGE}", type="module")
+    page.add_script_tag(
+        content=f"{before}\n{scripts.bundle_script('loading')}\n{IN_PAGE}", type="module"
+    )
     page.wait_for_function("globalThis.kept !== undefined")
 
 
@@ -305,7 +307,7 @@ def test_a_file_that_was_looked_at_long_ago_leaves_the_memory_but_not_the_storag
 @pytest.fixture
 def disk(context, tmp_path):
     """A page opened from a folder, whose scripts the test writes with ``puts``."""
-    code = f"{scripts.script('loading')}\n{IN_PAGE}\nassets = scriptAssets();"
+    code = f"{scripts.bundle_script('loading')}\n{IN_PAGE}\nassets = scriptAssets();"
     (tmp_path / "page.html").write_text(
         f"<!doctype html><script type=module>{code}</script>", "utf-8"
     )

@@ -47,7 +47,7 @@ def page(chromium, folder):
     opened = chromium.new_page()
     opened.route("http://weights/**", functools.partial(_answer, folder))
     opened.goto("http://weights/")
-    opened.add_script_tag(content=f"{scripts.script('networks')}\n{IN_PAGE}", type="module")
+    opened.add_script_tag(content=f"{scripts.bundle_script('networks')}\n{IN_PAGE}", type="module")
     opened.wait_for_function("globalThis.drawn !== undefined")
     yield opened
 

@@ -12,9 +12,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def page(chromium):
     opened = chromium.new_page()
-    code = (
-        f"{scripts.script('picture')}\nObject.assign(globalThis, {{ grey, makePicture, sheet }});"
-    )
+    code = f"{scripts.bundle_script('picture')}\nObject.assign(globalThis, {{ grey, makePicture, sheet }});"
     opened.add_script_tag(content=code, type="module")
     opened.wait_for_function("globalThis.sheet !== undefined")
     yield opened

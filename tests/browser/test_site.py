@@ -398,7 +398,7 @@ def test_the_film_plays(visit, exported):
     page.wait_for_function(
         "first => document.querySelector('.film-place').textContent !== first", arg=first
     )
-    assert page.locator(".film-charts .chart-drawing").count() == 3
+    assert page.locator(".run-charts .chart-drawing").count() == 3
     assert visited.errors == []
 
 
@@ -517,7 +517,7 @@ def links(chromium):
     opened = chromium.new_page()
     opened.set_default_timeout(5000)
     opened.add_script_tag(
-        content=scripts.script("link") + "Object.assign(globalThis, {readLink, writeLink});",
+        content=scripts.bundle_script("link") + "Object.assign(globalThis, {readLink, writeLink});",
         type="module",
     )
     opened.wait_for_function("'readLink' in globalThis")

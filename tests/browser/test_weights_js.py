@@ -48,7 +48,7 @@ globalThis.openedChanged = ([text, changes]) => {
 @pytest.fixture(scope="module")
 def page(chromium):
     opened = chromium.new_page()
-    opened.add_script_tag(content=f"{scripts.script('networks')}\n{IN_PAGE}", type="module")
+    opened.add_script_tag(content=f"{scripts.bundle_script('networks')}\n{IN_PAGE}", type="module")
     opened.wait_for_function("globalThis.openedChanged !== undefined")
     yield opened
 

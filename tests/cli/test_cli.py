@@ -21,8 +21,7 @@ from gan.cli import bench, main, zoo
 from gan.data import sources
 from gan.data.torchvision_compat import import_datasets
 from gan.evaluation import classifier, evaluate, modes
-from gan.jobs import folder as job_folder
-from gan.jobs import worker
+from gan.jobs import state, worker
 from gan.jobs.folder import Caps, Job, create
 from gan.runs import estimate, run
 from gan.system import files, locks, processes, tensor_files
@@ -665,7 +664,7 @@ def a_job(tiny):
 
 
 def test_a_job_is_trained_listed_and_removed(a_job, classifiers, monkeypatch, capsys):
-    monkeypatch.setattr(worker, "_give_way", lambda: None)
+    monkeypatch.setattr(worker, "_lower_priority", lambda: None)
     monkeypatch.setattr(worker, "work", partial(worker.work, classifiers=classifiers))
     assert main.main(["jobs", "list"]) == 0
     assert capsys.readouterr().out.split()[:2] == ["queued", "0"]
@@ -685,7 +684,7 @@ def test_a_job_that_waits_can_be_stopped_from_the_terminal(a_job, capsys):
     finally:
         os.close(held)
     assert capsys.readouterr().out == "one: stopped\n"
-    assert job_folder.read_status(a_job).state == "stopped"
+    assert state.read_status(a_job).state == "stopped"
 
 
 @pytest.mark.parametrize(
@@ -697,16 +696,16 @@ def test_a_job_that_waits_can_be_stopped_from_the_terminal(a_job, capsys):
     ],
 )
 def test_jobs_that_are_not_there_are_named(a_job, capsys, monkeypatch, words, says):
-    monkeypatch.setattr(worker, "_give_way", lambda: None)
+    monkeypatch.setattr(worker, "_lower_priority", lambda: None)
     assert main.main(words) == 1
     assert says in capsys.readouterr().err
 
 
 def test_a_job_that_cannot_be_trained_says_why(a_job, classifiers, monkeypatch, capsys):
-    monkeypatch.setattr(worker, "_give_way", lambda: None)
+    monkeypatch.setattr(worker, "_lower_priority", lambda: None)
     monkeypatch.setattr(worker, "work", partial(worker.work, classifiers=classifiers))
     values = json.loads((a_job / "config.json").read_text())
     (a_job / "config.json").write_text(json.dumps({**values, "source": "mnist"}))
     assert main.main(["work", str(a_job)]) == 1
     assert "MNIST" in capsys.readouterr().err
-    assert job_folder.read_status(a_job).problem == "data"
+    assert state.read_status(a_job).problem == "data"

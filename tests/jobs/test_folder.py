@@ -6,7 +6,6 @@ import pytest
 
 from gan.config import TrainConfig
 from gan.errors import CheckpointError, ConfigError
-from gan.jobs import folder as job_folder
 from gan.jobs import history
 from gan.jobs.folder import (
     Caps,
@@ -20,11 +19,15 @@ from gan.jobs.folder import (
     read,
     read_control,
     updates_kept,
-    write_status,
 )
+from gan.jobs.state import read_status, write_status
 from gan.system import tensor_files
 
 CAPS = Caps(60.0, 10**9)
+
+
+def losses(step, **values):
+    return {"step": step, **dict.fromkeys(history._CURVES, 1.0), **values}
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def test_a_job_is_read_as_it_was_written(folder, config):
     assert found == Job(
         "one", folder, config, "cpu", "me", 12.5, Caps(60.0, 1_000), Parent("other", 20)
     )
-    status = job_folder.read_status(folder)
+    status = read_status(folder)
     assert (status.state, status.step, status.total) == ("queued", 0, 100)
     assert time.time() - status.queued < 60 and status.active
     assert read_control(folder).want == "run"
@@ -72,7 +75,7 @@ def test_a_damaged_job_is_named(folder, name, content):
 def test_a_status_or_order_that_cannot_be_read_is_no_end_of_the_world(folder, content):
     (folder / "status.json").write_text(content)
     (folder / "control.json").write_text(content)
-    assert (job_folder.read_status(folder).state, job_folder.read_status(folder).problem) == (
+    assert (read_status(folder).state, read_status(folder).problem) == (
         "failed",
         "files",
     )
@@ -81,8 +84,7 @@ def test_a_status_or_order_that_cannot_be_read_is_no_end_of_the_world(folder, co
 
 def test_the_metrics_are_whole_lines_and_can_be_taken_back(folder):
     for step in (5, 10, 15):
-        line = {"step": step, "g_loss": 1.0, "d_loss": float("nan")}
-        history.add_line(folder, line)
+        history.add_line(folder, losses(step, d_loss=float("nan")))
         path = history.sample_path(folder, step)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"png")
@@ -93,13 +95,13 @@ def test_the_metrics_are_whole_lines_and_can_be_taken_back(folder):
     history.forget_after(folder, 10)
     assert [line["step"] for line in history.read_lines(folder)] == [5, 10]
     assert [history.sample_step(p) for p in history.samples(folder)] == [5, 10]
-    history.add_line(folder, {"step": 11, "g_loss": 1.0})
+    history.add_line(folder, losses(11))
     assert [line["step"] for line in history.read_lines(folder)] == [5, 10, 11]
 
 
-def test_curves_are_means_over_stretches_and_looks_stand_apart():
+def test_curves_are_means_over_stretches_and_measured_stand_apart():
     lines = [
-        {"step": s, **dict.fromkeys(history._GAPS, float(s)), "prob_held_out": None}
+        {"step": s, **dict.fromkeys(history._CURVES, float(s)), "prob_held_out": None}
         for s in range(1, 11)
     ]
     lines.insert(3, {"step": 3, "counts": [1] * 10, "n": 100, "fd": 5.0})
@@ -107,7 +109,7 @@ def test_curves_are_means_over_stretches_and_looks_stand_apart():
     short = history.curves(lines, points=4)
     assert short["step"] == [3, 6, 9, 10]
     assert short["g_loss"] == [2.0, 5.0, 8.0, 10.0] and short["prob_held_out"] == [None] * 4
-    assert [look["step"] for look in history.looks(lines)] == [3]
+    assert [look["step"] for look in history.measurements(lines)] == [3]
     assert history.curves([])["step"] == []
 
 
@@ -117,7 +119,7 @@ def test_snapshots_are_told_by_their_names_and_others_are_left_out(folder):
         (folder / "snapshots" / f"{name}.safetensors").write_bytes(b"")
     assert history.snapshots(folder) == [7, 40]
     assert history.snapshot_path(folder, 7).name == "00000007.safetensors"
-    with pytest.raises(ConfigError, match="keeps no snapshot of update 8; there are: 7, 40"):
+    with pytest.raises(ConfigError, match="has no snapshot of update 8; there are: 7, 40"):
         history.snapshot_path(folder, 8)
 
 
@@ -125,7 +127,7 @@ def test_who_waits_for_a_device_is_seen(folder):
     runs = folder.parent
     table = Table(runs)
     assert [found.id for found in table.waiting("cpu")] == ["one"] and not table.waiting("cuda")
-    write_status(folder, replace(job_folder.read_status(folder), state="training"))
+    write_status(folder, replace(read_status(folder), state="training"))
     assert table.rows(fresh=True)[0][1].state == "training" and not table.waiting("cpu")
 
 
@@ -136,7 +138,7 @@ def test_the_queue_is_in_the_order_of_asking_and_what_is_removed_or_damaged_is_l
     for place, id in enumerate(("b", "a", "c")):
         path = runs / id
         create(Job(id, path, config, "cpu", "me", 0.0, CAPS))
-        write_status(path, replace(job_folder.read_status(path), queued=float(place)))
+        write_status(path, replace(read_status(path), queued=float(place)))
     table = Table(runs)
     assert [found.id for found in table.waiting("cpu")] == ["b", "a", "c", "one"]
     (runs / "a" / "job.json").write_text("{")
@@ -147,24 +149,25 @@ def test_the_queue_is_in_the_order_of_asking_and_what_is_removed_or_damaged_is_l
 
 
 def test_a_reel_reads_on_and_begins_anew_where_the_file_is_another(folder):
-    reel = history.Reel(folder)
-    assert reel.lines() == [] and reel.curves()["step"] == []
+    reader = history.Reader(folder)
+    whole = f"{json.dumps(losses(6, g_loss=6.0))}\n".encode()
+    assert reader.lines() == [] and reader.curves()["step"] == []
     for step in range(1, 6):
-        history.add_line(folder, {"step": step, "g_loss": float(step)})
-    assert [line["step"] for line in reel.lines()] == [1, 2, 3, 4, 5]
-    seen, curves = reel.lines(), reel.curves()
-    assert reel.curves() is curves  # once for all who watch
+        history.add_line(folder, losses(step, g_loss=float(step)))
+    assert [line["step"] for line in reader.lines()] == [1, 2, 3, 4, 5]
+    seen, curves = reader.lines(), reader.curves()
+    assert reader.curves() is curves  # once for all who watch
     with (folder / "metrics.jsonl").open("ab") as file:
-        file.write(b'{"step": 6, "g_')
-    assert len(reel.lines()) == 5
+        file.write(whole[:20])
+    assert len(reader.lines()) == 5
     with (folder / "metrics.jsonl").open("ab") as file:
-        file.write(b'loss": 6.0}\n')
-    assert reel.lines()[-1] == {"step": 6, "g_loss": 6.0} and len(seen) == 5
-    assert reel.curves()["g_loss"][-1] == 6.0
+        file.write(whole[20:])
+    assert reader.lines()[-1] == losses(6, g_loss=6.0) and len(seen) == 5
+    assert reader.curves()["g_loss"][-1] == 6.0
     history.forget_after(folder, 3)
-    history.add_line(folder, {"step": 4, "g_loss": 0.5})
-    assert [line["step"] for line in reel.lines()] == [1, 2, 3, 4]
-    assert reel.curves()["g_loss"] == [1.0, 2.0, 3.0, 0.5]
+    history.add_line(folder, losses(4, g_loss=0.5))
+    assert [line["step"] for line in reader.lines()] == [1, 2, 3, 4]
+    assert reader.curves()["g_loss"] == [1.0, 2.0, 3.0, 0.5]
 
 
 def test_what_lies_there_under_two_names_takes_room_once(tmp_path):
@@ -173,7 +176,7 @@ def test_what_lies_there_under_two_names_takes_room_once(tmp_path):
     assert bytes_of(tmp_path) == 1_000
 
 
-def _look(step, fd, legible=900, spread=1.0, kinds=10):
+def _measurement(step, fd, legible=900, spread=1.0, kinds=10):
     counts = [legible // kinds] * kinds + [0] * (10 - kinds)
     return {
         "step": step,
@@ -194,30 +197,30 @@ def snapshots(folder):
 
 @pytest.mark.usefixtures("snapshots")
 def test_a_collapse_is_seen_and_the_way_back_is_shown(folder, config):
-    looks = [_look(10, 20.0), _look(40, 5.0), _look(80, 60.0, spread=0.1)]
-    found = history.advice(folder, config, looks)
+    measured = [_measurement(10, 20.0), _measurement(40, 5.0), _measurement(80, 60.0, spread=0.1)]
+    found = history.advice(folder, config, measured)
     assert found == history.Advice(then=5.0, then_step=40, now=60.0, now_step=80, step=30)
 
 
 @pytest.mark.usefixtures("snapshots")
 @pytest.mark.parametrize(
-    "looks",
+    "measured",
     [
         [],
-        [_look(40, 5.0)],
-        [_look(10, 20.0), _look(40, 5.0)],  # getting better
-        [_look(40, 5.0), _look(80, 60.0)],  # far off, but all ten digits
-        [_look(40, 5.0), _look(80, 9.0, spread=0.1)],  # not far enough to be sure
-        [_look(10, 20.0, legible=10), _look(80, 60.0, spread=0.1)],  # never drew any
+        [_measurement(40, 5.0)],
+        [_measurement(10, 20.0), _measurement(40, 5.0)],  # getting better
+        [_measurement(40, 5.0), _measurement(80, 60.0)],  # far off, but all ten digits
+        [_measurement(40, 5.0), _measurement(80, 9.0, spread=0.1)],  # not far enough to be sure
+        [_measurement(10, 20.0, legible=10), _measurement(80, 60.0, spread=0.1)],  # never drew any
     ],
 )
-def test_no_way_back_is_shown_where_it_was_never_better(folder, config, looks):
-    assert history.advice(folder, config, looks) is None
+def test_no_way_back_is_shown_where_it_was_never_better(folder, config, measured):
+    assert history.advice(folder, config, measured) is None
 
 
 def test_without_a_snapshot_from_before_only_the_worsening_is_told(folder, config):
-    looks = [_look(4, 5.0), _look(80, 60.0, spread=0.1)]
-    assert history.advice(folder, config, looks).step is None
+    measured = [_measurement(4, 5.0), _measurement(80, 60.0, spread=0.1)]
+    assert history.advice(folder, config, measured).step is None
 
 
 def test_updates_kept_are_those_that_need_not_be_made_again(folder, finished, config):

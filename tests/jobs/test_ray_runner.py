@@ -20,7 +20,7 @@ import pytest
 from gan.config import ModelConfig, recipe_config
 from gan.errors import CheckpointError, ConfigError
 from gan.jobs import folder as job_folder
-from gan.jobs import ray_runner, service
+from gan.jobs import ray_runner, service, state
 from gan.jobs.folder import Caps, Job, create, updates_kept
 from gan.jobs.limits import Limits
 from gan.jobs.ray_runner import RayRunner
@@ -206,7 +206,7 @@ def test_how_a_worker_ended_is_told_and_its_place_is_free(fake, folder, answer, 
     worker, place = started(RayRunner("auto"), folder)
     assert worker.ended() is None and locks.try_lock(place) is None
     fake.answer = answer
-    assert worker.ended() == code and words in worker.last_words()
+    assert worker.ended() == code and words in worker.error_output()
     assert fake.killed == [f"job {folder}"] and not locks.is_locked(place)
     assert worker.ended() == code and len(fake.killed) == 1
 
@@ -215,7 +215,7 @@ def test_a_worker_that_could_not_begin_says_why(fake, folder):
     worker, _ = started(RayRunner("auto"), folder)
     fake.answer = RayError("No module named 'gan'")
     fake.answer.actor_init_failed = True
-    assert worker.ended() == 1 and worker.last_words() == "No module named 'gan'"
+    assert worker.ended() == 1 and worker.error_output() == "No module named 'gan'"
 
 
 def test_a_killed_worker_is_gone_with_its_name_and_place(fake, folder):
@@ -283,7 +283,7 @@ def left(monkeypatch):
 
 
 def test_a_machine_without_the_shared_folder_is_named(left, tmp_path):
-    seat = ray_runner._Seat(str(tmp_path))
+    seat = ray_runner._Actor(str(tmp_path))
     seat.work(str(tmp_path / "not-shared"), "cpu", 1, None)
     code, words = seat.outcome()
     assert code == 1 and f"not-shared is not there on {socket.gethostname()}" in words
@@ -299,7 +299,7 @@ def test_a_seat_works_where_the_server_is_and_keeps_the_place_it_leaves(left, fo
     monkeypatch.setattr(
         locks, "try_lock", lambda path, real=locks.try_lock: kept.append(real(path)) or kept[-1]
     )
-    seat = ray_runner._Seat(str(folder))
+    seat = ray_runner._Actor(str(folder))
     seat.work(str(folder), "cpu", 5, str(place))
     assert seat.outcome() == (5, "")
     wait_for(lambda: len(kept) > 2, "the seat to want the place")
@@ -316,7 +316,7 @@ def real(test):
     return pytest.mark.ray(pytest.mark.skipif(not there, reason="Ray is not installed")(test))
 
 
-class SmallSeat(ray_runner._Seat):
+class SmallActor(ray_runner._Actor):
     """With the small scores; and it notes where it was."""
 
     def work(self, folder, *rest):
@@ -340,7 +340,7 @@ def make_wish(tiny_model, **changes):
 @pytest.fixture
 def small(monkeypatch, classifiers, tiny_model):
     """Workers get the small scores, and one CPU each; gives what wishes are made with."""
-    monkeypatch.setattr(ray_runner, "_Seat", SmallSeat)
+    monkeypatch.setattr(ray_runner, "_Actor", SmallActor)
     monkeypatch.setattr(ray_runner, "_CPU_THREADS", 1)
     for name, value in _surroundings(classifiers).items():
         monkeypatch.setenv(name, value)
@@ -393,7 +393,7 @@ def runner(small, address):
 
 def state_is(opened, id, *states):
     def look():
-        view = opened.view(id)
+        view = opened.queries.view(id)
         return view if view is not None and view.status.state in states else None
 
     return wait_for(look, f"{id} to be {' or '.join(states)}")
@@ -401,7 +401,7 @@ def state_is(opened, id, *states):
 
 def trained_a_bit(opened, id, updates=5):
     def look():
-        status = opened.view(id).status
+        status = opened.queries.view(id).status
         return status if status.state == "training" and status.step >= updates else None
 
     return wait_for(look, f"{updates} updates of {id}")
@@ -424,7 +424,7 @@ def gone(pid):
 @real
 def test_a_job_on_a_cluster_trains_obeys_and_is_killed(runner, small, tmp_path, monkeypatch):
     opened = service.Service(tmp_path / "runs", runner=runner)
-    id = opened.submit(small(), "cpu", "me").id
+    id = opened.orders.submit(small(), "cpu", "me").id
     view = state_is(opened, id, "finished", "failed")
     assert view.status.state == "finished", view.status
     assert any(card.name.startswith(id) for card in cards.list_models(runs=opened.runs))
@@ -434,21 +434,21 @@ def test_a_job_on_a_cluster_trains_obeys_and_is_killed(runner, small, tmp_path, 
     assert json.loads(Path("seat.json").read_text()) == {"data": os.environ["GAN_DATA"]}
     descriptors = len(os.listdir("/proc/self/fd"))
 
-    id = opened.submit(small(updates=LONG), "cpu", "me").id
+    id = opened.orders.submit(small(updates=LONG), "cpu", "me").id
     trained_a_bit(opened, id)
-    opened.pause(id, "me")
+    opened.orders.pause(id, "me")
     step = state_is(opened, id, "paused").status.step
-    opened.resume(id, "me")
+    opened.orders.resume(id, "me")
     trained_a_bit(opened, id, step + 5)
     began = time.monotonic()
-    opened.stop(id, "me")
+    opened.orders.stop(id, "me")
     view = state_is(opened, id, "stopped")
     assert time.monotonic() - began < 5
     assert updates_kept(opened.runs / id) == view.status.step > step
     all_is_given_back(runner, 2)
 
     kept = view.status.step
-    opened.resume(id, "me")
+    opened.orders.resume(id, "me")
     pid = trained_a_bit(opened, id, kept + 1).pid
     os.kill(pid, signal.SIGKILL)
     status = state_is(opened, id, "failed").status
@@ -459,10 +459,10 @@ def test_a_job_on_a_cluster_trains_obeys_and_is_killed(runner, small, tmp_path, 
     assert len(os.listdir("/proc/self/fd")) <= descriptors + 2
 
     # who does not obey is ended
-    opened.resume(id, "me")
+    opened.orders.resume(id, "me")
     pid = trained_a_bit(opened, id, kept + 1).pid
     os.kill(pid, signal.SIGSTOP)
-    opened.stop(id, "me")
+    opened.orders.stop(id, "me")
     state_is(opened, id, "stopped")
     wait_for(lambda: gone(pid), "the process", 10)
     all_is_given_back(runner, 2)
@@ -471,14 +471,14 @@ def test_a_job_on_a_cluster_trains_obeys_and_is_killed(runner, small, tmp_path, 
 @real
 def test_two_jobs_at_once_and_a_third_waits(runner, small, tmp_path):
     opened = service.Service(tmp_path / "runs", runner=runner)
-    ids = [opened.submit(small(updates=LONG, seed=s), "cpu", f"v{s}").id for s in range(3)]
+    ids = [opened.orders.submit(small(updates=LONG, seed=s), "cpu", f"v{s}").id for s in range(3)]
     for id in ids[:2]:
         trained_a_bit(opened, id)
-    assert opened.view(ids[2]).status.state == "queued"
-    opened.stop(ids[0], None)
+    assert opened.queries.view(ids[2]).status.state == "queued"
+    opened.orders.stop(ids[0], None)
     trained_a_bit(opened, ids[2])
     for id in ids[1:]:
-        opened.stop(id, None)
+        opened.orders.stop(id, None)
         state_is(opened, id, "stopped")
     all_is_given_back(runner, 2)
 
@@ -486,10 +486,10 @@ def test_two_jobs_at_once_and_a_third_waits(runner, small, tmp_path):
 def submit_and_die(runs, address, updates):
     """What a server does that is killed while a job trains; a process of its own."""
 
-    ray_runner._Seat, ray_runner._CPU_THREADS = SmallSeat, 1
+    ray_runner._Actor, ray_runner._CPU_THREADS = SmallActor, 1
     opened = service.Service(Path(runs), runner=RayRunner(address))
     tiny_model = ModelConfig(base_channels=4, hidden_units=8, latent_dim=6)
-    id = opened.submit(make_wish(tiny_model, updates=updates), "cpu", "me").id
+    id = opened.orders.submit(make_wish(tiny_model, updates=updates), "cpu", "me").id
     trained_a_bit(opened, id)
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -498,14 +498,14 @@ def submit_and_die(runs, address, updates):
 def test_the_next_server_finds_a_job_and_sees_it_finish(runner, small, address, tmp_path):
     runs = tmp_path / "runs"
     call = f"import test_ray_runner as t; t.submit_and_die({str(runs)!r}, {address!r}, 2_000)"
-    # SmallSeat must be found under the name under which this module was imported
+    # SmallActor must be found under the name under which this module was imported
     assert __name__ == "test_ray_runner"
     ended = subprocess.run([sys.executable, "-c", call], capture_output=True, timeout=120)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     opened = service.Service(runs, Limits(), runner)
-    (view,) = opened.views()
+    (view,) = opened.queries.views()
     pid = view.status.pid
-    assert view.status.state in job_folder.WORKING and runner.find(view.job.folder) is not None
+    assert view.status.state in state.WORKING and runner.find(view.job.folder) is not None
     places = sorted((runs / ".slots").glob("*.lock"))
     wait_for(lambda: locks.is_locked(places[0]), "the worker to have its place", 10)
     assert opened.attach() == 1
@@ -524,7 +524,7 @@ def test_a_job_whose_end_nobody_sees_leaves_the_cluster(runner, small, tmp_path)
     create(Job("one", folder, config, "cpu", "me", time.time(), caps))
     place = os.open(tmp_path / "place.lock", os.O_RDWR | os.O_CREAT)
     runner.start(folder, "cpu", place)  # and nobody asks how it ended
-    wait_for(lambda: job_folder.read_status(folder).state == "finished", "the job")
+    wait_for(lambda: state.read_status(folder).state == "finished", "the job")
     all_is_given_back(runner, 2)
     os.close(place)
 
@@ -545,7 +545,7 @@ def test_a_ray_started_here_trains_a_job(small, tmp_path):
 
     opened = service.open_service(tmp_path / "runs", {"GAN_RUNNER": "ray"})
     try:
-        id = opened.submit(small(), "cpu", "me").id
+        id = opened.orders.submit(small(), "cpu", "me").id
         view = state_is(opened, id, "finished", "failed")
         assert view.status.state == "finished", view.status
         all_is_given_back(opened.runner, max(1, processes.usable_cores() - 1))

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from gan.jobs import folder as job_folder
-from gan.jobs.folder import Status, write_status
 from gan.jobs.runner import UNKNOWN, LocalRunner
+from gan.jobs.state import Status, write_status
 from gan.system import locks, processes
 
 
@@ -44,7 +44,7 @@ def test_a_worker_keeps_its_place_until_it_ends(folder, monkeypatch):
 
 def test_what_it_complained_about_is_heard(folder, monkeypatch):
     worker, _ = start(folder, monkeypatch, "import sys; sys.exit('the last words')")
-    assert end_of(worker) == 1 and worker.last_words() == "the last words"
+    assert end_of(worker) == 1 and worker.error_output() == "the last words"
 
 
 def test_killing_takes_its_children_too(folder, monkeypatch):

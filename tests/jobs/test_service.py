@@ -18,7 +18,7 @@ from gan.config import recipe_config
 from gan.data import uploads
 from gan.errors import ConfigError
 from gan.jobs import folder as job_folder
-from gan.jobs import history, service, storage, supervisor
+from gan.jobs import history, service, state, storage, supervisor
 from gan.jobs.folder import (
     Caps,
     Control,
@@ -28,10 +28,11 @@ from gan.jobs.folder import (
     create,
     updates_kept,
     write_control,
-    write_status,
 )
 from gan.jobs.limits import Limits
+from gan.jobs.orders import Ticket
 from gan.jobs.runner import LocalRunner
+from gan.jobs.state import write_status
 from gan.runs import estimate, monitor, run
 from gan.runs.names import run_name
 from gan.system import devices, locks, processes
@@ -69,7 +70,7 @@ def wish(tiny_model):
 LONG = 90_000
 
 
-def wait_for(look, what, seconds=40.0):
+def wait_for(look, what, seconds=120.0):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         found = look()
@@ -79,20 +80,21 @@ def wait_for(look, what, seconds=40.0):
     raise AssertionError(f"waited {seconds:g} s for {what}")
 
 
-def state_is(opened, id, *states, seconds=40.0):
+def state_is(opened, id, *states, seconds=120.0):
     def look():
-        view = opened.view(id)
+        view = opened.queries.view(id)
         return view if view is not None and view.status.state in states else None
 
-    return wait_for(look, f"{id} to be {' or '.join(states)}; {opened.view(id)}", seconds)
+    return wait_for(look, f"{id} to be {' or '.join(states)}; {opened.queries.view(id)}", seconds)
 
 
 def trained_a_bit(opened, id, updates=5):
     return wait_for(
         lambda: (
-            opened.view(id).status.state == "training" and opened.view(id).status.step >= updates
+            opened.queries.view(id).status.state == "training"
+            and opened.queries.view(id).status.step >= updates
         ),
-        f"{updates} updates; {opened.view(id)}",
+        f"{updates} updates; {opened.queries.view(id)}",
     )
 
 
@@ -114,8 +116,8 @@ def nobody_is_left(folder):
 def test_a_job_trains_shows_itself_and_becomes_a_model_like_any_other(runs, wish):
     opened = service.Service(runs)
     config = wish(updates=400)
-    ticket = opened.submit(config, "cpu", ME)
-    assert ticket == service.Ticket(run_name(config), "new")
+    ticket = opened.orders.submit(config, "cpu", ME)
+    assert ticket == Ticket(run_name(config), "new")
     view = state_is(opened, ticket.id, "finished", "failed")
     assert view.status.state == "finished", view.status
     folder = runs / ticket.id
@@ -124,14 +126,14 @@ def test_a_job_trains_shows_itself_and_becomes_a_model_like_any_other(runs, wish
     assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
     curves = history.curves(lines)
     assert curves["step"][-1] == 400 and None not in curves["g_loss"]
-    looks = history.looks(lines)
+    looks = history.measurements(lines)
     assert [look["step"] for look in looks] == monitor.moments_to_measure(400)
     assert history.sample_step(history.samples(folder)[-1]) == 400
     assert len(history.snapshots(folder)) == 8
     nobody_is_left(folder)
     (card, *_) = cards.list_models(runs=runs)[-1:]
     assert card.name.startswith(ticket.id) and card.provenance["device"].startswith("cpu")
-    expected = opened.expected(config, "cpu")
+    expected = opened.queries.expected(config, "cpu")
     assert expected is not None and expected.basis == "same" and expected.total > 0
 
 
@@ -143,7 +145,7 @@ def test_who_asks_for_the_same_joins_and_what_is_finished_is_not_trained_again(r
 
     def press(number):
         together.wait()
-        tickets.append(opened.submit(config, "cpu", f"visitor {number}"))
+        tickets.append(opened.orders.submit(config, "cpu", f"visitor {number}"))
 
     pupils = [threading.Thread(target=press, args=(n,)) for n in range(10)]
     for pupil in pupils:
@@ -151,10 +153,10 @@ def test_who_asks_for_the_same_joins_and_what_is_finished_is_not_trained_again(r
     for pupil in pupils:
         pupil.join()
     assert sorted(t.kind for t in tickets) == ["joined"] * 9 + ["new"]
-    assert len(opened.views()) == 1
+    assert len(opened.queries.views()) == 1
     state_is(opened, tickets[0].id, "finished")
-    assert opened.submit(config, "cpu", "late").kind == "finished"
-    assert opened.view(tickets[0].id).status.attempts == 1
+    assert opened.orders.submit(config, "cpu", "late").kind == "finished"
+    assert opened.queries.view(tickets[0].id).status.attempts == 1
 
 
 def test_ten_who_press_at_once_for_different_things_are_served_one_after_the_other(runs, wish):
@@ -165,7 +167,7 @@ def test_ten_who_press_at_once_for_different_things_are_served_one_after_the_oth
         config = wish(updates=4, seed=number)
         together.wait()
         try:
-            tickets.append(opened.submit(config, "cpu", f"visitor {number}"))
+            tickets.append(opened.orders.submit(config, "cpu", f"visitor {number}"))
         except ConfigError as error:
             refused.append(str(error))
 
@@ -175,20 +177,22 @@ def test_ten_who_press_at_once_for_different_things_are_served_one_after_the_oth
     for pupil in pupils:
         pupil.join()
     assert 4 <= len(tickets) <= 5  # the first may have begun before the last came, or not
-    assert len(refused) == 10 - len(tickets) and all("4 jobs wait already" in r for r in refused)
+    assert len(refused) == 10 - len(tickets) and all(
+        "4 jobs are already waiting" in r for r in refused
+    )
     at_work = 0
-    order = {v.job.id: v.ahead for v in opened.views() if v.status.state == "queued"}
+    order = {v.job.id: v.ahead for v in opened.queries.views() if v.status.state == "queued"}
     assert sorted(order.values()) == list(range(len(order)))
 
     def done():
         nonlocal at_work
-        views = opened.views()
-        at_work = max(at_work, sum(v.status.state in job_folder.WORKING for v in views))
+        views = opened.queries.views()
+        at_work = max(at_work, sum(v.status.state in state.WORKING for v in views))
         return all(v.status.state == "finished" for v in views)
 
     wait_for(done, "all to be served", seconds=150)
     assert at_work == 1
-    finished = sorted(opened.views(), key=lambda v: v.status.updated)
+    finished = sorted(opened.queries.views(), key=lambda v: v.status.updated)
     assert [v.job.id for v in finished] == [
         v.job.id for v in sorted(finished, key=lambda v: v.status.queued)
     ]
@@ -196,39 +200,44 @@ def test_ten_who_press_at_once_for_different_things_are_served_one_after_the_oth
 
 def test_a_visitor_has_one_job_and_leaves_those_of_others_alone(runs, wish):
     opened = service.Service(runs)
-    first = opened.submit(wish(updates=LONG), "cpu", ME).id
-    with pytest.raises(ConfigError, match=f"you have a job already: {first}"):
-        opened.submit(wish(updates=LONG, seed=1), "cpu", ME)
-    assert len(opened.views()) == 1
-    waiting = opened.submit(wish(updates=LONG, seed=1), "cpu", OTHER).id
-    assert opened.view(waiting).ahead == 0 and opened.wait("cpu")[0] == 2
-    for action in (opened.pause, opened.stop, opened.resume, opened.remove):
+    first = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
+    with pytest.raises(ConfigError, match=f"you already have a job: {first}"):
+        opened.orders.submit(wish(updates=LONG, seed=1), "cpu", ME)
+    assert len(opened.queries.views()) == 1
+    waiting = opened.orders.submit(wish(updates=LONG, seed=1), "cpu", OTHER).id
+    assert opened.queries.view(waiting).ahead == 0 and opened.queries.wait("cpu")[0] == 2
+    for action in (
+        opened.orders.pause,
+        opened.orders.stop,
+        opened.orders.resume,
+        opened.orders.remove,
+    ):
         with pytest.raises(ConfigError, match="another visitor"):
             action(first, OTHER)
-    opened.stop(waiting, OTHER)  # before its turn
+    opened.orders.stop(waiting, OTHER)  # before its turn
     state_is(opened, waiting, "stopped", seconds=3)
     trained_a_bit(opened, first)
-    opened.stop(first, ME)
+    opened.orders.stop(first, ME)
     state_is(opened, first, "stopped", seconds=3)
     assert nobody_is_left(runs / first) and nobody_is_left(runs / waiting)
 
 
 def test_stop_ends_it_within_a_second_and_keeps_what_was_learned(runs, wish):
     opened = service.Service(runs)
-    id = opened.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
     asked = time.monotonic()
-    opened.stop(id, ME)
+    opened.orders.stop(id, ME)
     view = state_is(opened, id, "stopped")
     assert time.monotonic() - asked < 1.5  # a second, and the machine's other work
     nobody_is_left(runs / id)
     kept = updates_kept(runs / id)
     assert kept >= 5 and view.status.step == kept
-    assert opened.submit(wish(updates=LONG), "cpu", ME).kind == "resumed"
-    wait_for(lambda: opened.view(id).status.step > kept, "it to go on")
+    assert opened.orders.submit(wish(updates=LONG), "cpu", ME).kind == "resumed"
+    wait_for(lambda: opened.queries.view(id).status.step > kept, "it to go on")
     lines = [line["step"] for line in history.read_lines(runs / id) if "g_loss" in line]
     assert lines == sorted(set(lines))  # nothing is told twice
-    opened.stop(id, ME)
+    opened.orders.stop(id, ME)
     state_is(opened, id, "stopped")
 
 
@@ -238,22 +247,22 @@ def test_paused_stepped_and_resumed_it_ends_with_the_same_bits(runs, wish, tmp_p
     for _ in run.run(config, plain, torch.device("cpu"), classifiers):
         pass
     opened = service.Service(runs)
-    id = opened.submit(config, "cpu", ME).id
+    id = opened.orders.submit(config, "cpu", ME).id
     trained_a_bit(opened, id)
-    opened.pause(id, ME)
+    opened.orders.pause(id, ME)
     step = state_is(opened, id, "paused", seconds=5).status.step
     assert updates_kept(runs / id) == step < 700
     time.sleep(0.5)
-    assert opened.view(id).status.step == step
-    worker = opened.view(id).status.pid
+    assert opened.queries.view(id).status.step == step
+    worker = opened.queries.view(id).status.pid
     for count in (1, 5):
-        opened.step(id, ME, count)
+        opened.orders.step(id, ME, count)
         step += count
-        wait_for(lambda s=step: opened.view(id).status.step == s, f"update {step}")
+        wait_for(lambda s=step: opened.queries.view(id).status.step == s, f"update {step}")
         state_is(opened, id, "paused")
         assert history.sample_step(history.samples(runs / id)[-1]) == step
-    assert opened.view(id).status.pid == worker  # the same one all along
-    opened.resume(id, ME)
+    assert opened.queries.view(id).status.pid == worker  # the same one all along
+    opened.orders.resume(id, ME)
     state_is(opened, id, "finished")
     ours, theirs = (cards.open_model(cards.read_manifest(f)[0]) for f in (runs / id, plain))
     for a, b in zip(
@@ -264,18 +273,21 @@ def test_paused_stepped_and_resumed_it_ends_with_the_same_bits(runs, wish, tmp_p
 
 def test_a_paused_worker_leaves_when_somebody_waits_and_the_job_goes_on_later(runs, wish):
     opened = service.Service(runs)
-    id = opened.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
-    opened.pause(id, ME)
+    opened.orders.pause(id, ME)
     step = state_is(opened, id, "paused").status.step
-    other = opened.submit(wish(seed=3), "cpu", OTHER).id
+    other = opened.orders.submit(wish(seed=3), "cpu", OTHER).id
     state_is(opened, other, "finished")
-    assert opened.view(id).status.state == "paused" and opened.view(id).status.step == step
+    assert (
+        opened.queries.view(id).status.state == "paused"
+        and opened.queries.view(id).status.step == step
+    )
     nobody_is_left(runs / id)
-    opened.step(id, ME, 2)  # starts another worker
-    wait_for(lambda: opened.view(id).status.step == step + 2, "two updates more")
+    opened.orders.step(id, ME, 2)  # starts another worker
+    wait_for(lambda: opened.queries.view(id).status.step == step + 2, "two updates more")
     state_is(opened, id, "paused")
-    opened.stop(id, ME)
+    opened.orders.stop(id, ME)
     state_is(opened, id, "stopped")
     nobody_is_left(runs / id)
 
@@ -283,16 +295,16 @@ def test_a_paused_worker_leaves_when_somebody_waits_and_the_job_goes_on_later(ru
 def test_rewound_it_goes_on_from_a_snapshot_with_other_settings_as_a_job_of_its_own(runs, wish):
     opened = service.Service(runs)
     config = wish(updates=48)
-    id = opened.submit(config, "cpu", ME).id
+    id = opened.orders.submit(config, "cpu", ME).id
     state_is(opened, id, "finished")
     step = history.snapshots(runs / id)[2]
     changed = replace(config, updates=60, lr_d=1e-3, augment="fixed")
-    with pytest.raises(ConfigError, match=r"keeps no snapshot of update 7; there are: "):
-        opened.rewind(id, 7, changed, "cpu", ME)
+    with pytest.raises(ConfigError, match=r"has no snapshot of update 7; there are: "):
+        opened.orders.rewind(id, 7, changed, "cpu", ME)
     with pytest.raises(ConfigError, match="keeps its networks"):
         wider = replace(changed, model=replace(config.model, base_channels=8))
-        opened.rewind(id, step, wider, "cpu", ME)
-    ticket = opened.rewind(id, step, changed, "cpu", ME)
+        opened.orders.rewind(id, step, wider, "cpu", ME)
+    ticket = opened.orders.rewind(id, step, changed, "cpu", ME)
     assert ticket.kind == "new" and ticket.id.startswith(run_name(changed))
     view = state_is(opened, ticket.id, "finished", "failed")
     assert view.status.state == "finished", view.status
@@ -300,35 +312,35 @@ def test_rewound_it_goes_on_from_a_snapshot_with_other_settings_as_a_job_of_its_
     card = cards.read_manifest(runs / ticket.id)[0]
     assert card.provenance["continued_from"] == [{"config": config.to_dict(), "step": step}]
     assert card.step == 60
-    assert opened.view(id).status.state == "finished"  # the old one stays
-    assert opened.rewind(id, step, changed, "cpu", OTHER).kind == "finished"
+    assert opened.queries.view(id).status.state == "finished"  # the old one stays
+    assert opened.orders.rewind(id, step, changed, "cpu", OTHER).kind == "finished"
 
 
 def test_resumed_in_the_moment_of_its_end_it_goes_on(runs, wish):
     opened = service.Service(runs)
-    id = opened.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
-    opened.stop(id, ME)
+    opened.orders.stop(id, ME)
     step = state_is(opened, id, "stopped").status.step
-    opened.resume(id, ME)  # its worker and its supervisor are just leaving
-    wait_for(lambda: opened.view(id).status.step > step, "it to go on")
-    opened.stop(id, ME)
+    opened.orders.resume(id, ME)  # its worker and its supervisor are just leaving
+    wait_for(lambda: opened.queries.view(id).status.step > step, "it to go on")
+    opened.orders.stop(id, ME)
     state_is(opened, id, "stopped")
 
 
 def test_a_removed_job_is_gone_with_its_model(runs, wish):
     opened = service.Service(runs)
-    id = opened.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
     with pytest.raises(ConfigError, match="stop it first"):
-        opened.remove(id, ME)
-    opened.stop(id, ME)
+        opened.orders.remove(id, ME)
+    opened.orders.stop(id, ME)
     state_is(opened, id, "stopped")
     nobody_is_left(runs / id)
-    opened.remove(id, ME)
-    assert opened.view(id) is None and list(runs.glob(f"*{id}*")) == []
+    opened.orders.remove(id, ME)
+    assert opened.queries.view(id) is None and list(runs.glob(f"*{id}*")) == []
     with pytest.raises(ConfigError, match="no job"):
-        opened.resume(id, ME)
+        opened.orders.resume(id, ME)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +358,7 @@ def test_what_breaks_in_a_worker_is_told_and_what_was_learned_is_kept(
     monkeypatch.setenv("FAULT", fault)
     monkeypatch.setenv("FAULT_STEP", "150")
     opened = service.Service(runs)
-    id = opened.submit(wish(updates=200), "cpu", ME).id
+    id = opened.orders.submit(wish(updates=200), "cpu", ME).id
     view = state_is(opened, id, "failed")
     assert view.status.problem == problem
     assert re.search(says, view.status.message), view.status
@@ -354,30 +366,30 @@ def test_what_breaks_in_a_worker_is_told_and_what_was_learned_is_kept(
     assert view.job.id not in [c.name for c in cards.list_models(runs=runs)]
     # mended, it goes on from what it had, and the place is free for it
     monkeypatch.setenv("FAULT", "")
-    opened.resume(id, ME)
+    opened.orders.resume(id, ME)
     state_is(opened, id, "finished")
 
 
 def test_a_killed_worker_is_told_and_its_place_is_free_at_once(runs, wish):
     opened = service.Service(runs)
-    id = opened.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
-    os.kill(opened.view(id).status.pid, signal.SIGKILL)
+    os.kill(opened.queries.view(id).status.pid, signal.SIGKILL)
     view = state_is(opened, id, "failed", seconds=5)
     assert view.status.problem == "killed" and "signal 9" in view.status.message
     nobody_is_left(runs / id)
-    other = opened.submit(wish(), "cpu", ME).id
+    other = opened.orders.submit(wish(), "cpu", ME).id
     state_is(opened, other, "finished")
 
 
 def test_a_worker_that_hangs_is_stopped_all_the_same(runs, wish, monkeypatch):
     monkeypatch.setenv("FAULT", "hang")
     opened = service.Service(runs)
-    id = opened.submit(wish(updates=LONG), "cpu", ME).id
-    wait_for(lambda: opened.view(id).status.state == "training", "training")
+    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
+    wait_for(lambda: opened.queries.view(id).status.state == "training", "training")
     time.sleep(0.5)
     asked = time.monotonic()
-    opened.stop(id, ME)
+    opened.orders.stop(id, ME)
     state_is(opened, id, "stopped")
     assert time.monotonic() - asked < 2.0
     nobody_is_left(runs / id)
@@ -387,18 +399,18 @@ def test_a_worker_without_a_sign_of_life_is_ended(runs, wish, monkeypatch):
     monkeypatch.setenv("FAULT", "hang")
     monkeypatch.setitem(supervisor._HUNG_SECONDS, "training", 1.0)
     opened = service.Service(runs)
-    id = opened.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
     view = state_is(opened, id, "failed")
     assert view.status.problem == "hung" and nobody_is_left(runs / id)
 
 
 def test_a_job_has_its_time_and_its_part_of_the_disk(runs, wish):
     opened = service.Service(runs, Limits(minutes=0.02))
-    id = opened.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
     view = state_is(opened, id, "stopped")
     assert view.status.problem == "time" and updates_kept(runs / id) == view.status.step > 0
     opened = service.Service(runs, Limits(job_bytes=1_000))
-    other = opened.submit(wish(updates=LONG, seed=1), "cpu", ME).id
+    other = opened.orders.submit(wish(updates=LONG, seed=1), "cpu", ME).id
     view = state_is(opened, other, "stopped", "failed")
     assert (view.status.state, view.status.problem) == ("stopped", "disk")
 
@@ -414,34 +426,34 @@ def test_pictures_that_vanish_are_told(runs, wish):
     kept = uploads.keep(pictures, runs / "uploads")
     config = wish(source=f"folder:{kept.folder}", size=20, updates=LONG)
     opened = service.Service(runs)
-    id = opened.submit(config, "cpu", ME).id
+    id = opened.orders.submit(config, "cpu", ME).id
     trained_a_bit(opened, id)
-    opened.stop(id, ME)
+    opened.orders.stop(id, ME)
     state_is(opened, id, "stopped")
     for path in kept.folder.iterdir():
         path.unlink()
-    opened.resume(id, ME)
+    opened.orders.resume(id, ME)
     view = state_is(opened, id, "failed")
     assert view.status.problem == "data" and str(kept.folder.name) in view.status.message
     kept.folder.rmdir()
     with pytest.raises(ConfigError, match="upload them again"):
-        opened.resume(id, ME)
+        opened.orders.resume(id, ME)
     with pytest.raises(ConfigError, match="upload them again"):
-        opened.submit(replace(config, seed=9), "cpu", ME)
+        opened.orders.submit(replace(config, seed=9), "cpu", ME)
 
 
 SERVER = """
-import sys, time
+import json, sys, time
 sys.path.insert(0, {here!r})
-from gan import jobs, studio
 from gan.config import TrainConfig
-import json
+from gan.jobs.service import Service
+from gan.system import processes
 script = {script!r}
-jobs.gan_command = lambda *a: [sys.executable, script, *a]
-opened = studio.Studio({runs!r})
-opened.attach()
+processes.gan_command = lambda *a: [sys.executable, script, *a]
+service = Service({runs!r})
+service.attach()
 config = TrainConfig.from_dict(json.loads({config!r}))
-print(opened.submit(config, "cpu", "visitor one").id, flush=True)
+print(service.orders.submit(config, "cpu", "visitor one").id, flush=True)
 time.sleep(600)
 """
 
@@ -476,20 +488,20 @@ def test_a_job_outlives_its_server_and_the_next_one_sees_it_finish(runs, wish, s
     id = run_name(config)
     opened = service.Service(runs)
     trained_a_bit(opened, id)
-    pid = opened.view(id).status.pid
+    pid = opened.queries.view(id).status.pid
     assert not opened.attach()  # the first server looks after it
     first.send_signal(signal.SIGKILL)
     first.wait()
-    assert opened.view(id).status.state == "training"
+    assert opened.queries.view(id).status.state == "training"
     # its place is taken still, also for a server that has just come
-    other = opened.submit(wish(seed=5), "cpu", OTHER).id
+    other = opened.orders.submit(wish(seed=5), "cpu", OTHER).id
     time.sleep(0.6)
-    assert opened.view(other).status.state == "queued"
+    assert opened.queries.view(other).status.state == "queued"
     assert opened.attach() == 1
-    assert opened.view(id).status.pid == pid
+    assert opened.queries.view(id).status.pid == pid
     state_is(opened, id, "finished")
     state_is(opened, other, "finished")
-    assert nobody_is_left(runs / id) and opened.view(id).status.attempts == 1
+    assert nobody_is_left(runs / id) and opened.queries.view(id).status.attempts == 1
 
 
 def test_an_orphan_can_be_stopped_by_the_next_server(runs, wish, server):
@@ -501,7 +513,7 @@ def test_an_orphan_can_be_stopped_by_the_next_server(runs, wish, server):
     first.kill()
     first.wait()
     asked = time.monotonic()
-    opened.stop(id, ME)
+    opened.orders.stop(id, ME)
     state_is(opened, id, "stopped")
     assert time.monotonic() - asked < 2.0 and nobody_is_left(runs / id)
 
@@ -512,7 +524,7 @@ def test_a_job_whose_server_and_worker_died_together_goes_on(runs, wish, server)
     opened = service.Service(runs)
     id = run_name(config)
     trained_a_bit(opened, id)
-    pid = opened.view(id).status.pid
+    pid = opened.queries.view(id).status.pid
     first.kill()
     os.kill(pid, signal.SIGKILL)
     first.wait()
@@ -528,9 +540,7 @@ def test_a_job_that_is_always_interrupted_is_given_up(runs, wish):
     config = wish()
     folder = runs / run_name(config)
     create(Job(folder.name, folder, config, "cpu", ME, time.time(), Caps(600.0, 10**9)))
-    status = replace(
-        job_folder.read_status(folder), state="training", attempts=supervisor.MOST_ATTEMPTS
-    )
+    status = replace(state.read_status(folder), state="training", attempts=supervisor.MOST_ATTEMPTS)
     write_status(folder, status)
     opened.attach()
     view = state_is(opened, folder.name, "failed")
@@ -539,13 +549,13 @@ def test_a_job_that_is_always_interrupted_is_given_up(runs, wish):
 
 def test_a_worker_that_is_asked_to_end_saves_and_is_started_again(runs, wish):
     opened = service.Service(runs)
-    id = opened.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
-    first = opened.view(id).status
+    first = opened.queries.view(id).status
     os.kill(first.pid, signal.SIGTERM)
-    wait_for(lambda: opened.view(id).status.pid != first.pid, "another worker")
-    wait_for(lambda: opened.view(id).status.step > first.step, "it to go on")
-    opened.stop(id, ME)
+    wait_for(lambda: opened.queries.view(id).status.pid != first.pid, "another worker")
+    wait_for(lambda: opened.queries.view(id).status.step > first.step, "it to go on")
+    opened.orders.stop(id, ME)
     state_is(opened, id, "stopped")
 
 
@@ -560,8 +570,8 @@ def test_a_restart_while_a_worker_is_starting_does_not_make_another(runs, wish, 
     first.wait()
     opened.attach()
     trained_a_bit(opened, id)
-    assert opened.view(id).status.attempts == 1
-    opened.stop(id, ME)
+    assert opened.queries.view(id).status.attempts == 1
+    opened.orders.stop(id, ME)
     state_is(opened, id, "stopped", seconds=3)
     assert nobody_is_left(runs / id)
 
@@ -572,7 +582,7 @@ def test_a_queue_does_not_wait_for_a_job_that_nobody_looks_after(runs, wish):
     caps = Caps(600.0, 10**9)
     create(Job(folder.name, folder, ghost, "cpu", OTHER, time.time(), caps))
     opened = service.Service(runs)
-    id = opened.submit(wish(), "cpu", ME).id
+    id = opened.orders.submit(wish(), "cpu", ME).id
     state_is(opened, id, "finished")
     state_is(opened, folder.name, "finished")  # taken on by the one behind it
 
@@ -581,9 +591,9 @@ def test_a_job_for_a_device_that_is_gone_says_so(runs, wish, monkeypatch):
     opened = service.Service(runs)
     monkeypatch.setattr(opened.runner, "devices", lambda: ["mps", "cpu"])
     monkeypatch.setattr(opened.runner, "places", lambda device: [])
-    view = state_is(opened, opened.submit(wish(), "mps", ME).id, "failed", seconds=5)
+    view = state_is(opened, opened.orders.submit(wish(), "mps", ME).id, "failed", seconds=5)
     assert view.status.problem == "settings" and "no mps here any more" in view.status.message
-    wait_for(lambda: opened.wait("mps")[0] == 0, "the queue to be empty")
+    wait_for(lambda: opened.queries.wait("mps")[0] == 0, "the queue to be empty")
 
 
 def test_a_supervisor_that_breaks_says_so_and_leaves_the_job_to_others(runs, wish, monkeypatch):
@@ -594,24 +604,26 @@ def test_a_supervisor_that_breaks_says_so_and_leaves_the_job_to_others(runs, wis
         raise RuntimeError("something nobody thought of")
 
     monkeypatch.setattr(opened.runner, "start", fails)
-    id = opened.submit(wish(), "cpu", ME).id
+    id = opened.orders.submit(wish(), "cpu", ME).id
     view = state_is(opened, id, "failed", seconds=5)
     assert (view.status.problem, view.status.message) == ("crashed", "something nobody thought of")
     monkeypatch.setattr(opened.runner, "start", start)
-    opened.resume(id, ME)
+    opened.orders.resume(id, ME)
     state_is(opened, id, "finished")
 
 
 def test_removed_and_asked_for_again_at_once_it_has_one_supervisor(runs, wish):
     opened = service.Service(runs)
     for _ in range(3):
-        id = opened.submit(wish(updates=LONG), "cpu", ME).id
-        wait_for(lambda i=id: opened.view(i).status.state in ("starting", "training"), "a start")
-        opened.stop(id, ME)
+        id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
+        wait_for(
+            lambda i=id: opened.queries.view(i).status.state in ("starting", "training"), "a start"
+        )
+        opened.orders.stop(id, ME)
         state_is(opened, id, "stopped", seconds=5)
         wait_for(lambda i=id: opened.runner.find(runs / i) is None, "its end")
-        opened.remove(id, ME)
-    id = opened.submit(wish(updates=300), "cpu", ME).id
+        opened.orders.remove(id, ME)
+    id = opened.orders.submit(wish(updates=300), "cpu", ME).id
     names = [t.name for t in threading.enumerate() if t.name == f"supervisor of {id}"]
     assert len(names) == 1
     state_is(opened, id, "finished")
@@ -620,16 +632,16 @@ def test_removed_and_asked_for_again_at_once_it_has_one_supervisor(runs, wish):
 def test_a_paused_job_of_another_is_watched_not_taken(runs, wish):
     opened = service.Service(runs)
     config = wish(updates=LONG)
-    id = opened.submit(config, "cpu", ME).id
+    id = opened.orders.submit(config, "cpu", ME).id
     trained_a_bit(opened, id)
-    opened.pause(id, ME)
+    opened.orders.pause(id, ME)
     state_is(opened, id, "paused")
-    assert opened.submit(config, "cpu", OTHER).kind == "joined"
-    view = opened.view(id)
+    assert opened.orders.submit(config, "cpu", OTHER).kind == "joined"
+    view = opened.queries.view(id)
     assert view.job.owner == ME and view.status.state == "paused"
-    assert opened.submit(config, "cpu", ME).kind == "resumed"
+    assert opened.orders.submit(config, "cpu", ME).kind == "resumed"
     state_is(opened, id, "training")
-    opened.stop(id, ME)
+    opened.orders.stop(id, ME)
     state_is(opened, id, "stopped")
 
 
@@ -640,10 +652,10 @@ def test_few_jobs_may_be_left_paused(runs, wish):
         folder = runs / run_name(config)
         caps = Caps(600.0, 10**9)
         create(Job(folder.name, folder, config, "cpu", ME, time.time(), caps))
-        write_status(folder, replace(job_folder.read_status(folder), state="paused"))
+        write_status(folder, replace(state.read_status(folder), state="paused"))
         write_control(folder, Control("pause"))
-    with pytest.raises(ConfigError, match="2 of your jobs are paused, more than the 1"):
-        opened.submit(wish(seed=5), "cpu", ME)
+    with pytest.raises(ConfigError, match="2 of your jobs are paused, and at most 1"):
+        opened.orders.submit(wish(seed=5), "cpu", ME)
     assert opened.attach() == 0  # paused ones want nothing
 
 
@@ -663,13 +675,13 @@ def test_few_jobs_may_be_left_paused(runs, wish):
 def test_what_is_too_much_is_refused_before_anything_is_written(runs, wish, changes, limits, says):
     opened = service.Service(runs, Limits(**limits))
     with pytest.raises(ConfigError, match=says):
-        opened.submit(wish(**changes), "cpu", ME)
+        opened.orders.submit(wish(**changes), "cpu", ME)
     assert not runs.exists() or list(runs.glob("*/*")) == []
 
 
 def test_a_device_that_is_not_there_is_refused(runs, wish):
     with pytest.raises(ConfigError, match=r"device 'tpu' is not here; choose one of .*cpu"):
-        service.Service(runs).submit(wish(), "tpu", ME)
+        service.Service(runs).orders.submit(wish(), "tpu", ME)
 
 
 @pytest.mark.parametrize(
@@ -677,35 +689,35 @@ def test_a_device_that_is_not_there_is_refused(runs, wish):
     ["", ".", "..", "../x", "a/b", ".hidden", "/etc", "nothing", "あ" * 100, "x" * 300, "a\0b"],
 )
 def test_names_that_are_none_lead_nowhere(runs, id):
-    assert service.Service(runs).view(id) is None
+    assert service.Service(runs).queries.view(id) is None
 
 
 def test_when_all_runs_take_too_much_snapshots_of_finished_ones_go_first(runs, wish, monkeypatch):
     opened = service.Service(runs)
-    first = opened.submit(wish(updates=40), "cpu", ME).id
+    first = opened.orders.submit(wish(updates=40), "cpu", ME).id
     state_is(opened, first, "finished")
     assert history.snapshots(runs / first)
-    monkeypatch.setattr(storage, "_JUST_NOW", 0.0)
+    monkeypatch.setattr(storage, "_RECENT_SECONDS", 0.0)
     taken = bytes_of(runs / first)
     tight = service.Service(runs, Limits(runs_bytes=taken - 1))
-    second = tight.submit(wish(seed=1), "cpu", ME).id
+    second = tight.orders.submit(wish(seed=1), "cpu", ME).id
     assert history.snapshots(runs / first) == []
     state_is(tight, second, "finished")
     assert cards.open_model(cards.read_manifest(runs / first)[0])
     full = service.Service(runs, Limits(runs_bytes=1_000))
     with pytest.raises(ConfigError, match="remove old models"):
-        full.submit(wish(seed=2), "cpu", ME)
+        full.orders.submit(wish(seed=2), "cpu", ME)
 
 
 def test_the_wait_is_told_before_pressing(runs, wish, monkeypatch):
     opened = service.Service(runs)
-    assert opened.wait("cpu") == (0, 0.0)
-    first = opened.submit(wish(updates=LONG), "cpu", ME).id
+    assert opened.queries.wait("cpu") == (0, 0.0)
+    first = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, first)
-    ahead, seconds = opened.wait("cpu")
-    left = opened.remaining(opened.view(first))
+    ahead, seconds = opened.queries.wait("cpu")
+    left = opened.queries.remaining(opened.queries.view(first))
     assert ahead == 1 and seconds is not None and seconds == pytest.approx(left, rel=0.5)
-    opened.stop(first, ME)
+    opened.orders.stop(first, ME)
     state_is(opened, first, "stopped")
 
 
@@ -726,12 +738,14 @@ def test_an_environment_that_makes_no_sense_is_named(runs):
 
 def test_more_places_take_more_jobs(runs, wish):
     opened = service.Service(runs, Limits(slots=2), LocalRunner(threads=1))
-    ids = [opened.submit(wish(updates=LONG, seed=s), "cpu", f"visitor {s}").id for s in range(3)]
+    ids = [
+        opened.orders.submit(wish(updates=LONG, seed=s), "cpu", f"visitor {s}").id for s in range(3)
+    ]
     for id in ids[:2]:
         trained_a_bit(opened, id, 1)
-    assert opened.view(ids[2]).status.state == "queued"
+    assert opened.queries.view(ids[2]).status.state == "queued"
     for s, id in enumerate(ids):
-        opened.stop(id, f"visitor {s}")
+        opened.orders.stop(id, f"visitor {s}")
     for id in ids:
         state_is(opened, id, "stopped")
 
@@ -739,28 +753,30 @@ def test_more_places_take_more_jobs(runs, wish):
 def test_a_wish_in_64_pixels_can_be_told_how_long_it_takes(runs, wish, tiny_model):
     """Also of a job that is under way, or nobody could press any more."""
     opened = service.Service(runs)
-    estimate.record(runs / "speed.json", opened._key("cpu"), wish(), 0.01)
+    estimate.record(runs / "speed.json", opened.queries._key("cpu"), wish(), 0.01)
     config = replace(
         wish(), source="folder:runs/uploads/abc", model=replace(tiny_model, img_size=64)
     )
-    assert opened.expected(config, "cpu").total > opened.expected(wish(), "cpu").total
+    assert (
+        opened.queries.expected(config, "cpu").total > opened.queries.expected(wish(), "cpu").total
+    )
     folder = runs / "big"
     caps = Caps(600.0, 10**9)
     create(Job("big", folder, config, "cpu", OTHER, time.time(), caps))
-    ahead, seconds = opened.wait("cpu")
+    ahead, seconds = opened.queries.wait("cpu")
     assert ahead == 1 and seconds > 0
 
 
 def test_a_wait_that_is_too_long_is_not_begun(runs, wish):
     opened = service.Service(runs, Limits(wait_minutes=0.01))
-    estimate.record(runs / "speed.json", opened._key("cpu"), wish(), 1.0)
+    estimate.record(runs / "speed.json", opened.queries._key("cpu"), wish(), 1.0)
     caps = Caps(600.0, 10**9)
     create(Job("one", runs / "one", wish(updates=500), "cpu", OTHER, time.time(), caps))
     with pytest.raises(ConfigError, match=r"would have to wait about \d+ minutes"):
-        opened.submit(wish(seed=2), "cpu", ME)
+        opened.orders.submit(wish(seed=2), "cpu", ME)
 
 
 def test_describing_a_device_needs_no_worker(runs):
     opened = service.Service(runs)
     assert opened.runner.devices()[-1] == "cpu"
-    assert devices.describe_device(torch.device("cpu"), 1) in opened._key("cpu")
+    assert devices.describe_device(torch.device("cpu"), 1) in opened.queries._key("cpu")

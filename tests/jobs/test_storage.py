@@ -6,10 +6,10 @@ import pytest
 
 from gan.config import TrainConfig
 from gan.errors import ConfigError
-from gan.jobs import folder as job_folder
 from gan.jobs import history, storage
-from gan.jobs.folder import Caps, Job, Table, bytes_of, create, write_status
+from gan.jobs.folder import Caps, Job, Table, bytes_of, create
 from gan.jobs.limits import Limits
+from gan.jobs.state import read_status, write_status
 
 DAY = 86_400.0
 
@@ -36,8 +36,8 @@ def add(runs, tiny_model, monkeypatch):
         (folder / "snapshots").mkdir()
         (folder / "snapshots" / "00000005.safetensors").write_bytes(b"x" * 1_000)
         with monkeypatch.context() as patch:
-            patch.setattr(job_folder.time, "time", lambda: now - days * DAY)
-            write_status(folder, replace(job_folder.read_status(folder), state=state, step=step))
+            patch.setattr(time, "time", lambda: now - days * DAY)
+            write_status(folder, replace(read_status(folder), state=state, step=step))
         os.utime(folder, (now - days * DAY,) * 2)
         return folder
 

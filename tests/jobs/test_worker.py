@@ -13,12 +13,11 @@ from gan.jobs.folder import (
     Caps,
     Control,
     Job,
-    Status,
     create,
     updates_kept,
     write_control,
-    write_status,
 )
+from gan.jobs.state import Status, problem_of, read_status, write_status
 from gan.system import locks
 from gan.zoo import cards
 
@@ -27,7 +26,7 @@ CAPS = Caps(600.0, 10**9)
 
 @pytest.fixture(autouse=True)
 def stay_nice(monkeypatch):
-    monkeypatch.setattr(worker, "_give_way", lambda: None)
+    monkeypatch.setattr(worker, "_lower_priority", lambda: None)
 
 
 @pytest.fixture
@@ -39,16 +38,16 @@ def folder(tmp_path, tiny):
 
 def test_it_trains_the_job_and_leaves_the_lock(folder, classifiers):
     assert worker.work(folder, "cpu", 1, classifiers) == 0
-    status = job_folder.read_status(folder)
+    status = read_status(folder)
     assert (status.state, status.step, status.total) == ("finished", 12, 12)
     assert status.pid == os.getpid() and status.device.startswith("cpu")
     assert not locks.is_locked(folder / job_folder.WORKER_LOCK)
     assert cards.read_manifest(folder)[0].name == "one"
-    looks = history.looks(history.read_lines(folder))
+    looks = history.measurements(history.read_lines(folder))
     assert [look["step"] for look in looks] == list(range(1, 13))
     assert all(sum(look["counts"]) <= look["n"] == 100 for look in looks)
     assert worker.work(folder, "cpu", 1, classifiers) == 0  # finished is finished
-    assert job_folder.read_status(folder).state == "finished"
+    assert read_status(folder).state == "finished"
 
 
 def test_one_worker_at_a_time(folder, classifiers, monkeypatch):
@@ -57,7 +56,7 @@ def test_one_worker_at_a_time(folder, classifiers, monkeypatch):
     with pytest.raises(ConfigError, match="has a worker already"):
         worker.work(folder, "cpu", 1, classifiers)
     os.close(held)
-    assert job_folder.read_status(folder).state == "queued"
+    assert read_status(folder).state == "queued"
 
 
 def test_orders_are_obeyed_between_two_blocks(folder, classifiers, tiny):
@@ -70,11 +69,11 @@ def test_orders_are_obeyed_between_two_blocks(folder, classifiers, tiny):
     def wait(state, step=None):
         until = time.monotonic() + 20
         while time.monotonic() < until:
-            status = job_folder.read_status(path)
+            status = read_status(path)
             if status.state == state and (step is None or status.step == step):
                 return status
             time.sleep(0.02)
-        raise AssertionError((state, step, job_folder.read_status(path)))
+        raise AssertionError((state, step, read_status(path)))
 
     # the other job of the folder is queued for the same device: a paused worker would leave for it
     write_status(folder, Status("stopped"))
@@ -88,20 +87,17 @@ def test_orders_are_obeyed_between_two_blocks(folder, classifiers, tiny):
     assert updates_kept(path) == step
     write_control(path, Control("stop"))
     thread.join(20)
-    assert (
-        job_folder.read_status(path).state == "stopped"
-        and job_folder.read_status(path).step == step
-    )
+    assert read_status(path).state == "stopped" and read_status(path).step == step
 
 
 def test_a_paused_worker_leaves_after_a_while(folder, classifiers, monkeypatch):
     monkeypatch.setattr(worker, "PAUSE_SECONDS", 0.2)
     write_control(folder, Control("run", until=4))
     assert worker.work(folder, "cpu", 1, classifiers) == 0
-    assert (job_folder.read_status(folder).state, updates_kept(folder)) == ("paused", 4)
+    assert (read_status(folder).state, updates_kept(folder)) == ("paused", 4)
     write_control(folder, Control("run"))
     assert worker.work(folder, "cpu", 1, classifiers) == 0
-    assert job_folder.read_status(folder).state == "finished"
+    assert read_status(folder).state == "finished"
 
 
 def test_too_little_room_on_the_disk_is_told_before_anything_is_trained(
@@ -109,7 +105,7 @@ def test_too_little_room_on_the_disk_is_told_before_anything_is_trained(
 ):
     monkeypatch.setattr(worker, "_FREE_BYTES", 10**18)
     assert worker.work(folder, "cpu", 1, classifiers) == 0
-    status = job_folder.read_status(folder)
+    status = read_status(folder)
     assert (status.state, status.problem) == ("failed", "disk")
     assert "MB are free on the disk" in status.message and "resume" in status.message
     assert not (folder / "checkpoint.safetensors").exists()
@@ -118,7 +114,7 @@ def test_too_little_room_on_the_disk_is_told_before_anything_is_trained(
 def test_a_job_that_outgrows_its_part_of_the_disk_is_stopped(folder, classifiers, tiny):
     create(Job("one", folder, tiny(), "cpu", "me", 0.0, Caps(60.0, 10)))
     assert worker.work(folder, "cpu", 1, classifiers) == 0
-    status = job_folder.read_status(folder)
+    status = read_status(folder)
     assert (status.state, status.problem) == (
         "stopped",
         "disk",
@@ -147,12 +143,12 @@ def _caused(error, cause):
     ],
 )
 def test_what_went_wrong_is_told_apart(error, problem):
-    assert worker.problem_of(error) == problem
+    assert problem_of(error) == problem
 
 
 def test_the_pace_is_that_of_updates_without_looks():
     pace = worker._Pace()
-    assert pace.update is None and pace.look is None
+    assert pace.update is None and pace.measurement is None
     assert pace.images_per_second(64) == 0.0
     pace.add(1, 9.0, True)  # the first sets things up
     assert pace.recent == 9.0 and pace.images_per_second(64) == 0.0
@@ -161,5 +157,5 @@ def test_the_pace_is_that_of_updates_without_looks():
     assert pace.recent == pytest.approx(0.1)
     for _ in range(2):
         pace.add(10, 1.5, True)
-    assert pace.update == pytest.approx(0.1) and pace.look == pytest.approx(0.5)
+    assert pace.update == pytest.approx(0.1) and pace.measurement == pytest.approx(0.5)
     assert 0.1 < pace.recent < 0.15

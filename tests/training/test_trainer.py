@@ -481,26 +481,6 @@ def test_weights_that_are_no_numbers_are_known(tiny):
     assert not is_finite(state)
 
 
-def test_the_cpu_is_always_there_and_a_device_that_is_not_is_named(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert devices.choose_device("cpu") == devices.choose_device("auto") == CPU
-    with pytest.raises(ConfigError, match="'cuda:1' is not available; choose one of cpu"):
-        devices.choose_device("cuda:1")
-
-
-def test_a_gpu_is_preferred(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert devices.choose_device("auto").type == "cuda"
-    assert devices.choose_device("cpu") == CPU
-
-
-def test_the_description_of_the_cpu_says_how_many_threads():
-    assert devices.describe_device(CPU).startswith("cpu (")
-    assert devices.describe_device(CPU).endswith(", 1 thread)")
-    assert devices.describe_device(CPU, threads=3).endswith(", 3 threads)")
-
-
 HARD = {"augment": "adaptive", "augment_ramp": 80, "augment_hole": True, "lecam": 0.1}
 
 
@@ -592,16 +572,7 @@ def test_without_reshuffling_the_images_of_the_remainder_are_never_used(tiny):
     assert len(set(index.flatten().tolist())) == 40
 
 
-def test_a_precision_is_chosen_by_the_device_and_kept_in_the_checkpoint(
-    tmp_path, tiny, monkeypatch
-):
-    for able, expected in (({"avx512_bf16": True}, "bfloat16"), ({}, "float32")):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
-        assert devices.choose_precision(CPU) == expected
-    assert devices.choose_precision(CPU, "bfloat16") == "bfloat16"
-    assert devices.choose_precision(torch.device("mps")) == "float32"
-    with pytest.raises(ConfigError, match="'half' is unknown; choose one of auto, float32"):
-        devices.choose_precision(CPU, "half")
+def test_the_precision_is_kept_in_the_checkpoint(tmp_path, tiny):
     save_checkpoint(tmp_path / "c", new_state(tiny(), CPU, "bfloat16"))
     assert load_checkpoint(tmp_path / "c", tiny(), CPU)[0].precision == "bfloat16"
 

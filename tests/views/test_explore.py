@@ -121,7 +121,7 @@ def test_moving_a_latent_moves_the_digit_and_reset_brings_it_back():
 def given(app, part):
     """What a part that runs in the browser was given, "playground" or "film"."""
     found = [e.proto for e in app.get("bidi_component") if e.proto.id.endswith(f"-{part}")]
-    return json.loads(found[0].json)["exhibit"] if found else None
+    return json.loads(found[0].json)["payload"] if found else None
 
 
 def test_the_pad_is_given_the_model_its_files_and_the_pose_of_the_link():
@@ -159,7 +159,7 @@ def test_the_film_is_given_every_amount_of_data_and_stands_at_the_moment_shown()
     assert [c["size"] for c in shown["cells"]] == sorted(compare.ZOO_SIZES)
     steps = [m["step"] for m in load_evidence(card)["moments"]]
     assert shown["start"]["position"] == steps.index(card.step) / (len(steps) - 1)
-    file = static_files.STATIC / Path(shown["cells"][0]["story"]["url"]).name
+    file = static_files.STATIC / Path(shown["cells"][0]["payload"]["url"]).name
     assert {"curves", "moments", "total"} <= set(json.loads(file.read_text()))
 
 
@@ -170,7 +170,9 @@ def test_where_the_browser_fails_the_server_draws_the_wall_the_curves_and_the_fi
     assert len([s for s in app.slider if s.label.startswith("Direction")]) == 8
     wall = [h.proto.body for h in app.get("html")][1]
     assert wall.count("<figure") == len(compare.ZOO_SIZES)
-    assert len(app.get("vega_lite_chart")) == 5
+    curves = given(app, "curves")
+    assert curves["total"] == curves["curves"]["step"][-1] and len(curves["moments"]) > 1
+    assert curves["real_fd"] > 0 and curves["described"] and len(curves["notes"]) == 3
     assert any("16 latents after" in h.proto.body for h in app.get("html"))
 
 
@@ -216,18 +218,18 @@ def test_a_run_of_the_whole_page_can_say_how_usual_it_is_to_be_so_near(monkeypat
     assert given(app, "playground")["neighbours"]["words"].startswith("Found. Of 2 other")
 
 
-def test_the_moments_of_one_run_have_stories_of_their_own(monkeypatch):
+def test_the_moments_of_one_run_have_payloads_of_their_own(monkeypatch):
     """Copies were looked for at each card's own step."""
     monkeypatch.setattr(
         film_payload, "film_payload", lambda card, _evidence: {"copies at": card.step}
     )
-    cache._story.clear()
+    cache._run_payload.clear()
     best = best_models()[0]
     for card in list_models(runs=None):
         if card.evidence_path == best.evidence_path:
-            file = static_files.STATIC / Path(cache.run_story(card)["url"]).name
+            file = static_files.STATIC / Path(cache.run_payload(card)["url"]).name
             assert json.loads(file.read_text()) == {"copies at": card.step}
-    cache._story.clear()
+    cache._run_payload.clear()
 
 
 def test_a_hostile_link_opens_the_default_with_a_notice():

@@ -162,26 +162,6 @@ def test_histogram_shares_sum_to_one_on_both_sides():
     assert chart.data.query("kind == 'fake' and digit == 'none'")["share"].item() == 0.5
 
 
-def rows(chart):
-    """Every row of data the chart carries, wherever Altair has put it."""
-    return [row for rows in chart.to_dict()["datasets"].values() for row in rows]
-
-
-def test_curves_are_drawn_from_the_series_asked_for():
-    curves = {"step": [1, 2], "g_loss": [0.5, 0.6], "d_loss": [1.0, 1.1]}
-    series = [("g_loss", "G", "#000"), ("d_loss", "D", "#111")]
-    plain = charts.training_curves(curves, series, "step", "loss")
-    drawn = {(r["series"], r["step"], r["value"]) for r in rows(plain)}
-    assert drawn == {("G", 1, 0.5), ("G", 2, 0.6), ("D", 1, 1.0), ("D", 2, 1.1)}
-    marked = charts.training_curves(curves, series, "step", "loss", marked_step=2)
-    assert len(marked.layer) == len(plain.layer) + 1
-
-
-def test_a_distance_of_zero_can_be_drawn_on_a_logarithmic_axis():
-    chart = charts.distance_curve([{"step": 1, "fd": 0.0}], 0.4, "step", "fd")
-    assert [r["fd"] > 0 for r in rows(chart) if "fd" in r] == [True]
-
-
 def test_a_picture_survives_the_way_into_html_bit_for_bit():
     picture = np.random.default_rng(0).integers(0, 256, (28, 28, 1), dtype=np.uint8)
     tag = pictures.image_tag(picture, 'a "quoted" <digit>')

@@ -20,21 +20,20 @@ from streamlit.testing.v1 import AppTest
 from gan.browser import static_files
 from gan.config import TrainConfig, recipe_config
 from gan.errors import ConfigError
-from gan.jobs import folder as job_folder
-from gan.jobs import history
+from gan.jobs import history, state
 from gan.jobs.folder import (
     Caps,
     Control,
     Job,
     Parent,
-    Status,
     create,
     read_control,
     write_control,
-    write_status,
 )
 from gan.jobs.limits import Limits
-from gan.jobs.service import Service, Ticket
+from gan.jobs.orders import Ticket
+from gan.jobs.service import Service
+from gan.jobs.state import Status, write_status
 from gan.networks import images
 from gan.runs import names, run
 from gan.runs.estimate import Estimate
@@ -60,7 +59,7 @@ class FakeWorker:
     def kill(self):
         self.runner.over.set()
 
-    def last_words(self):
+    def error_output(self):
         return ""
 
 
@@ -87,13 +86,13 @@ class FakeRunner:
         return FakeWorker(self)
 
     def find(self, folder):
-        at_work = job_folder.read_status(folder).state in (*job_folder.WORKING, "paused")
+        at_work = state.read_status(folder).state in (*state.WORKING, "paused")
         return FakeWorker(self) if at_work and not self.over.is_set() else None
 
 
 @pytest.fixture(autouse=True)
 def fresh_caches():
-    for cached in (cache._cards, cache._model, cache._generated, cache._evidence, cache._reel):
+    for cached in (cache._cards, cache._model, cache._generated, cache._evidence, cache._metrics):
         cached.clear()
     cache.training.clear()
 
@@ -109,7 +108,7 @@ def runner():
 
 
 @pytest.fixture
-def studio(runner, monkeypatch):
+def service(runner, monkeypatch):
     opened = Service(cards.RUNS, Limits(), runner)
     monkeypatch.setattr(cache, "training", lambda: opened)
     return opened
@@ -163,12 +162,22 @@ def make_job(id="a-job", state="training", owner="me", step=300, total=600, **ho
         path.write_bytes(images.to_png(sheet))
     write_status(
         folder,
-        Status(state, step, total, 2_000.0, 12.0, "a CPU", queued=time.time(), attempts=1, **how),
+        Status(
+            state,
+            step,
+            total,
+            images_per_second=2_000.0,
+            seconds=12.0,
+            device="a CPU",
+            queued=time.time(),
+            attempts=1,
+            **how,
+        ),
     )
     return id
 
 
-def test_the_page_opens_in_both_languages(studio):
+def test_the_page_opens_in_both_languages(service):
     for lang, title in (("en", "Train your own"), ("ja", "自分で学習する")):
         app = open_page(lang=lang)
         assert not app.exception and not app.error
@@ -176,12 +185,12 @@ def test_the_page_opens_in_both_languages(studio):
         assert not button(app, "train_go").disabled
 
 
-def test_a_press_trains_what_the_form_says(studio, runner):
+def test_a_press_trains_what_the_form_says(service, runner):
     app = open_page(**SMALL)
     app.number_input(key="setting_seed").set_value(7).run()
     button(app, "train_go").click().run()
     assert not app.exception and not app.error
-    (view,) = studio.views()
+    (view,) = service.queries.views()
     assert view.job.config == recipe_config(
         "plain", source="drawn", size=200, updates=60, batch_size=16, seed=7
     )
@@ -189,24 +198,24 @@ def test_a_press_trains_what_the_form_says(studio, runner):
     assert "200 images of drawn digits" in app.subheader[0].value
 
 
-def test_a_second_press_changes_nothing_and_says_nothing(studio):
+def test_a_second_press_changes_nothing_and_says_nothing(service):
     app = open_page(**SMALL)
     button(app, "train_go").click().run()
     button(app, "train_go").click().run()
     assert not app.exception and not app.error and not app.toast
-    assert len(studio.views()) == 1
+    assert len(service.queries.views()) == 1
 
 
-def test_the_same_training_of_another_visitor_is_joined(studio):
+def test_the_same_training_of_another_visitor_is_joined(service):
     first, second = open_page(**SMALL), open_page(**SMALL)
     button(first, "train_go").click().run()
     button(second, "train_go").click().run()
     assert second.query_params == first.query_params
     assert "already under way" in second.toast[0].value
-    assert len(studio.views()) == 1
+    assert len(service.queries.views()) == 1
 
 
-def test_what_was_stopped_goes_on(studio, me):
+def test_what_was_stopped_goes_on(service, me):
     config = recipe_config("plain", source="drawn", size=200, updates=60, batch_size=16)
     name = make_job(names.run_name(config), "stopped", config=config, step=20, total=60)
     app = open_page(**SMALL)
@@ -214,20 +223,20 @@ def test_what_was_stopped_goes_on(studio, me):
     assert "continues where" in app.toast[0].value and app.query_params["job"] == name
 
 
-def test_what_was_finished_from_the_command_line_is_explored(studio, finished, monkeypatch):
+def test_what_was_finished_from_the_command_line_is_explored(service, finished, monkeypatch):
     put_model(finished, "trained-in-a-terminal")  # without a job to watch
     ticket = Ticket("trained-in-a-terminal", "finished")
-    monkeypatch.setattr(studio, "submit", lambda *a: ticket)
+    monkeypatch.setattr(service.orders, "submit", lambda *a: ticket)
     app = open_page(**SMALL)
     button(app, "train_go").click().run()
     assert not app.exception and app.selectbox(key="model").value == "trained-in-a-terminal"
 
 
-def test_a_refusal_is_said_until_something_else_is_asked_for(studio, me):
+def test_a_refusal_is_said_until_something_else_is_asked_for(service, me):
     make_job("mine", "queued")
     app = open_page(**SMALL)
     button(app, "train_go").click().run()
-    assert "you have a job already" in app.error[0].value and "stop it" in app.error[0].value
+    assert "you already have a job" in app.error[0].value and "stop it" in app.error[0].value
     assert "job" not in app.query_params
     app.run()
     assert app.error
@@ -235,7 +244,7 @@ def test_a_refusal_is_said_until_something_else_is_asked_for(studio, me):
     assert not app.error
 
 
-def test_a_recipe_sets_the_fine_settings(studio):
+def test_a_recipe_sets_the_fine_settings(service):
     app = open_page()
     app.segmented_control(key="setting_recipe").set_value("article-2018").run()
     article = recipe_config("article-2018")
@@ -244,27 +253,27 @@ def test_a_recipe_sets_the_fine_settings(studio):
     assert dict(app.query_params) == {"lang": "en", "recipe": "article-2018"}
 
 
-def test_the_presets(studio, monkeypatch):
+def test_the_presets(service, monkeypatch):
     app = open_page(**SMALL)
     button(app, "preset_full").click().run()
     assert app.number_input(key="setting_updates").value == 6_000
-    monkeypatch.setattr(studio, "updates_for", lambda *a: 1_234)
+    monkeypatch.setattr(service.queries, "updates_for", lambda *a: 1_234)
     button(app, "preset_minute").click().run()
     assert app.number_input(key="setting_updates").value == 1_234
     monkeypatch.setattr(
-        studio, "updates_for", lambda *a: 3
+        service.queries, "updates_for", lambda *a: 3
     )  # a slow machine: fewer than are offered
     button(app, "preset_minute").click().run()
     assert not app.exception and app.number_input(key="setting_updates").value == 20
 
 
-def test_epochs_can_be_asked_for(studio):
+def test_epochs_can_be_asked_for(service):
     app = open_page(**SMALL)
     app.segmented_control(key="setting_budget").set_value("epochs").run()
     app.number_input(key="setting_epochs").set_value(3).run()
     assert dict(app.query_params)["epochs"] == "3"
     button(app, "train_go").click().run()
-    config = studio.views()[0].job.config
+    config = service.queries.views()[0].job.config
     assert (config.budget, config.epochs, config.updates) == ("epochs", 3, TrainConfig().updates)
 
 
@@ -299,7 +308,7 @@ def test_nonsense_in_the_environment_is_named_and_explore_works(monkeypatch, nam
     assert not explore.exception and not explore.error
 
 
-def test_a_folder_that_cannot_be_written_is_named_and_explore_works(studio):
+def test_a_folder_that_cannot_be_written_is_named_and_explore_works(service):
     cards.RUNS.write_text("not a folder")  # as good as one without permission
     app = open_page(**SMALL)
     assert not app.exception
@@ -310,7 +319,7 @@ def test_a_folder_that_cannot_be_written_is_named_and_explore_works(studio):
     assert not explore.exception and not explore.error
 
 
-def test_a_hostile_link_opens_the_form_with_a_notice(studio):
+def test_a_hostile_link_opens_the_form_with_a_notice(service):
     hostile = {"updates": "9" * 30, "size": "-1", "source": "`<b>`", "lr_g": "nan", "own": "../x"}
     app = open_page(**hostile, job="../../etc/passwd")
     assert not app.exception and not app.error
@@ -324,7 +333,7 @@ def settings_on(app):
     return app.session_state["train_written"].shown[0]
 
 
-def test_the_settings_survive_a_visit_to_the_other_page(studio):
+def test_the_settings_survive_a_visit_to_the_other_page(service):
     app = open_page(**SMALL)
     app.switch_page("views/explore/explore.py").run()
     app.query_params.clear()  # as the navigation does
@@ -334,7 +343,7 @@ def test_the_settings_survive_a_visit_to_the_other_page(studio):
     assert dict(app.query_params) == {"lang": "en", **SMALL}
 
 
-def test_the_job_is_still_watched_after_a_look_at_the_other_page(studio):
+def test_the_job_is_still_watched_after_a_look_at_the_other_page(service):
     name = make_job()
     app = open_page(job=name)
     app.switch_page("views/explore/explore.py").run()
@@ -343,7 +352,7 @@ def test_the_job_is_still_watched_after_a_look_at_the_other_page(studio):
     assert app.query_params["job"] == name
 
 
-def test_back_and_forward_in_the_browser(studio):
+def test_back_and_forward_in_the_browser(service):
     name = make_job()
     app = open_page(**SMALL)
     app.number_input(key="setting_updates").set_value(80).run()
@@ -361,7 +370,7 @@ def test_back_and_forward_in_the_browser(studio):
     assert not app.subheader and app.session_state["train_job"] == ""
 
 
-def test_a_bare_address_on_the_way_back_is_left_as_it_is(studio):
+def test_a_bare_address_on_the_way_back_is_left_as_it_is(service):
     name = make_job()
     for page, query in (("train", {"job": name}), ("explore", {"size": "600"})):
         app = open_page(page, **query)
@@ -374,7 +383,7 @@ def test_a_bare_address_on_the_way_back_is_left_as_it_is(studio):
         assert shown[0]
 
 
-def test_a_language_is_switched_while_one_watches(studio):
+def test_a_language_is_switched_while_one_watches(service):
     name = make_job()
     app = open_page(job=name)
     app.segmented_control(key="lang").set_value("ja").run()
@@ -382,41 +391,53 @@ def test_a_language_is_switched_while_one_watches(studio):
     assert app.query_params["job"] == name
 
 
-def test_how_long_it_will_take_is_said(studio, monkeypatch):
-    monkeypatch.setattr(studio, "expected", lambda *a: Estimate(4.0, 60.0, 1.0, 10.0, "same"))
+def test_how_long_it_will_take_is_said(service, monkeypatch):
+    monkeypatch.setattr(
+        service.queries, "expected", lambda *a: Estimate(4.0, 60.0, 1.0, 10.0, "same")
+    )
     app = open_page(**SMALL)
     assert "**75 s**" in said(app) and "starts at once" in said(app)
-    monkeypatch.setattr(studio, "expected", lambda *a: Estimate(4.0, 90_000.0, 1.0, 10.0, "same"))
+    monkeypatch.setattr(
+        service.queries, "expected", lambda *a: Estimate(4.0, 90_000.0, 1.0, 10.0, "same")
+    )
     assert "120 minutes" in app.run().warning[0].value
 
 
-def test_the_page_says_while_the_device_is_measured_and_then_how_long(studio, monkeypatch):
+def test_the_page_says_while_the_device_is_measured_and_then_how_long(service, monkeypatch):
     known = []
-    monkeypatch.setattr(studio, "expected", lambda *a: known[0] if known else None)
-    monkeypatch.setattr(studio, "measure", lambda device: not known)
+    monkeypatch.setattr(service.queries, "expected", lambda *a: known[0] if known else None)
+    monkeypatch.setattr(service.queries, "measure", lambda device: not known)
     app = open_page(**SMALL)
     assert "Measuring how long" in said(app)
     known.append(Estimate(4.0, 60.0, 1.0, 10.0, "same"))
     assert "Measuring how long" not in said(app.run()) and "**75 s**" in said(app)
 
 
-def test_how_many_are_before(studio):
+def test_how_many_are_before(service):
     make_job("first", "training", OTHER)
     make_job("second", "queued", OTHER, step=0, looks=[])
     locks.try_lock(cards.RUNS / ".slots" / "cpu.0.lock")  # whoever trains has the place
     monkey = Estimate(4.0, 60.0, 1.0, 10.0, "same")
-    studio.expected = lambda *a: monkey
+    service.queries.expected = lambda *a: monkey
     assert "2 before you" in said(open_page(**SMALL))
 
 
-def test_a_training_under_way_is_shown(studio, me):
+def live_curves(app):
+    """What the chart component shows."""
+    (found,) = [e.proto for e in app.get("bidi_component") if e.proto.id.endswith("-live_curves")]
+    return json.loads(found.json)["payload"]
+
+
+def test_a_training_under_way_is_shown(service, me):
     app = open_page(job=make_job())
     assert not app.exception and not app.error
     words = app.get("progress")[0].proto.text
     assert "training" in words and "300 of 600" in words and "2,000 images/s" in words
     assert "update 300" in html(app) and "9 of 10 digits" in html(app)
     assert "So far: " in said(app)
-    assert len(app.get("vega_lite_chart")) == 3
+    shown = live_curves(app)
+    assert shown["digits"] and shown["total"] == 600 and not shown["described"]
+    assert shown["curves"]["prob_held_out"][-1] == 0.5 and shown["moments"][-1]["step"] == 300
     keys = {b.key for b in app.button}
     assert {"job_pause", "job_stop", "close_watch"} <= keys
     assert not {"job_resume", "job_step_one", "job_remove_sure"} & keys
@@ -434,7 +455,7 @@ def test_a_training_under_way_is_shown(studio, me):
     ],
 )
 @pytest.mark.parametrize("lang", ["en", "ja"])
-def test_every_state_has_its_buttons(studio, me, state, buttons, words, lang):
+def test_every_state_has_its_buttons(service, me, state, buttons, words, lang):
     held = None
     if state == "queued":
         (cards.RUNS / ".slots").mkdir(parents=True)
@@ -449,7 +470,7 @@ def test_every_state_has_its_buttons(studio, me, state, buttons, words, lang):
         os.close(held)
 
 
-def test_a_failure_says_what_happened_and_what_to_try(studio, me):
+def test_a_failure_says_what_happened_and_what_to_try(service, me):
     name = make_job(
         state="failed", problem="memory", message="CUDA out of memory; a `smaller` batch"
     )
@@ -457,12 +478,12 @@ def test_a_failure_says_what_happened_and_what_to_try(studio, me):
     assert "not enough memory" in app.error[0].value and "a 'smaller' batch" in app.error[0].value
 
 
-def test_a_time_that_is_up_is_no_failure(studio, me):
+def test_a_time_that_is_up_is_no_failure(service, me):
     app = open_page(job=make_job(state="stopped", problem="time", message="it has had its time"))
     assert not app.error and "time is up" in app.warning[0].value
 
 
-def test_what_has_hardly_begun_is_not_called_a_failure(studio, me):
+def test_what_has_hardly_begun_is_not_called_a_failure(service, me):
     noise = LOOK | {"counts": [0] * 10, "contrast": 0.1}
     app = open_page(job=make_job(step=50, looks=[noise | {"step": 50}]))
     assert "Hardly begun" in said(app) and "So far" not in said(app)
@@ -470,18 +491,19 @@ def test_what_has_hardly_begun_is_not_called_a_failure(studio, me):
     assert "So far: Noise" in said(app)
 
 
-def test_before_the_first_picture_its_place_is_kept(studio, me):
+def test_before_the_first_picture_its_place_is_kept(service, me):
     app = open_page(job=make_job(state="starting", step=0, looks=[]))
-    assert "aspect-ratio:1" in html(app) and len(app.get("vega_lite_chart")) == 3
+    assert "aspect-ratio:1" in html(app)
+    assert live_curves(app)["curves"]["step"] == live_curves(app)["moments"] == []
 
 
-def test_another_visitor_watches_and_cannot_steer(studio, me):
+def test_another_visitor_watches_and_cannot_steer(service, me):
     app = open_page(job=make_job(owner=OTHER))
     assert "Another visitor" in said(app)
     assert {b.key for b in app.button if b.key.startswith("job_")} == set()
 
 
-def test_orders_reach_the_job(studio, me):
+def test_orders_reach_the_job(service, me):
     name = make_job()
     app = open_page(job=name)
     button(app, "job_pause").click().run()
@@ -494,20 +516,20 @@ def test_orders_reach_the_job(studio, me):
     assert read_control(cards.RUNS / name).want == "stop"
 
 
-def test_a_refused_order_can_be_read_for_longer_than_a_poll(studio, me, monkeypatch):
+def test_a_refused_order_can_be_read_for_longer_than_a_poll(service, me, monkeypatch):
     def refuse(*args):
-        raise ConfigError("you have a job already: other (training)")
+        raise ConfigError("you already have a job: other (training)")
 
-    monkeypatch.setattr(studio, "resume", refuse)
+    monkeypatch.setattr(service.orders, "resume", refuse)
     app = open_page(job=make_job(state="stopped"))
     button(app, "job_resume").click().run()
-    assert "you have a job already" in app.error[0].value
+    assert "you already have a job" in app.error[0].value
     assert app.run().error
     monkeypatch.setattr("views.train.actions._REFUSED_SECONDS", 0.0)
     assert not app.run().error
 
 
-def test_deleting_asks_once_more_and_leads_back_to_the_form(studio, me):
+def test_deleting_asks_once_more_and_leads_back_to_the_form(service, me):
     name = make_job(state="stopped")
     app = open_page(job=name)
     button(app, "job_remove_sure").click().run()
@@ -516,13 +538,13 @@ def test_deleting_asks_once_more_and_leads_back_to_the_form(studio, me):
     assert app.toast[0].value == "Deleted." and "job" not in app.query_params
 
 
-def test_back_to_the_form(studio):
+def test_back_to_the_form(service):
     app = open_page(job=make_job())
     button(app, "close_watch").click().run()
     assert not app.subheader and "job" not in app.query_params
 
 
-def test_the_list_shows_the_others_and_leads_to_them(studio, me):
+def test_the_list_shows_the_others_and_leads_to_them(service, me):
     make_job("one", "finished")
     make_job("two", "failed", OTHER)
     app = open_page(job="one")
@@ -531,7 +553,7 @@ def test_the_list_shows_the_others_and_leads_to_them(studio, me):
     assert app.session_state["train_job"] == "two" and "yours" in said(app)
 
 
-def test_an_alarm_while_there_is_time_and_a_way_back(studio, me):
+def test_an_alarm_while_there_is_time_and_a_way_back(service, me):
     good = LOOK | {"step": 100, "fd": 10.0, "counts": [90] * 10}
     bad = LOOK | {"step": 300, "fd": 90.0, "counts": [0] * 10, "contrast": 0.1}
     name = make_job(looks=[good, bad])
@@ -549,7 +571,7 @@ def test_an_alarm_while_there_is_time_and_a_way_back(studio, me):
     write_control(cards.RUNS / name, Control("run"))
     button(app, "rewind_go").click().run()
     assert not app.exception and not app.error
-    (new,) = [v for v in studio.views() if v.job.parent]
+    (new,) = [v for v in service.queries.views() if v.job.parent]
     assert new.job.parent == Parent(name, 100) and new.job.config.augment == "fixed"
     assert app.session_state["train_job"] == new.job.id
     assert "from update 100 to 600" in app.subheader[0].value
@@ -569,11 +591,11 @@ def test_a_rewind_under_narrower_limits_still_has_its_widgets(runner, monkeypatc
     assert not app.exception and app.number_input(key=f"rewind_updates_{name}_100").value == 250
 
 
-def test_pictures_that_are_no_digits_have_no_distance_to_digits(studio, me):
+def test_pictures_that_are_no_digits_have_no_distance_to_digits(service, me):
     config = TrainConfig(source="folder:runs/uploads/abc", size=20, updates=600)
     app = open_page(job=make_job(config=config))
     assert not app.exception
-    assert len(app.get("vega_lite_chart")) == 2 and "digits appear" not in html(app)
+    assert not live_curves(app)["digits"] and "digits appear" not in html(app)
 
 
 def picture(seed):
@@ -583,7 +605,7 @@ def picture(seed):
     return buffer.getvalue()
 
 
-def test_ones_own_pictures_are_taken_in_and_trained_on(studio):
+def test_ones_own_pictures_are_taken_in_and_trained_on(service):
     app = open_page(**SMALL | {"source": "own"})
     assert "Upload some images first" in said(app) and button(app, "train_go").disabled
     files = [(f"{i}.png", picture(i), "image/png") for i in range(20)]
@@ -596,12 +618,12 @@ def test_ones_own_pictures_are_taken_in_and_trained_on(studio):
     app.segmented_control(key="setting_img_size").set_value(64).run()
     button(app, "train_go").click().run()
     assert not app.exception and not app.error
-    config = studio.views()[0].job.config
+    config = service.queries.views()[0].job.config
     assert config.source.startswith("folder:runs/uploads/") and config.size == 18
     assert config.model.img_size == 64
 
 
-def test_a_zip_is_taken_in_and_a_damaged_one_is_refused(studio):
+def test_a_zip_is_taken_in_and_a_damaged_one_is_refused(service):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for i in range(12):
@@ -629,14 +651,14 @@ def put_model(finished, name, change=lambda entry: None):
     return name
 
 
-def test_a_finished_training_leads_to_its_model(studio, me, finished):
+def test_a_finished_training_leads_to_its_model(service, me, finished):
     name = put_model(finished, "mine")
     make_job(name, "finished", step=600)
     app = open_page(job=name)
     assert not app.exception and not app.error
     assert "Finished after 12 s" in app.success[0].value
     assert app.get("download_button")
-    assert "g" in app.get("vega_lite_chart")[0].proto.alt  # the curves in words
+    assert live_curves(app)["described"]  # the curves in words
     button(app, "explore_it").click().run()
     assert not app.exception and not app.error
     assert app.title[0].value == "How much data does a GAN need?"
@@ -644,7 +666,7 @@ def test_a_finished_training_leads_to_its_model(studio, me, finished):
     assert "trained on 40 images" in html(app)
 
 
-def test_own_models_are_named_by_what_they_are(studio, finished):
+def test_own_models_are_named_by_what_they_are(service, finished):
     put_model(finished, "mine")
     put_model(finished, "other", lambda e: e["provenance"].update(imported="2030-01-01"))
     app = open_page("explore")
@@ -661,7 +683,7 @@ def test_own_models_are_named_by_what_they_are(studio, finished):
     assert "Slide the amount of data" not in said(app)
 
 
-def test_pictures_that_are_no_digits_are_shown_without_the_judge_of_digits(studio, finished):
+def test_pictures_that_are_no_digits_are_shown_without_the_judge_of_digits(service, finished):
     def no_digits(entry):
         entry["evaluation"]["digits"] = False
         entry["config"]["source"] = "folder:somewhere"
@@ -675,13 +697,13 @@ def test_pictures_that_are_no_digits_are_shown_without_the_judge_of_digits(studi
     shown = {
         e.proto.id.rpartition("-")[2]: json.loads(e.proto.json) for e in app.get("bidi_component")
     }
-    assert shown["playground"]["exhibit"]["classifier"] is None
-    (cell,) = shown["film"]["exhibit"]["cells"]
-    told = json.loads((static_files.STATIC / Path(cell["story"]["url"]).name).read_text())
+    assert shown["playground"]["payload"]["classifier"] is None
+    (cell,) = shown["film"]["payload"]["cells"]
+    told = json.loads((static_files.STATIC / Path(cell["payload"]["url"]).name).read_text())
     assert told["digits"] is False and "legible" not in told["moments"][0]
 
 
-def test_a_model_that_was_removed_falls_back_to_the_comparison(studio, finished):
+def test_a_model_that_was_removed_falls_back_to_the_comparison(service, finished):
     put_model(finished, "mine")
     app = open_page("explore", model="mine")
     shutil.rmtree(cards.RUNS / "mine")
@@ -690,7 +712,7 @@ def test_a_model_that_was_removed_falls_back_to_the_comparison(studio, finished)
     assert app.select_slider(key="size").value == 6_000 and "model" not in app.query_params
 
 
-def test_what_was_explored_is_found_again_after_training(studio):
+def test_what_was_explored_is_found_again_after_training(service):
     app = open_page("explore", size="600", seed="64")
     app.switch_page("views/train/train.py").run()
     app.query_params.clear()
@@ -700,7 +722,7 @@ def test_what_was_explored_is_found_again_after_training(studio):
 
 
 @pytest.mark.parametrize("link", [True, False])
-def test_an_own_model_is_found_again_after_training(studio, finished, link):
+def test_an_own_model_is_found_again_after_training(service, finished, link):
     put_model(finished, "mine")
     app = open_page("explore", model="mine")
     app.number_input(key="seed").set_value(64).run()
@@ -713,7 +735,7 @@ def test_an_own_model_is_found_again_after_training(studio, finished, link):
     assert app.selectbox(key="model").value == "mine" and app.number_input(key="seed").value == 64
 
 
-def test_a_bundle_is_imported_and_explored(studio, finished):
+def test_a_bundle_is_imported_and_explored(service, finished):
     content = bundle.pack(cards.read_manifest(finished)[0])
     app = open_page()
     app.file_uploader(key="import_file").set_value(("m.zip", content, "application/zip")).run()
@@ -723,7 +745,7 @@ def test_a_bundle_is_imported_and_explored(studio, finished):
     assert not app.exception and app.selectbox(key="model").value.startswith("import-")
 
 
-def test_a_hostile_bundle_is_refused(studio, finished):
+def test_a_hostile_bundle_is_refused(service, finished):
     content = bundle.pack(cards.read_manifest(finished)[0])
     app = open_page()
     spoiled = content.replace(b"manifest.json", b"../anifest.js")

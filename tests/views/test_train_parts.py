@@ -1,22 +1,17 @@
-"""The pure parts of the Train page: settings and their links, live charts, words. No streamlit runs here."""
-
-import json
-from collections import Counter
+"""The pure parts of the Train page: settings and their links, early verdicts, words. No streamlit runs here."""
 
 import pytest
 
 from gan.config import RECIPES, TrainConfig, recipe_config
 from gan.errors import ConfigError, GanError
 from gan.evaluation.verdict import Measures, diagnose
-from gan.jobs.history import curves
 from views.explore.state import ExploreState, from_query, to_query
 from views.shared import pictures, words
-from views.train import live_charts
+from views.train import early
 from views.train import settings as train_settings
 from views.train.settings import FINE, NAMES, SIZES, TrainSettings, config_of, recipe_values
 
 UPLOADS = "runs/uploads"
-LABELS = {key: key for key in live_charts.WORDS}
 
 
 @pytest.mark.parametrize(
@@ -107,56 +102,14 @@ def test_times_are_rounded_to_what_one_says(seconds, expected):
     assert words.about("en", seconds) == expected
 
 
-def report(step, held_out):
-    values = {"g_loss": 0.5, "d_loss": 1.0, "prob_real": 0.6, "prob_fake": 0.4}
-    return {"step": step, **values, "prob_held_out": held_out}
-
-
-def test_a_chart_fills_from_zero_to_the_end_of_the_run_and_keeps_its_axes():
-    none, early = live_charts.curves(curves([]), "loss", LABELS, 600)
-    some, late = live_charts.curves(curves([report(10, 0.5)]), "loss", LABELS, 600)
-    assert early == late and early["encoding"]["x"]["scale"]["domain"] == [0, 600]
-    assert none.num_rows == 0 and none.schema.equals(some.schema)
-    assert set(some["series"].to_pylist()) == {"g_loss", "d_loss"}
-    json.dumps(early)
-    rows, spec = live_charts.distance([], LABELS, 600)
-    assert rows.num_rows == 0 and spec["encoding"]["x"]["scale"]["domain"] == [0, 600]
-
-
-def test_what_was_not_measured_is_left_out_of_a_chart():
-    columns = curves([report(10, None), report(20, 0.5)])
-    rows, spec = live_charts.curves(columns, "prob", LABELS, 600)
-    assert Counter(rows["series"].to_pylist()) == {
-        "prob_real": 2,
-        "prob_fake": 2,
-        "prob_held_out": 1,
-    }
-    assert spec["encoding"]["y"]["scale"]["domain"] == [0, 1]
-
-
-@pytest.mark.parametrize("name", ["loss", "prob"])
-def test_lines_are_told_apart_by_more_than_colour(name):
-    _, spec = live_charts.curves(curves([]), name, LABELS, 600)
-    lines = [label for _, label, _ in live_charts.series(name, LABELS)]
-    for channel in ("color", "strokeDash"):
-        scale = spec["encoding"][channel]["scale"]
-        assert scale["domain"] == lines
-        assert len({str(value) for value in scale["range"]}) == len(lines)
-
-
-def test_a_distance_of_zero_fits_a_logarithmic_axis():
-    rows, _ = live_charts.distance([{"step": 1, "fd": 0.0}], LABELS, 600)
-    assert min(rows["fd"].to_pylist()) > 0
-
-
 @pytest.mark.parametrize(("total", "first"), [(60, 6), (1_500, 150), (100_000, 500)])
-def test_a_failure_is_said_from_a_tenth_of_the_run_on(total, first):
+def test_failures_are_reported_from_a_tenth_of_the_run_on(total, first):
     noise = diagnose(Measures(1000, (0,) * 10, 0.1, 0.1, None))
     healthy = diagnose(Measures(1000, (90,) * 10, 0.9, 0.9, None))
-    assert live_charts.first_verdict(total) == first
-    assert live_charts.hardly_begun(first - 1, total, noise)
-    assert not live_charts.hardly_begun(first, total, noise)
-    assert not live_charts.hardly_begun(first - 1, total, healthy)
+    assert early.first_verdict(total) == first
+    assert early.hardly_begun(first - 1, total, noise)
+    assert not early.hardly_begun(first, total, noise)
+    assert not early.hardly_begun(first - 1, total, healthy)
 
 
 def test_a_message_of_the_library_is_no_markdown():
@@ -168,13 +121,6 @@ def test_the_queue_in_words():
     assert "at once" in words.queue_words("en", 0, 0.0)
     assert words.queue_words("en", 2, 100.0) == "2 before you; it starts in about 2 min."
     assert words.queue_words("en", 2, None) == "2 before you."
-
-
-def test_a_chart_in_words_says_where_its_lines_begin_and_end():
-    columns = {"fd": [None, 3.0, 1.0, 2.0]}
-    told = words.chart_alt("en", "fd_chart", columns, [("fd", "distance", "")])
-    assert "distance: first 3.00, last 2.00, lowest 1.00." in told
-    assert words.chart_alt("en", "fd_chart", {"fd": []}, [("fd", "distance", "")]).strip()
 
 
 def test_missing_digits_are_marked_by_more_than_colour():

@@ -21,13 +21,16 @@ from views.explore import controls
 from views.shared import cache
 from views.shared.i18n import text
 from views.shared.pictures import data_link
+from views.shared.run_charts import component_data
 
 _KEY = "playground"
 _pad = st.components.v2.component(
-    "gan_pad", js=scripts.script("pad_component"), css=scripts.style("base", "playground")
+    "gan_pad", js=scripts.bundle_script("pad_component"), css=scripts.style("base", "playground")
 )
 _film = st.components.v2.component(
-    "gan_film", js=scripts.script("film_component"), css=scripts.style("base", "charts", "film")
+    "gan_film",
+    js=scripts.bundle_script("film_component"),
+    css=scripts.style("base", "charts", "film"),
 )
 
 
@@ -43,7 +46,7 @@ def playground(lang: str, model: Model, cards: Sequence[ModelCard]) -> None:
     chosen = model.card.name
     _pad(
         key=_KEY,
-        data=_told(
+        data=component_data(
             lang,
             {
                 "chosen": chosen,
@@ -54,6 +57,8 @@ def playground(lang: str, model: Model, cards: Sequence[ModelCard]) -> None:
                 "still": _still(model, start["request"]),
                 "neighbours": st.session_state.get("near"),
             },
+            "playground",
+            "load",
         ),
         on_request_change=_take_request,
         on_failed_change=_take_failure,
@@ -73,13 +78,17 @@ def film(lang: str, chosen: ModelCard, steps: Sequence[int], cards: Sequence[Mod
     cells = []
     for card in cards:
         with contextlib.suppress(GanError):
-            cells.append(payload.film_cell(card, cache.film_sheet(card), cache.run_story(card)))
+            cells.append(payload.film_cell(card, cache.film_sheet(card), cache.run_payload(card)))
     if chosen.name not in [cell["name"] for cell in cells]:
         return False
     position = payload.film_position(chosen, steps)
     start = None if position is None else {"position": position}
     shown = {"chosen": chosen.name, "cells": cells, "start": start}
-    _film(key="film", data=_told(lang, shown), on_failed_change=_take_film_failure)
+    _film(
+        key="film",
+        data=component_data(lang, shown, "film", "charts"),
+        on_failed_change=_take_film_failure,
+    )
     return True
 
 
@@ -92,10 +101,6 @@ def _cells(chosen: ModelCard, cards: Sequence[ModelCard]) -> list[dict[str, Any]
             if card == chosen:
                 raise
     return cells
-
-
-def _told(lang: str, shown: dict[str, Any]) -> dict[str, Any]:
-    return {"language": lang, "words": {lang: scripts.words()[lang]}, "exhibit": shown}
 
 
 def _take_request() -> None:

@@ -1,4 +1,4 @@
-"""The training section of the Explore page: film, or curves where the browser cannot play it."""
+"""The training section of the Explore page: the film or, if the browser cannot show it, the curves."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from typing import Any
 
 import streamlit as st
 
+from gan.browser.film_payload import chart_payload
 from gan.errors import GanError
 from gan.networks import images
 from gan.zoo import cards, compare
 from views.explore import latents, pad
-from views.shared import cache, charts
+from views.shared import cache
 from views.shared.i18n import text
 from views.shared.pictures import image_tag
-from views.shared.words import chart_alt
+from views.shared.run_charts import run_charts
 
 FILM_COLUMNS = 8
 
@@ -36,61 +37,20 @@ def training(lang: str, card: cards.ModelCard, table: compare.Table) -> None:
 def _curves(
     lang: str, card: cards.ModelCard, curves: dict[str, Any], moments: list[dict[str, Any]]
 ) -> None:
-    """What the film tells, where it cannot run in the browser: charts, and pictures from here."""
+    """In place of the film: charts, and images that the server draws."""
+    digits = card.metrics.digits
+    real = cache.monitor_real_fd(card.metrics.test_images) if digits else None
+    total = curves["step"][-1]
+    notes = [text(lang, key) for key in ("loss_note", "prob_note", "fd_chart_note")]
     marked = card.step if card.snapshot == "best" else None
-    step = text(lang, "step_axis")
-    # how far pictures that are no digits are from digits tells nothing
-    loss, belief, *distance = st.columns(3 if card.metrics.digits else 2)
-    with loss:
-        st.markdown(f"**{text(lang, 'loss_chart')}**")
-        series = [
-            ("g_loss", text(lang, "g_loss"), charts.FAKE),
-            ("d_loss", text(lang, "d_loss"), charts.D_BLUE),
-        ]
-        chart = charts.training_curves(
-            curves, series, step, text(lang, "loss_axis"), marked_step=marked
-        )
-        st.altair_chart(chart, key="losses", alt=chart_alt(lang, "loss_chart", curves, series))
-        st.caption(text(lang, "loss_note"))
-    with belief:
-        st.markdown(f"**{text(lang, 'prob_chart')}**")
-        series = [
-            ("prob_real", text(lang, "prob_real"), charts.REAL),
-            ("prob_held_out", text(lang, "prob_held_out"), charts.UNSEEN),
-            ("prob_fake", text(lang, "prob_fake"), charts.FAKE),
-        ]
-        chart = charts.training_curves(
-            curves, series, step, text(lang, "prob_axis"), (0.0, 1.0), marked
-        )
-        st.altair_chart(chart, key="belief", alt=chart_alt(lang, "prob_chart", curves, series))
-        st.caption(text(lang, "prob_note"))
-    for place in distance:
-        _distance(lang, place, card, moments, marked)
+    payload = chart_payload(curves, moments, total, digits, real)
+    run_charts(lang, payload, notes, key="curves", marked=marked)
     _film(lang, card, moments)
-
-
-def _distance(
-    lang: str, place: Any, card: cards.ModelCard, moments: list[dict[str, Any]], marked: int | None
-) -> None:
-    step = text(lang, "step_axis")
-    with place:
-        st.markdown(f"**{text(lang, 'fd_chart')}**")
-        chart = charts.distance_curve(
-            moments,
-            cache.monitor_real_fd(card.metrics.test_images),
-            step,
-            text(lang, "fd_axis"),
-            marked,
-        )
-        distances = {"fd": [moment["fd"] for moment in moments]}
-        series = [("fd", text(lang, "fd_axis"), "")]
-        st.altair_chart(chart, key="distance", alt=chart_alt(lang, "fd_chart", distances, series))
-        st.caption(text(lang, "fd_chart_note"))
 
 
 @st.fragment
 def _film(lang: str, card: cards.ModelCard, moments: list[dict[str, Any]]) -> None:
-    """One scrubber through the run: what the same latents gave at each moment."""
+    """A slider through the moments of the run: the images of the same latents at each."""
     st.subheader(text(lang, "film_title"), anchor=False)
     steps = [moment["step"] for moment in moments]
     try:

@@ -157,14 +157,14 @@ def training() -> service.Service:
     return opened
 
 
-def reel(folder: Path) -> history.Reel:
+def metrics(folder: Path) -> history.Reader:
     """The metrics of a job, read on and parsed once for all who watch."""
-    return _reel(str(folder))
+    return _metrics(str(folder))
 
 
 @st.cache_resource(show_spinner=False, max_entries=32)
-def _reel(folder: str) -> history.Reel:
-    return history.Reel(Path(folder))
+def _metrics(folder: str) -> history.Reader:
+    return history.Reader(Path(folder))
 
 
 def packed(card: ModelCard) -> bytes:
@@ -226,15 +226,15 @@ def film_sheet(card: ModelCard) -> dict[str, Any]:
     return asset(card.film_path, digest, card.film_path.suffix)
 
 
-def run_story(card: ModelCard) -> dict[str, Any]:
-    """What the film tells of the run behind a card, for browsers."""
+def run_payload(card: ModelCard) -> dict[str, Any]:
+    """The film payload of the run behind a card, as a file for browsers."""
     return asset_of_bytes(
-        _story(str(card.evidence_path), _stamp(card.evidence_path), card.name, card), ".json"
+        _run_payload(str(card.evidence_path), _stamp(card.evidence_path), card.name, card), ".json"
     )
 
 
 @st.cache_resource(show_spinner=False, max_entries=128)
-def _story(path: str, stamp: int, name: str, _card: ModelCard) -> bytes:
+def _run_payload(path: str, stamp: int, name: str, _card: ModelCard) -> bytes:
     # by name, for the moments of one run share its evidence, and copies were looked for at each one's own
     return _json(film_payload.film_payload(_card, load_evidence(_card)))
 

@@ -57,70 +57,6 @@ def digit_histogram(
     )
 
 
-def training_curves(
-    curves: Mapping[str, Sequence[float]],
-    series: Sequence[tuple[str, str, str]],
-    step_title: str,
-    value_title: str,
-    limits: tuple[float, float] | None = None,
-    marked_step: int | None = None,
-) -> alt.LayerChart:
-    """series: (key in ``curves``, label, colour) -> one line each over ``curves["step"]``.
-
-    ``limits``: range of the y axis. ``marked_step``: where a thin rule stands: the moment shown.
-    """
-    rows = [
-        {"step": step, "value": value, "series": label}
-        for key, label, _ in series
-        for step, value in zip(curves["step"], curves[key], strict=True)
-    ]
-    labels = [label for _, label, _ in series]
-    scale = alt.Scale(domain=list(limits)) if limits else alt.Scale(zero=True)
-    lines = (
-        alt.Chart(pd.DataFrame(rows))
-        .mark_line(strokeWidth=1.8, clip=True)
-        .encode(
-            x=alt.X("step:Q", title=step_title, axis=alt.Axis(format="~s", tickCount=6)),
-            y=alt.Y("value:Q", title=value_title, scale=scale),
-            color=alt.Color(
-                "series:N",
-                scale=alt.Scale(domain=labels, range=[colour for *_, colour in series]),
-                legend=alt.Legend(title=None, orient="top", columns=2),
-            ),
-            tooltip=["series:N", "step:Q", alt.Tooltip("value:Q", format=".3f")],
-        )
-        .properties(height=_HEIGHT)
-    )
-    return alt.layer(lines, *_rule(marked_step))
-
-
-def distance_curve(
-    moments: Sequence[Mapping[str, Any]],
-    real: float,
-    step_title: str,
-    value_title: str,
-    marked_step: int | None = None,
-) -> alt.LayerChart:
-    """The monitor's distance at each moment, on a logarithmic axis, above the dashed one of real digits."""
-    frame = pd.DataFrame([{"step": m["step"], "fd": max(m["fd"], 1e-3)} for m in moments])
-    line = (
-        alt.Chart(frame)
-        .mark_line(point=alt.OverlayMarkDef(color=FAKE), color=FAKE, strokeWidth=1.8)
-        .encode(
-            x=alt.X("step:Q", title=step_title, axis=alt.Axis(format="~s", tickCount=6)),
-            y=alt.Y("fd:Q", title=value_title, scale=alt.Scale(type="log")),
-            tooltip=["step:Q", alt.Tooltip("fd:Q", format=".2f")],
-        )
-        .properties(height=_HEIGHT)
-    )
-    floor = (
-        alt.Chart(pd.DataFrame([{"real": real}]))
-        .mark_rule(strokeDash=[5, 4], color=REAL)
-        .encode(y="real:Q")
-    )
-    return alt.layer(line, floor, *_rule(marked_step))
-
-
 def amounts_curve(
     rows: Sequence[Mapping[str, Any]],
     real: float,
@@ -177,13 +113,3 @@ def crossing(one: Mapping[int, float], other: Mapping[int, float]) -> tuple[int,
     if turn in (0, len(sizes)) or not all(ahead[:turn]):
         return None
     return sizes[turn - 1], sizes[turn]
-
-
-def _rule(step: int | None) -> list[alt.Chart]:
-    if step is None:
-        return []
-    return [
-        alt.Chart(pd.DataFrame([{"step": step}]))
-        .mark_rule(color="#888888", strokeWidth=1.2)
-        .encode(x="step:Q")
-    ]

@@ -116,13 +116,10 @@ _ENGLISH: dict[str, str] = {
     "crossing": "**{better}** is ahead up to {low} images, **{other}** from {high} on (the middle "
     "runs).",
     "curves_title": "How the training went",
-    "loss_chart": "Losses",
     "loss_note": "A GAN's loss does not measure quality. It shows who is ahead, generator or "
     "discriminator. The distance to real digits measures the images.",
-    "prob_chart": "What the discriminator believes",
     "prob_note": "Mean probability of being real. Where unseen real digits fall below the training "
     "digits, the discriminator has memorized its training images.",
-    "fd_chart": "Distance to real digits during training",
     "fd_chart_note": "Frechet distance in the features of a second classifier (“monitor”), 1,000 "
     "samples each. Dashed: 1,000 unseen real digits. Logarithmic.",
     "film_title": "The same 16 latents during training",
@@ -130,16 +127,6 @@ _ENGLISH: dict[str, str] = {
     "film_note": "Images of the generator with averaged weights after so many updates, always from "
     "the same latents.",
     "film_alt": "16 latents after {step} updates",
-    "step_axis": "update",
-    "g_loss": "generator (G)",
-    "d_loss": "discriminator (D)",
-    "prob_real": "training digits",
-    "prob_held_out": "unseen real digits",
-    "prob_fake": "generated",
-    "series_alt": "{label}: first {first:.2f}, last {last:.2f}, lowest {lowest:.2f}.",
-    "loss_axis": "loss",
-    "prob_axis": "probability",
-    "fd_axis": "distance",
     "details": "Where this model comes from",
     "seed_table": "All training seeds of this setting",
     "link_problem": "The link has {problems}, which cannot be used here; the default is shown instead.",
@@ -247,29 +234,16 @@ _JAPANESE: dict[str, str] = {
     "crossing": "{low}枚までは**{better}**、{high}枚からは**{other}**が上回ります（中央の回どうしの"
     "比較）。",
     "curves_title": "学習の経過",
-    "loss_chart": "損失（Loss）",
     "loss_note": "GANの損失は画質を表しません。生成器と識別器のどちらが優勢かを示すだけです。画質は"
-    "「学習中の本物との距離」のグラフで見てください。",
-    "prob_chart": "識別器の判断（本物とみなす確率）",
+    "「本物の数字との距離」のグラフで見てください。",
     "prob_note": "本物と判断した確率の平均。未見の本物の値が学習画像の値を下回ると、識別器が学習画"
     "像を丸暗記している徴候です。",
-    "fd_chart": "学習中の本物との距離",
     "fd_chart_note": "別の分類器（monitor）の特徴量でのフレシェ距離、各1,000サンプル。破線は未見の"
     "本物1,000枚。対数目盛。",
     "film_title": "同じ16個の潜在変数から生成した画像の移り変わり",
     "film_step": "ここまでの更新回数",
     "film_note": "重みを移動平均した生成器が、毎回同じ潜在変数から各時点で生成した画像です。",
     "film_alt": "{step}回更新した時点で、16個の潜在変数から生成した画像",
-    "step_axis": "更新回数",
-    "g_loss": "生成器（G）",
-    "d_loss": "識別器（D）",
-    "prob_real": "学習画像",
-    "prob_held_out": "未見の本物",
-    "prob_fake": "生成画像",
-    "series_alt": "{label}: 最初{first:.2f}、最後{last:.2f}、最小{lowest:.2f}。",
-    "loss_axis": "損失",
-    "prob_axis": "確率",
-    "fd_axis": "距離",
     "details": "このモデルの来歴",
     "seed_table": "この条件の全シード",
     "link_problem": "リンクの{problems}は使えないため、既定値を表示しています。",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from gan.config import TrainConfig
 from gan.jobs.folder import Job
 from gan.zoo import cards
@@ -64,23 +62,6 @@ def model_name(lang: str, card: cards.ModelCard) -> str:
     lead = model_lead(lang, card.config, card.step)
     key = "own_imported" if cards.is_imported(card) else "own_model"
     return text(lang, key, lead=lead, name=card.name)
-
-
-def chart_alt(
-    lang: str,
-    title: str,
-    columns: Mapping[str, Sequence[float | None]],
-    series: Sequence[tuple[str, str, str]],
-) -> str:
-    """The text alternative of a chart: the first, last and lowest value of each line. series: (key in ``columns``,
-    label, colour)."""
-    parts = []
-    for key, label, _ in series:
-        values = [v for v in columns[key] if v is not None]
-        if values:
-            facts = {"first": values[0], "last": values[-1], "lowest": min(values)}
-            parts.append(text(lang, "series_alt", label=label, **facts))
-    return f"{text(lang, title)}. " + " ".join(parts)
 
 
 def reason(lang: str, error: Exception) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 import streamlit as st
 
 from gan.errors import GanError
-from gan.jobs.service import Service, View
+from gan.jobs.limits import may_control
+from gan.jobs.queries import View
+from gan.jobs.service import Service
 from views.shared import session
 from views.shared.i18n import text
 from views.shared.words import reason
@@ -23,15 +25,24 @@ def buttons(lang: str, service: Service, view: View) -> None:
     status, id = view.status, view.job.id
     visitor = session.visitor()
     row = st.container(horizontal=True)
-    if service.may_control(view, visitor):
+    if may_control(view.job, visitor):
         if status.state in ("starting", "training"):
-            _button(row, lang, "pause", ":material/pause:", service.pause, id, visitor)
+            _button(row, lang, "pause", ":material/pause:", service.orders.pause, id, visitor)
         if status.state in ("paused", "stopped", "failed"):
-            _button(row, lang, "resume", ":material/play_arrow:", service.resume, id, visitor)
-        if status.state == "paused":
-            _button(row, lang, "step_one", ":material/skip_next:", service.step, id, visitor)
             _button(
-                row, lang, "step_many", ":material/fast_forward:", service.step, id, visitor, _STEPS
+                row, lang, "resume", ":material/play_arrow:", service.orders.resume, id, visitor
+            )
+        if status.state == "paused":
+            _button(row, lang, "step_one", ":material/skip_next:", service.orders.step, id, visitor)
+            _button(
+                row,
+                lang,
+                "step_many",
+                ":material/fast_forward:",
+                service.orders.step,
+                id,
+                visitor,
+                _STEPS,
             )
         if status.active:
             _button(
@@ -39,7 +50,7 @@ def buttons(lang: str, service: Service, view: View) -> None:
                 lang,
                 "stop",
                 ":material/stop:",
-                service.stop,
+                service.orders.stop,
                 id,
                 visitor,
                 help=text(lang, "stop_help"),
@@ -74,8 +85,8 @@ def _remove(row: Any, lang: str, service: Service, id: str, visitor: str) -> Non
 
 
 def _press_remove(service: Service, id: str, visitor: str) -> None:
-    _act(service.remove, id, visitor)
-    if service.view(id) is None:
+    _act(service.orders.remove, id, visitor)
+    if service.queries.view(id) is None:
         form_state.watch("")
         st.session_state["train_said"] = "removed"
 

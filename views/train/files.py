@@ -24,7 +24,7 @@ from views.train.settings import RESOLUTIONS
 _PREVIEW = 24
 
 
-def own_pictures(lang: str, studio: Service) -> None:
+def own_pictures(lang: str, service: Service) -> None:
     limits = uploads.Limits()
     files = st.file_uploader(
         text(lang, "upload"),
@@ -39,9 +39,9 @@ def own_pictures(lang: str, studio: Service) -> None:
         ),
     )
     if files:
-        _take_in(lang, studio, files)
+        _take_in(lang, service, files)
     name = form_state.value("own")
-    folder = studio.runs / UPLOADS / name
+    folder = service.runs / UPLOADS / name
     if not name or not folder.is_dir():
         form_state.set(own="")
         return
@@ -60,7 +60,7 @@ def own_pictures(lang: str, studio: Service) -> None:
     )
 
 
-def _take_in(lang: str, studio: Service, files: list[Any]) -> None:
+def _take_in(lang: str, service: Service, files: list[Any]) -> None:
     """Once for the same files: decoding them at every rerun would take its time."""
     most = uploads.Limits().uploaded_bytes
     if sum(f.size for f in files) > most:
@@ -77,7 +77,7 @@ def _take_in(lang: str, studio: Service, files: list[Any]) -> None:
     if said is None or said[0] != digest:
         try:
             with st.spinner(text(lang, "upload_reading")):
-                kept = studio.take_in(contents)
+                kept = service.save_upload(contents)
         except GanError as error:
             st.session_state["own_said"] = (digest, error, ())
         else:
@@ -93,7 +93,7 @@ def _take_in(lang: str, studio: Service, files: list[Any]) -> None:
             )
 
 
-def import_model(lang: str, studio: Service) -> None:
+def import_model(lang: str, service: Service) -> None:
     file = st.file_uploader(text(lang, "import_label"), type=["zip"], key="import_file")
     if file is None:
         return
@@ -101,7 +101,7 @@ def import_model(lang: str, studio: Service) -> None:
     if known is None or known[0] != file.file_id:  # once for the same file
         try:
             with st.spinner(text(lang, "import_reading")):
-                known = (file.file_id, studio.install(file.getvalue()), None)
+                known = (file.file_id, service.import_model(file.getvalue()), None)
         except GanError as error:
             known = (file.file_id, None, error)
         st.session_state["imported"] = known

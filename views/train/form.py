@@ -16,7 +16,7 @@ from views.train.settings import RANGES, SIZES, SOURCES, TrainSettings, config_o
 _MINUTE = 60.0
 
 
-def widgets(lang: str, studio: Service) -> TrainSettings:
+def widgets(lang: str, service: Service) -> TrainSettings:
     left, right = st.columns(2, gap="large")
     with left:
         st.segmented_control(
@@ -30,11 +30,11 @@ def widgets(lang: str, studio: Service) -> TrainSettings:
             on_change=_source_changed,
         )
         if form_state.value("source") == "own":
-            files.own_pictures(lang, studio)
+            files.own_pictures(lang, service)
         else:
             st.select_slider(
                 text(lang, "train_size"),
-                _sizes(studio),
+                _sizes(service),
                 format_func=lambda size: session.size_text(lang, size),
                 key=form_state.KEY.format("size"),
             )
@@ -49,7 +49,7 @@ def widgets(lang: str, studio: Service) -> TrainSettings:
             on_change=_recipe_changed,
         )
     with right:
-        _duration(lang, studio)
+        _duration(lang, service)
         st.number_input(
             text(lang, "seed"),
             *map(int, RANGES["seed"]),
@@ -62,8 +62,8 @@ def widgets(lang: str, studio: Service) -> TrainSettings:
     return form_state.settings()
 
 
-def _sizes(studio: Service) -> list[int]:
-    return [size for size in SIZES if size <= studio.limits.size]
+def _sizes(service: Service) -> list[int]:
+    return [size for size in SIZES if size <= service.limits.size]
 
 
 def _source_changed() -> None:
@@ -79,7 +79,7 @@ def _recipe_changed() -> None:
     form_state.set(**recipe_values(form_state.value("recipe")))
 
 
-def _duration(lang: str, studio: Service) -> None:
+def _duration(lang: str, service: Service) -> None:
     st.segmented_control(
         text(lang, "train_budget"),
         BUDGETS[::-1],
@@ -89,7 +89,7 @@ def _duration(lang: str, studio: Service) -> None:
     )
     if form_state.value("budget") == "updates":
         least, most = map(int, RANGES["updates"])
-        most = min(most, studio.limits.updates)
+        most = min(most, service.limits.updates)
         least = min(least, most)
         form_state.set(updates=min(max(least, form_state.value("updates")), most))
         st.number_input(
@@ -108,14 +108,14 @@ def _duration(lang: str, studio: Service) -> None:
             key=form_state.KEY.format("epochs"),
             help=text(lang, "epochs_help"),
         )
-    full = min(TrainConfig().updates, studio.limits.updates)
+    full = min(TrainConfig().updates, service.limits.updates)
     with st.container(horizontal=True):
         st.button(
             text(lang, "preset_minute"),
             key="preset_minute",
             icon=":material/bolt:",
             on_click=_a_minute,
-            args=(studio,),
+            args=(service,),
         )
         st.button(
             text(lang, "preset_full", updates=f"{full:,}"),
@@ -126,16 +126,16 @@ def _duration(lang: str, studio: Service) -> None:
         )
 
 
-def _a_minute(studio: Service) -> None:
+def _a_minute(service: Service) -> None:
     """As many updates as fit into a minute on the chosen device, judging included."""
     form_state.set(budget="updates")
     try:
-        config = config_of(form_state.settings(), str(studio.runs / UPLOADS))
+        config = config_of(form_state.settings(), str(service.runs / UPLOADS))
     except GanError:
         config = TrainConfig()
-    device = st.session_state.get("setting_device", studio.runner.devices()[0])
-    fitting = studio.updates_for(config, device, _MINUTE)
-    form_state.set(updates=min(fitting or 1_000, studio.limits.updates))
+    device = st.session_state.get("setting_device", service.runner.devices()[0])
+    fitting = service.queries.updates_for(config, device, _MINUTE)
+    form_state.set(updates=min(fitting or 1_000, service.limits.updates))
 
 
 def _fine(lang: str) -> None:

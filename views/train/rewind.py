@@ -13,7 +13,8 @@ from gan.config import AUGMENTATIONS, TrainConfig
 from gan.errors import GanError
 from gan.jobs import history
 from gan.jobs.history import Advice
-from gan.jobs.service import Service, View
+from gan.jobs.queries import View
+from gan.jobs.service import Service
 from views.shared import cache, session
 from views.shared.i18n import text
 from views.shared.pictures import picture_tag
@@ -27,7 +28,7 @@ def show(lang: str, service: Service, view: View) -> None:
     if not steps:
         return
     config = view.job.config
-    advice = history.advice(view.job.folder, config, cache.reel(view.job.folder).lines())
+    advice = history.advice(view.job.folder, config, cache.metrics(view.job.folder).lines())
     if advice is not None and advice.step is None:
         advice = None
     with st.expander(text(lang, "rewind"), icon=":material/history:", expanded=advice is not None):
@@ -120,7 +121,9 @@ def _rewind(service: Service, view: View, step: int, changes: dict[str, Any]) ->
     actions.clear()
     try:
         config = replace(view.job.config, budget="updates", **changes)
-        ticket = service.rewind(view.job.id, step, config, view.job.device, session.visitor())
+        ticket = service.orders.rewind(
+            view.job.id, step, config, view.job.device, session.visitor()
+        )
     except GanError as error:
         actions.refuse(error)
         return

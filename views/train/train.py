@@ -34,32 +34,32 @@ def page(lang: str) -> None:
     cache.prepare()
     session.head(lang, "train_title", other="explore")
     try:
-        studio = cache.training()
-        studio.attach(every=5.0)  # what another server has left behind
+        service = cache.training()
+        service.attach(every=5.0)  # what another server has left behind
     except GanError as error:
         st.error(reason(lang, error), icon=":material/error:")
         return
     watched = form_state.begin(lang)
-    if watched and studio.view(watched) is None:
+    if watched and service.queries.view(watched) is None:
         st.warning(
             text(lang, "no_such_job", id=watched.replace("`", "")), icon=":material/link_off:"
         )
         watched = form_state.watch("")
     _say_what_came_of_it(lang)
-    if not studio.limits.enabled:
+    if not service.limits.enabled:
         st.info(text(lang, "train_off"), icon=":material/block:")
     if watched:
         # before the rest is drawn, for whoever is off again before that
         form_state.write_link(lang)
-        watch.panel(lang, studio, watched)
+        watch.panel(lang, service, watched)
         with st.expander(text(lang, "train_another"), icon=":material/add:"):
-            _form(lang, studio)
+            _form(lang, service)
     else:
         st.markdown(text(lang, "train_lead"))
-        _form(lang, studio)
-    listed = any(v.status.active for v in studio.views() if v.job.id != watched)
-    st.fragment(_jobs, run_every=_LIST_SECONDS if listed else None)(lang, studio, watched)
-    _import(lang, studio)
+        _form(lang, service)
+    listed = any(v.status.active for v in service.queries.views() if v.job.id != watched)
+    st.fragment(_jobs, run_every=_LIST_SECONDS if listed else None)(lang, service, watched)
+    _import(lang, service)
     form_state.write_link(lang)
 
 
@@ -70,29 +70,31 @@ def _say_what_came_of_it(lang: str) -> None:
         st.toast(text(lang, key), icon=":material/info:")
 
 
-def _form(lang: str, studio: Service) -> None:
-    settings = form.widgets(lang, studio)
-    device = form.device_choice(lang, studio.runner.devices())
+def _form(lang: str, service: Service) -> None:
+    settings = form.widgets(lang, service)
+    device = form.device_choice(lang, service.runner.devices())
     config = None
     if settings.source == "own" and not settings.own:
         st.info(text(lang, "upload_first"), icon=":material/upload:")
     else:
         try:
-            config = config_of(settings, str(studio.runs / UPLOADS))
+            config = config_of(settings, str(service.runs / UPLOADS))
         except GanError as error:
             st.info(reason(lang, error), icon=":material/info:")
-    if config is not None and studio.limits.enabled:
-        measuring = studio.expected(config, device) is None and studio.measure(device)
+    if config is not None and service.limits.enabled:
+        measuring = service.queries.expected(config, device) is None and service.queries.measure(
+            device
+        )
         polled = st.fragment(_expected, run_every=_MEASURE_SECONDS if measuring else None)
-        polled(lang, studio, config, device, measuring)
+        polled(lang, service, config, device, measuring)
     st.button(
         text(lang, "train"),
         type="primary",
         icon=":material/play_arrow:",
         key="train_go",
-        disabled=config is None or not studio.limits.enabled,
+        disabled=config is None or not service.limits.enabled,
         on_click=_press,
-        args=(studio, config, device),
+        args=(service, config, device),
     )
     refused = st.session_state.get("train_refused")
     if refused is not None and refused[0] == (
@@ -102,28 +104,30 @@ def _form(lang: str, studio: Service) -> None:
         st.error(reason(lang, refused[1]), icon=":material/error:")
 
 
-def _press(studio: Service, config: TrainConfig, device: str) -> None:
+def _press(service: Service, config: TrainConfig, device: str) -> None:
     st.session_state.pop("train_refused", None)
     try:
-        ticket = studio.submit(config, device, session.visitor())
+        ticket = service.orders.submit(config, device, session.visitor())
     except GanError as error:
         st.session_state["train_refused"] = ((config, device), error)
         return
     said = {"joined": "joined", "finished": "already", "resumed": "resumed"}
     if ticket.kind in said and ticket.id != form_state.watched():  # a second press says nothing new
         st.session_state["train_said"] = said[ticket.kind]
-    if studio.view(ticket.id) is None:  # trained from the command line: there is nothing to watch
+    if (
+        service.queries.view(ticket.id) is None
+    ):  # trained from the command line: there is nothing to watch
         session.go_explore(ticket.id)
     else:
         form_state.watch(ticket.id)
 
 
 def _expected(
-    lang: str, studio: Service, config: TrainConfig, device: str, measuring: bool
+    lang: str, service: Service, config: TrainConfig, device: str, measuring: bool
 ) -> None:
     """How long it would take, and who is before. Polls while the device is being measured."""
-    expected = studio.expected(config, device)
-    if measuring and (expected is not None or not studio.measure(device)):
+    expected = service.queries.expected(config, device)
+    if measuring and (expected is not None or not service.queries.measure(device)):
         st.rerun()  # it is known, or will not be: without polling from now on
     if expected is None:
         st.caption(text(lang, "expected_unknown" if measuring else "expected_never"))
@@ -138,16 +142,16 @@ def _expected(
             scoring=about(lang, expected.scoring),
         )
     )
-    if expected.training > studio.limits.minutes * 60:
+    if expected.training > service.limits.minutes * 60:
         st.warning(
-            text(lang, "too_long", minutes=studio.limits.minutes), icon=":material/timer_off:"
+            text(lang, "too_long", minutes=service.limits.minutes), icon=":material/timer_off:"
         )
-    st.caption(queue_words(lang, *studio.wait(device)))
+    st.caption(queue_words(lang, *service.queries.wait(device)))
 
 
-def _jobs(lang: str, studio: Service, watched: str) -> None:
+def _jobs(lang: str, service: Service, watched: str) -> None:
     """All trainings but the one above. Polls while another one is under way."""
-    views = [v for v in studio.views() if v.job.id != watched]
+    views = [v for v in service.queries.views() if v.job.id != watched]
     if watched and not views:
         return
     st.header(text(lang, "jobs_title"), anchor=False)
@@ -178,9 +182,9 @@ def _jobs(lang: str, studio: Service, watched: str) -> None:
         st.caption(text(lang, "jobs_more", count=len(shown) - _MOST_LISTED))
 
 
-def _import(lang: str, studio: Service) -> None:
+def _import(lang: str, service: Service) -> None:
     with st.expander(text(lang, "import_title"), icon=":material/upload_file:"):
-        files.import_model(lang, studio)
+        files.import_model(lang, service)
 
 
 page(session.language())

@@ -8,34 +8,37 @@ from typing import Any
 
 import streamlit as st
 
+from gan.browser.film_payload import chart_payload
 from gan.config import has_digits
 from gan.errors import GanError
 from gan.evaluation.verdict import diagnose, missing_digits, verdict_words
 from gan.jobs import history
-from gan.jobs.service import Service, View
+from gan.jobs.queries import View
+from gan.jobs.service import Service
 from gan.zoo import cards
 from views.shared import cache, session
 from views.shared.i18n import text
 from views.shared.pictures import digit_row, frame, picture_tag
-from views.shared.words import about, chart_alt, job_title, queue_words, reason
-from views.train import actions, live_charts, rewind
+from views.shared.run_charts import run_charts
+from views.shared.words import about, job_title, queue_words, reason
+from views.train import actions, early, rewind
 
 POLL_SECONDS = 1.0
 _STOP_ICONS = {"failed": ":material/error:", "stopped": ":material/stop:"}
 
 
-def panel(lang: str, studio: Service, id: str) -> None:
+def panel(lang: str, service: Service, id: str) -> None:
     """Polls while there is something to wait for."""
-    view = studio.view(id)
+    view = service.queries.view(id)
     phase = _phase(view)
     if view is not None:
         st.subheader(job_title(lang, view.job), anchor=False)
         if view.status.state == "finished":
             _finished(lang, view)
     polls = phase in ("active", "paused")
-    st.fragment(_panel, run_every=POLL_SECONDS if polls else None)(lang, studio, id, phase)
+    st.fragment(_panel, run_every=POLL_SECONDS if polls else None)(lang, service, id, phase)
     if view is not None and phase in ("paused", "over"):
-        rewind.show(lang, studio, view)
+        rewind.show(lang, service, view)
 
 
 def _phase(view: View | None) -> str:
@@ -47,13 +50,13 @@ def _phase(view: View | None) -> str:
     return "active" if view.status.active else "over"
 
 
-def _panel(lang: str, studio: Service, id: str, phase: str) -> None:
-    view = studio.view(id)
+def _panel(lang: str, service: Service, id: str, phase: str) -> None:
+    view = service.queries.view(id)
     if view is None or _phase(view) != phase:
         st.rerun()  # another kind of page from now on
     status = view.status
-    _progress(lang, studio, view)
-    actions.buttons(lang, studio, view)
+    _progress(lang, service, view)
+    actions.buttons(lang, service, view)
     actions.show_refusal(lang)
     if status.problem:
         told = st.error if status.state == "failed" else st.warning
@@ -61,9 +64,9 @@ def _panel(lang: str, studio: Service, id: str, phase: str) -> None:
             f"**{text(lang, f'problem_{status.problem}')}** {_escaped(status.message)}",
             icon=_STOP_ICONS.get(status.state, ":material/info:"),
         )
-    reel = cache.reel(view.job.folder)
-    lines = reel.lines()
-    looks = history.looks(lines)
+    metrics = cache.metrics(view.job.folder)
+    lines = metrics.lines()
+    looks = history.measurements(lines)
     if phase == "active":
         _alarm(lang, view, lines)
     left, right = st.columns([1, 1], gap="large")
@@ -71,7 +74,7 @@ def _panel(lang: str, studio: Service, id: str, phase: str) -> None:
         _pictures(lang, view)
     with right:
         _look(lang, view, looks)
-    _curves(lang, view, reel.curves(), looks)
+    _curves(lang, view, metrics.curves(), looks)
 
 
 def _alarm(lang: str, view: View, lines: list[dict[str, Any]]) -> None:
@@ -87,7 +90,7 @@ def _escaped(message: str) -> str:
     return reason("en", Exception(message))
 
 
-def _progress(lang: str, studio: Service, view: View) -> None:
+def _progress(lang: str, service: Service, view: View) -> None:
     status = view.status
     state = text(lang, f"state_{status.state}")
     total = max(1, status.total or view.job.config.total_updates)
@@ -95,21 +98,21 @@ def _progress(lang: str, studio: Service, view: View) -> None:
     words.append(text(lang, "progress", step=f"{status.step:,}", total=f"{total:,}"))
     if status.state == "training":
         words.append(text(lang, "progress_speed", speed=f"{status.images_per_second:,.0f}"))
-        left = studio.remaining(view)
+        left = service.queries.remaining(view)
         if left is not None:
             words.append(text(lang, "progress_left", time=about(lang, left)))
     st.progress(min(1.0, status.step / total), text=" · ".join(words))
     if status.active:  # a line in every state, so that nothing below it moves
-        st.caption(_note(lang, studio, view))
+        st.caption(_note(lang, service, view))
 
 
-def _note(lang: str, studio: Service, view: View) -> str:
+def _note(lang: str, service: Service, view: View) -> str:
     """What an active job is waiting for, or where it is at work."""
     if view.status.state == "training":
         return _escaped(view.status.device)
     if view.status.state != "queued":
         return text(lang, f"{view.status.state}_note")
-    ahead, wait = studio.wait(view.job.device, before=view.job.id)
+    ahead, wait = service.queries.wait(view.job.device, before=view.job.id)
     return queue_words(lang, ahead, wait)
 
 
@@ -134,9 +137,9 @@ def _look(lang: str, view: View, looks: Sequence[Mapping[str, Any]]) -> None:
     measures = history.measures(view.job.config, look)
     verdicts = diagnose(measures)
     total = view.job.config.total_updates
-    if view.status.state != "finished" and live_charts.hardly_begun(look["step"], total, verdicts):
+    if view.status.state != "finished" and early.hardly_begun(look["step"], total, verdicts):
         with st.container(border=True, key="live_begun"):
-            facts = {"step": look["step"], "from_step": live_charts.first_verdict(total)}
+            facts = {"step": look["step"], "from_step": early.first_verdict(total)}
             facts = {name: f"{value:,}" for name, value in {**facts, "total": total}.items()}
             st.markdown(text(lang, "hardly_begun", **facts))
         verdicts = []
@@ -163,28 +166,11 @@ def _curves(
     curves: Mapping[str, Sequence[float | None]],
     looks: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Also while there are none: what comes later is to move nothing that is there."""
-    total = view.job.config.total_updates
-    words = {key: text(lang, key) for key in live_charts.WORDS}
-    distances = {"fd": [look["fd"] for look in looks]}
-    # while it is under way a chart is named only: other words every second would be read out each time
-    over = not view.status.active
-    alts = {name: text(lang, f"{name}_chart") for name in ("loss", "prob", "fd")}
-    if over:
-        for name in ("loss", "prob"):
-            alts[name] = chart_alt(lang, f"{name}_chart", curves, live_charts.series(name, words))
-        alts["fd"] = chart_alt(lang, "fd_chart", distances, [("fd", words["fd_axis"], "")])
-    names = ("loss", "prob", "fd") if has_digits(view.job.config.source) else ("loss", "prob")
-    for place, name in zip(st.columns(len(names)), names, strict=True):
-        with place:
-            st.markdown(f"**{text(lang, f'{name}_chart')}**")
-            rows, spec = (
-                live_charts.distance(looks, words, total)
-                if name == "fd"
-                else live_charts.curves(curves, name, words, total)
-            )
-            st.vega_lite_chart(rows, spec, key=f"live_{name}", alt=alts[name])
-            st.caption(text(lang, f"live_{name}_note"))
+    """Also before there is any data, so that nothing on the page moves later."""
+    config = view.job.config
+    payload = chart_payload(curves, looks, config.total_updates, has_digits(config.source))
+    notes = [text(lang, f"live_{name}_note") for name in ("loss", "prob", "fd")]
+    run_charts(lang, payload, notes, key="live_curves", described=not view.status.active)
 
 
 def _finished(lang: str, view: View) -> None:

@@ -1,47 +1,50 @@
-// Small line charts with a mark that moves along.
+// Small line charts with a movable mark.
 
 import { element, svgElement } from "../shared/dom.js";
 
 export const COLOURS = { real: "#2E9E5B", generated: "#A33EBD", discriminator: "#447CE4", unseen: "#E0A100" };
 
-const HEIGHT = 190; // pixels, of the drawing
-const MARGIN = { top: 8, right: 12, bottom: 36, left: 46 }; // room for ticks and the names of the axes
-const FIRST_WIDTH = 320; // until its place is known
-// Lines are told apart by their dashes too: solid, dashed, dotted.
+const HEIGHT = 190; // of the drawing, in pixels
+const MARGIN = { top: 8, right: 12, bottom: 36, left: 46 }; // room for ticks and axis labels
+const FIRST_WIDTH = 320; // until the real width is known
+// Lines differ not only in colour but also in dashes: solid, dashed, dotted.
 const DASHES = ["none", "7 3", "2 2.5"];
-const LINE_HEIGHT = 13; // pixels, of the values beside the mark
+const RULE_DASHES = "5 4";
+const LINE_HEIGHT = 13; // of the values beside the mark, in pixels
 
 /**
- * A line chart. Its words come from `say`, its colours from the theme.
+ * A line chart whose words come from `say` and whose colours come from the theme.
  *
- * `series`: [{label, colour, x: [ascending numbers], y: [numbers, null breaks the line]}]. `range`: [lowest, highest] of
- * the y axis, else what the lines span (from 0 unless `log`). `log`: logarithmic y axis; values that are not positive
- * break the line. `rule`: {value, label}, a dashed line across. `logX`: logarithmic x axis, from the first x on instead of
- * from 0. `dots`: a dot on every point, for lines of few.
+ * `range`: [lowest, highest] of the y axis; by default what the lines span, from 0 unless `log`. `log`, `logX`:
+ * logarithmic axes; on a logarithmic y axis a value that is not positive breaks the line. `dots`: a dot on every point.
+ * `note`: a caption below the drawing.
  *
- * Returned: `node`; `mark(x)`: a line at x with the values there, null takes it away; `destroy()`.
+ * Returned: `node`; `show({series, rule, end, described})`, which may be called again with new data; `mark(x)`, which
+ * draws a vertical line at x with the values there (null removes it); `destroy()`. While the pointer is over the
+ * drawing, the mark follows it.
+ *
+ * `series`: [{label, colour, x: [ascending numbers], y: [numbers; null breaks the line]}]. `rule`: {value, label}, a
+ * dashed horizontal line. `end`: end of a linear x axis, by default the last x. `described`: whether the text
+ * alternative contains the data or, because the data changes all the time, only the title.
  */
-export function lineChart(say, { title, series, xLabel, yLabel, log = false, logX = false, dots = false, range = null, rule = null }) {
-  const picture = svgElement("svg", { class: "chart-drawing", role: "img", height: HEIGHT });
+export function lineChart(say, { title, xLabel, yLabel, log = false, logX = false, dots = false, range = null, note = "" }) {
+  const drawing = svgElement("svg", { class: "chart-drawing", role: "img", height: HEIGHT });
   const legend = element("div", { class: "chart-legend", "aria-hidden": "true" });
-  const node = element("figure", { class: "chart" }, element("figcaption", {}, title), legend, picture);
-  series.forEach((line, index) => legend.append(legendEntry(line.label, line.colour, DASHES[index % DASHES.length])));
-  if (rule) legend.append(legendEntry(rule.label, COLOURS.real, "5 4"));
-
-  const lines = series.map((line) => ({ ...line, y: line.y.map((value) => usable(value, log)) }));
-  const xs = lines.flatMap((line) => line.x);
-  const xRange = logX ? span(xs, true) : [0, Math.max(1, ...xs)];
-  const yRange = range ?? span([...lines.flatMap((line) => line.y), rule?.value ?? null], log);
+  const node = element("figure", { class: "chart" }, element("figcaption", {}, title), legend, drawing);
+  if (note) node.append(element("p", { class: "quiet" }, note));
+  let shown = null; // {lines, rule, described, xRange, yRange}
+  let layers = null; // {x, y: scales, mark: the group of the mark}
   let marked = null;
+  let pointed = null; // x under the pointer
   let width = FIRST_WIDTH;
-  let layers = null;
 
   function draw() {
+    const { lines, rule, xRange, yRange } = shown;
     const x = scale(xRange, [MARGIN.left, width - MARGIN.right], logX);
     const y = scale(yRange, [HEIGHT - MARGIN.bottom, MARGIN.top], log);
     layers = { x, y, mark: svgElement("g", { class: "chart-mark" }) };
-    picture.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-    picture.replaceChildren(
+    drawing.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+    drawing.replaceChildren(
       axes(x, y, xRange, yRange, { xLabel, yLabel, log, logX, width }),
       ...(rule ? [ruleLine(y(rule.value), width)] : []),
       ...lines.map((line, index) => curve(line, x, y, DASHES[index % DASHES.length])),
@@ -52,26 +55,57 @@ export function lineChart(say, { title, series, xLabel, yLabel, log = false, log
   }
 
   function drawMark() {
-    const found = marked === null ? [] : lines.map((line) => ({ ...line, value: valueAt(line, marked) }));
-    layers.mark.replaceChildren(...(marked === null ? [] : markParts(found, marked, layers, width, say)));
-    picture.setAttribute("aria-label", description(say, { title, lines, rule, marked, found }));
+    const at = pointed ?? marked;
+    layers.mark.replaceChildren(...(at === null ? [] : markParts(valuesAt(shown.lines, at), at, layers, width, say)));
+    if (pointed !== null) layers.mark.append(pointedNumber(layers.x(pointed), pointed, say));
   }
 
+  function describe() {
+    drawing.setAttribute("aria-label", shown.described ? description(say, { ...shown, title, marked }) : title);
+  }
+
+  /** Moves the mark to the point nearest to the pointer. */
+  function point(event) {
+    const box = drawing.getBoundingClientRect();
+    const place = ((event.clientX - box.left) / box.width) * width;
+    const xs = shown?.lines.flatMap((line) => line.x) ?? [];
+    if (!xs.length) return;
+    const distance = (x) => Math.abs(layers.x(x) - place);
+    pointed = xs.reduce((best, x) => (distance(x) < distance(best) ? x : best));
+    drawMark();
+  }
+
+  drawing.addEventListener("pointermove", point);
+  drawing.addEventListener("pointerleave", () => {
+    pointed = null;
+    if (shown) drawMark();
+  });
   const watch = new ResizeObserver(() => {
-    const room = Math.round(picture.getBoundingClientRect().width);
+    const room = Math.round(drawing.getBoundingClientRect().width);
     if (!room || room === width) return;
     width = room;
-    draw();
+    if (shown) draw();
   });
-  watch.observe(picture);
-  draw();
+  watch.observe(drawing);
 
   return {
     node,
+    show({ series, rule = null, end = null, described = true }) {
+      const lines = series.map((line) => ({ ...line, y: line.y.map((value) => usable(value, log)) }));
+      const xs = lines.flatMap((line) => line.x);
+      const xRange = logX ? span(xs, true) : [0, end ?? Math.max(1, ...xs)];
+      const yRange = range ?? span([...lines.flatMap((line) => line.y), rule?.value ?? null], log);
+      shown = { lines, rule, described, xRange, yRange };
+      const entries = series.map((line, index) => legendEntry(line.label, line.colour, DASHES[index % DASHES.length]));
+      legend.replaceChildren(...entries, ...(rule ? [legendEntry(rule.label, COLOURS.real, RULE_DASHES)] : []));
+      draw();
+      describe();
+    },
     mark(x) {
       if (x === marked) return;
       marked = x;
       drawMark();
+      describe();
     },
     destroy() {
       watch.disconnect();
@@ -83,13 +117,18 @@ function usable(value, log) {
   return Number.isFinite(value) && (!log || value > 0) ? value : null;
 }
 
-/** The value of a line at x: of its first point from there on, for a point stands for the stretch that ends with it. */
-function valueAt(line, x) {
-  const place = line.x.findIndex((at) => at >= x);
-  return line.y[place < 0 ? line.y.length - 1 : place] ?? null;
+/**
+ * The lines, each with its `value` at x: that of its first point from x on, because a point is the mean of the updates
+ * before it.
+ */
+function valuesAt(lines, x) {
+  return lines.map((line) => {
+    const place = line.x.findIndex((at) => at >= x);
+    return { ...line, value: line.y[place < 0 ? line.y.length - 1 : place] ?? null };
+  });
 }
 
-/** The range that holds all values. */
+/** The range that contains all values. */
 function span(values, log) {
   const known = values.filter((value) => value !== null);
   if (!known.length) return log ? [1, 10] : [0, 1];
@@ -116,7 +155,7 @@ export function ticks([from, to], count, log = false) {
   return Array.from({ length: last - first + 1 }, (_, index) => Number(((first + index) * step).toPrecision(12)));
 }
 
-/** Powers of ten; where there would be fewer than three, also what lies between them. */
+/** Powers of ten and, if there are fewer than three, also numbers between them. */
 function logarithmicTicks(from, to) {
   const lowest = Math.floor(Math.log10(from));
   const powers = Array.from({ length: Math.ceil(Math.log10(to)) - lowest + 1 }, (_, index) => lowest + index);
@@ -138,7 +177,7 @@ export function shortNumber(value) {
   return String(Number(value.toPrecision(3)));
 }
 
-/** A value read off: three digits, as the language writes them. */
+/** A value with three significant digits, as the language writes it. */
 function readable(say, value) {
   if (value === null) return say("chart_none");
   return new Intl.NumberFormat(say.language, { maximumSignificantDigits: 3 }).format(value);
@@ -170,7 +209,7 @@ function axes(x, y, xRange, yRange, { xLabel, yLabel, log, logX, width }) {
 
 function ruleLine(height, width) {
   const ends = { x1: MARGIN.left, x2: width - MARGIN.right, y1: height, y2: height };
-  return svgElement("line", { ...ends, stroke: COLOURS.real, "stroke-width": 1.5, "stroke-dasharray": "5 4" });
+  return svgElement("line", { ...ends, stroke: COLOURS.real, "stroke-width": 1.5, "stroke-dasharray": RULE_DASHES });
 }
 
 function curve(line, x, y, dashes) {
@@ -188,7 +227,7 @@ function pointDots(line, x, y) {
   return known.map(([at, value]) => svgElement("circle", { cx: x(at), cy: y(value), r: 2.5, fill: line.colour }));
 }
 
-/** The mark, a dot on every line, and the values beside it: on the side with more room, pushed apart. */
+/** The mark, a dot on every line, and the values beside it: on the side with more room, without overlap. */
 function markParts(found, at, { x, y }, width, say) {
   const place = x(at);
   const toTheLeft = place > (MARGIN.left + width - MARGIN.right) / 2;
@@ -212,7 +251,14 @@ function markParts(found, at, { x, y }, width, say) {
   ];
 }
 
-/** Heights moved so that neighbours are a line apart and all stay within the drawing, in their order. */
+/** The number below the mark that follows the pointer. */
+function pointedNumber(place, x, say) {
+  const number = new Intl.NumberFormat(say.language).format(x);
+  const anchor = { x: place, y: HEIGHT - MARGIN.bottom + 16, "text-anchor": "middle" };
+  return svgElement("text", { ...anchor, class: "chart-value" }, number);
+}
+
+/** The heights, moved so that they are at least a line apart and stay within the drawing, in the same order. */
 function apart(heights) {
   const order = heights.map((_, index) => index).sort((a, b) => heights[a] - heights[b]);
   const moved = [...heights];
@@ -234,8 +280,8 @@ function legendEntry(label, colour, dashes) {
   return element("span", {}, svgElement("svg", { width: 24, height: 10 }, sample), label);
 }
 
-/** The chart in words: where each line begins, ends and is lowest, and what stands at the mark. */
-function description(say, { title, lines, rule, marked, found }) {
+/** The chart in words: the first, last and lowest value of each line, and the values at the mark. */
+function description(say, { title, lines, rule, marked }) {
   const parts = [`${title}.`];
   for (const line of lines) {
     const values = line.y.filter((value) => value !== null);
@@ -246,7 +292,7 @@ function description(say, { title, lines, rule, marked, found }) {
   }
   if (rule) parts.push(say("chart_rule", { label: rule.label, value: readable(say, rule.value) }));
   if (marked !== null) {
-    const values = found.map((line) => `${line.label} ${readable(say, line.value)}`).join(", ");
+    const values = valuesAt(lines, marked).map((line) => `${line.label} ${readable(say, line.value)}`).join(", ");
     parts.push(say("chart_mark", { x: marked, values }));
   }
   return parts.join(" ");

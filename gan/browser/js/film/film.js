@@ -1,5 +1,5 @@
-// The film: data size by training step. One scrubber moves the pictures of every amount of data, the indicators and
-// the mark on the curves together.
+// The film: data size by training step. One scrubber moves the images of every data size, the measurements and the
+// mark on the training curves together.
 
 import { element, placeChildren } from "../shared/dom.js";
 import { makeFilmDetail, verdictTitles } from "./filmdetail.js";
@@ -7,19 +7,19 @@ import { makeColumn, momentAt } from "./filmstrip.js";
 import { makePlayer } from "./player.js";
 
 const PLAY_SECONDS = 10;
-const QUIET_SECONDS = 0.7; // without a move until the moment is spoken
-const NEAR = "400px"; // from the visible part of the page: nothing is fetched before
+const QUIET_SECONDS = 0.7; // without movement before a screen reader announces the moment
+const NEAR = "400px"; // distance to the visible part of the page at which loading begins
 
 /**
- * The exhibit, of at least one cell: {chosen: name, cells: [{name, size, title, side, channels, latents, film, story}, the smallest first],
- * start: null or {position: 0..1}}. `film` is the ref of a PNG sheet with a row a moment and `latents` pictures of
- * side x side in it, `story` the ref of what gan/browser/film_payload.py tells. `start` is where the film stands at first (at its end
- * where there is none) and again whenever it changes; otherwise the place is kept.
+ * `show(wanted)` takes {chosen: name, cells: [{name, size, title, side, channels, latents, film, payload}], start}, with
+ * at least one cell, the smallest size first. `film` is the ref of a PNG sheet with one row per moment and `latents`
+ * images of side x side per row; `payload` is the ref of a payload of gan/browser/film_payload.py. `start`, {position:
+ * 0..1} or null for the end, is where the film stands first; it applies again whenever it changes.
  *
- * The scrubber goes from moment to moment of the chosen run. Its share of that run's updates is what the columns have
- * in common: each shows its latest moment within that share of its own updates.
+ * The scrubber moves between the moments of the chosen run. Every column shows its latest moment within the same share
+ * of its own updates.
  *
- * `onChoose(name)` is told when the visitor chooses another amount of data.
+ * `onChoose(name)` is called when the visitor chooses another data size.
  */
 export function makeFilm(say, { assets, onChoose = () => {} }) {
   const strip = element("ol", { class: "film-strip", role: "list", "aria-label": say("film_strip") });
@@ -39,51 +39,51 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
   let chosen = null;
   let share = 1; // of the updates of each run
   let chosenSeen = null; // what the page chose last
-  let start = null; // a position that waits for the chosen run
+  let start = null; // a position to apply when the chosen run has loaded
   let startSeen = "";
   let near = false;
   let gone = false;
   let speaking = 0;
   let wasPlaying = false;
 
-  /** The run whose moments the scrubber counts: the chosen one, or the first there is until that is there. */
+  /** The column whose moments the scrubber counts: the chosen one or, until it has loaded, the first that has. */
   function leader() {
     return chosen?.run ? chosen : columns.find((column) => column.run);
   }
 
-  /** What the player says: to the moment at that position, and the button as it plays. */
+  /** Called by the player: shows the moment at that position. */
   function follow(position, playing) {
     button.textContent = say(playing ? "film_pause" : "film_play");
     if (wasPlaying && !playing) speakSoon();
     wasPlaying = playing;
     const leading = leader();
     if (!leading) return;
-    const { story } = leading.run;
-    const index = Math.floor(position * (story.moments.length - 1) + 1e-6);
-    // the share stays while the moment does: it may be that of a run chosen before, between two moments of this one
-    if (index !== momentAt(story, share)) share = story.moments[index].step / story.total;
+    const { payload } = leading.run;
+    const index = Math.floor(position * (payload.moments.length - 1) + 1e-6);
+    // keep the share while the moment is the same: it may come from another run and lie between two moments of this one
+    if (index !== momentAt(payload, share)) share = payload.moments[index].step / payload.total;
     render();
   }
 
   function render() {
-    for (const { view, run } of columns) if (run) view.showMoment(run, momentAt(run.story, share));
+    for (const { view, run } of columns) if (run) view.showMoment(run, momentAt(run.payload, share));
     const leading = leader();
     scrubber.disabled = button.disabled = !leading;
     if (!leading) return;
-    const { story } = leading.run;
-    const index = momentAt(story, share);
-    const words = say("film_position", { step: story.moments[index].step, total: story.total });
-    scrubber.max = story.moments.length - 1;
+    const { payload } = leading.run;
+    const index = momentAt(payload, share);
+    const words = say("film_position", { step: payload.moments[index].step, total: payload.total });
+    scrubber.max = payload.moments.length - 1;
     scrubber.value = index;
     scrubber.setAttribute("aria-valuetext", words);
     place.textContent = words;
     if (leading === chosen) detail.showMoment(index);
   }
 
-  /** Brings the player to where the leading run stands. */
+  /** Moves the player to the moment of the leading run. */
   function align() {
     const leading = leader();
-    if (leading) player.seek(positionOf(momentAt(leading.run.story, share), leading.run.story));
+    if (leading) player.seek(positionOf(momentAt(leading.run.payload, share), leading.run.payload));
   }
 
   function speakSoon() {
@@ -94,10 +94,10 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
   }
 
   scrubber.addEventListener("input", () => {
-    const wanted = Number(scrubber.value); // pausing puts the scrubber back to where the film is
+    const wanted = Number(scrubber.value); // pausing moves the scrubber back to the film's position
     player.pause();
     const leading = leader();
-    if (leading) player.seek(positionOf(wanted, leading.run.story));
+    if (leading) player.seek(positionOf(wanted, leading.run.payload));
     speakSoon();
   });
 
@@ -107,9 +107,9 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
     column.view.showWaiting();
     if (column === chosen) detail.showWaiting(column.cell);
     try {
-      const [film, story] = await Promise.all([assets.image(column.cell.film), assets.json(column.cell.story)]);
-      checkSheet(say, column.cell, film, story);
-      column.run = { film, story };
+      const [film, payload] = await Promise.all([assets.image(column.cell.film), assets.json(column.cell.payload)]);
+      checkSheet(say, column.cell, film, payload);
+      column.run = { film, payload };
       column.state = "ready";
     } catch (error) {
       column.error = error;
@@ -118,7 +118,7 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
     if (!gone && columns.includes(column)) settled(column);
   }
 
-  /** A column has come, or has not. */
+  /** Called when a column has loaded or failed. */
   function settled(column) {
     if (column.error && !column.run) column.view.showError(column.error);
     if (column === chosen) showChosen();
@@ -131,9 +131,9 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
     if (chosen.run) {
       detail.showRun(chosen.cell, chosen.run);
       if (start !== null) {
-        const { story } = chosen.run;
-        const index = Math.floor(start * (story.moments.length - 1) + 1e-6);
-        share = story.moments[index].step / story.total;
+        const { payload } = chosen.run;
+        const index = Math.floor(start * (payload.moments.length - 1) + 1e-6);
+        share = payload.moments[index].step / payload.total;
         start = null;
       }
     } else if (chosen.state === "failed") detail.showError(chosen.error);
@@ -142,7 +142,7 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
   }
 
   async function loadAll() {
-    await load(chosen); // what is looked at first comes first
+    await load(chosen); // first what the visitor sees first
     for (const column of columns) load(column);
   }
 
@@ -171,21 +171,21 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
 
   return {
     node,
-    show(exhibit) {
+    show(wanted) {
       const before = new Map(columns.map((column) => [identity(column.cell), column]));
-      columns = exhibit.cells.map((cell) => before.get(identity(cell)) ?? newColumn(cell));
+      columns = wanted.cells.map((cell) => before.get(identity(cell)) ?? newColumn(cell));
       placeChildren(strip, columns.map((column) => column.view.node));
       // the visitor's choice stays until the page makes another
-      const name = exhibit.chosen === chosenSeen ? chosen?.cell.name : exhibit.chosen;
-      const wanted = columns.find((column) => column.cell.name === name) ?? columns[0];
-      const startNow = JSON.stringify(exhibit.start ?? null);
-      if (startNow !== startSeen) start = exhibit.start?.position ?? null;
-      if (wanted !== chosen || start !== null) {
-        chosen = wanted;
+      const name = wanted.chosen === chosenSeen ? chosen?.cell.name : wanted.chosen;
+      const next = columns.find((column) => column.cell.name === name) ?? columns[0];
+      const startNow = JSON.stringify(wanted.start ?? null);
+      if (startNow !== startSeen) start = wanted.start?.position ?? null;
+      if (next !== chosen || start !== null) {
+        chosen = next;
         showChosen();
       }
       startSeen = startNow;
-      chosenSeen = exhibit.chosen;
+      chosenSeen = wanted.chosen;
       render();
       intoView(strip, chosen.view.node);
       if (near) loadAll();
@@ -207,33 +207,33 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
   }
 }
 
-/** A cell that is shown again with the same pictures need not be loaded again. */
+/** A cell with the same identity as before is not loaded again. */
 function identity(cell) {
-  return JSON.stringify([cell.name, cell.title, cell.film.id, cell.story.id]);
+  return JSON.stringify([cell.name, cell.title, cell.film.id, cell.payload.id]);
 }
 
-function positionOf(index, story) {
-  return story.moments.length > 1 ? index / (story.moments.length - 1) : 1;
+function positionOf(index, payload) {
+  return payload.moments.length > 1 ? index / (payload.moments.length - 1) : 1;
 }
 
-function checkSheet(say, cell, film, story) {
-  const expected = `${cell.latents * cell.side} × ${story.moments.length * cell.side}`;
+function checkSheet(say, cell, film, payload) {
+  const expected = `${cell.latents * cell.side} × ${payload.moments.length * cell.side}`;
   const found = `${film.naturalWidth} × ${film.naturalHeight}`;
   if (found !== expected) throw new Error(say("film_mismatch", { found, expected }));
 }
 
-/** Scrolls the strip, and nothing else, so that a column that is not wholly seen stands in its middle. */
+/** Centres a column that is not fully visible, by scrolling the strip and not the page. */
 function intoView(strip, column) {
   const [outer, inner] = [strip.getBoundingClientRect(), column.getBoundingClientRect()];
   if (inner.left >= outer.left && inner.right <= outer.right) return;
   strip.scrollLeft += (inner.left + inner.right - outer.left - outer.right) / 2;
 }
 
-/** The moment of a column in a sentence. */
+/** The moment of a column in one sentence. */
 function summary(say, column, share) {
-  const { story } = column.run;
-  const moment = story.moments[momentAt(story, share)];
-  const legible = story.digits
+  const { payload } = column.run;
+  const moment = payload.moments[momentAt(payload, share)];
+  const legible = payload.digits
     ? say("film_summary_legible", { share: say.percent(moment.legible), kinds: moment.kinds })
     : "";
   const title = column.cell.title.replace(/\s+/g, " ");

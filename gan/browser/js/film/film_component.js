@@ -6,7 +6,7 @@ import { mountPart } from "../shared/mount.js";
 
 const assets = fetchingAssets();
 
-/** State: "failed". Which run is looked at closely is the visitor's; the page's own choice stays as it is. */
+/** State: "failed". The visitor's choice of a run stays in the browser; the page's own choice does not change. */
 export default function component(given) {
-  return mountPart(given, (say) => makeFilm(say, { assets, onChoose: () => {} }));
+  return mountPart(given, (say) => makeFilm(say, { assets }));
 }

@@ -1,17 +1,17 @@
-// One amount of data in the film: its pictures at a moment, and what was measured then.
+// One column of the film, a data size: its images at a moment and the measurements of that moment.
 
 import { element } from "../shared/dom.js";
 
-const GAP = 1; // pixels between the pictures of a tile
+const GAP = 1; // pixels between the images of a tile
 const GAP_COLOUR = "#282828";
 
-/** Index of the latest moment of a story at or before `share` (0..1) of its updates; the first if there is none. */
-export function momentAt(story, share) {
-  const last = story.moments.findLastIndex((moment) => moment.step / story.total <= share + 1e-9);
+/** Index of the latest moment of a payload at or before `share` (0..1) of its updates; 0 if there is none. */
+export function momentAt(payload, share) {
+  const last = payload.moments.findLastIndex((moment) => moment.step / payload.total <= share + 1e-9);
   return Math.max(0, last);
 }
 
-/** An empty canvas for the latents of a cell beside and below each other, as near to a square as they go. */
+/** An empty canvas for the images of a cell, in a grid as close to a square as possible. */
 export function tileCanvas(cell, properties) {
   const columns = Math.ceil(Math.sqrt(cell.latents));
   const rows = Math.ceil(cell.latents / columns);
@@ -19,7 +19,7 @@ export function tileCanvas(cell, properties) {
   return element("canvas", { width: pixels(columns), height: pixels(rows), ...properties });
 }
 
-/** Draws the latents at a moment: row `index` of the film, which is a sheet of one row a moment. */
+/** Draws the images of a moment: row `index` of the film, a sheet with one row per moment. */
 export function drawTile(canvas, cell, film, index) {
   const { side, latents } = cell;
   const columns = Math.ceil(Math.sqrt(latents));
@@ -37,7 +37,7 @@ export function drawTile(canvas, cell, film, index) {
 /**
  * A column of the strip: a button with the heading, the tile and three lines about the moment.
  *
- * `cell`: see `makeFilm`. Returned: `node`; `showMoment(run, index)` with run {film, story}; `showError(error)`;
+ * `cell`: see `makeFilm`. Returned: `node`; `showMoment(run, index)` with run {film, payload}; `showError(error)`;
  * `showWaiting()`; `choose(yes)`.
  */
 export function makeColumn(say, cell, onPick) {
@@ -66,9 +66,9 @@ export function makeColumn(say, cell, onPick) {
     showMoment(run, index) {
       if (shown === index) return;
       shown = index;
-      const moment = run.story.moments[index];
+      const moment = run.payload.moments[index];
       drawTile(canvas, cell, run.film, index);
-      write(say("film_update", { step: moment.step }), ...readings(say, run.story, moment), verdictShort(say, moment));
+      write(say("film_update", { step: moment.step }), ...readings(say, run.payload, moment), verdictShort(say, moment));
     },
     showError(error) {
       problem.textContent = say("film_failed", { reason: error.message });
@@ -82,12 +82,12 @@ export function makeColumn(say, cell, onPick) {
   };
 }
 
-function readings(say, story, moment) {
-  if (!story.digits) return [];
+function readings(say, payload, moment) {
+  if (!payload.digits) return [];
   return [say("film_legible", { share: say.percent(moment.legible) }), say("film_kinds", { kinds: moment.kinds })];
 }
 
-/** The gravest finding in a word or two. */
+/** The most serious finding in one or two words. */
 function verdictShort(say, moment) {
   return say(`film_short_${moment.verdict[0] ?? "unknown"}`);
 }

@@ -1,32 +1,32 @@
-// A position from 0 to 1 that moves by itself.
+// A playback position from 0 to 1.
 
 import { reducedMotion } from "../shared/dom.js";
 
-// With reduced motion the position jumps: few places, and time to look at each.
+// With reduced motion the position jumps between a few places and rests at each.
 const PLACES = 12;
 const PLACE_SECONDS = 0.9;
-// The longest time that one frame counts, in seconds: a tab that was hidden goes on where it was.
+// Upper limit of the time between two frames, in seconds, so that a tab that was hidden continues where it was.
 const LONGEST_FRAME = 0.25;
 
 /**
- * What moves a position from 0 to 1 while it plays.
+ * Moves a position from 0 to 1 while it plays.
  *
- * `seconds`: from 0 to 1, at least. `onPosition(position, playing)` is told of every change of either, also of those
- * made by the methods. `loop`: after 1 comes 0 again; `bounce`: after 1 it goes back to 0, and so on. With neither it
- * stops at 1, from where `play()` begins anew. `seek(p)` goes on playing from there if it was playing.
+ * `seconds`: the least time from 0 to 1. `onPosition(position, playing)` is called on every change, also on those made
+ * by the methods. `loop`: after 1 the position continues at 0. `bounce`: it moves back and forth. With neither it
+ * stops at 1, and `play()` then restarts at 0. `seek(p)` does not stop the player.
  *
- * A visitor who asked for less motion gets twelve places, one after the other, instead of a continuous movement.
+ * With reduced motion the position takes twelve places one after the other instead of moving continuously.
  */
 export function makePlayer({ seconds, onPosition, loop = false, bounce = false }) {
   let position = 0;
   let playing = false;
-  let clock = 0; // where the movement is; `position` follows it in jumps with reduced motion
+  let clock = 0; // the continuous position; with reduced motion `position` follows it in jumps
   let direction = 1;
   let frame = 0;
-  let before = null; // time of the last frame, in milliseconds
+  let before = null; // time of the previous frame, in milliseconds
   let jumps = false;
 
-  const tell = () => onPosition(position, playing);
+  const report = () => onPosition(position, playing);
 
   function advance(now) {
     frame = requestAnimationFrame(advance);
@@ -37,10 +37,10 @@ export function makePlayer({ seconds, onPosition, loop = false, bounce = false }
     const next = jumps ? Math.round(clock * PLACES) / PLACES : clock;
     if (next === position && playing) return;
     position = next;
-    tell();
+    report();
   }
 
-  /** What happens at an end. */
+  /** At either end: turns round, restarts or stops. */
   function turn() {
     if (bounce) {
       clock = clock > 1 ? Math.max(0, 2 - clock) : Math.min(1, -clock);
@@ -73,12 +73,12 @@ export function makePlayer({ seconds, onPosition, loop = false, bounce = false }
       if (position >= 1 && bounce) direction = -1;
       else if (position >= 1) position = clock = 0;
       frame = requestAnimationFrame(advance);
-      tell();
+      report();
     },
     pause() {
       if (!playing) return;
       halt();
-      tell();
+      report();
     },
     toggle() {
       if (playing) this.pause();
@@ -86,7 +86,7 @@ export function makePlayer({ seconds, onPosition, loop = false, bounce = false }
     },
     seek(p) {
       position = clock = Math.min(1, Math.max(0, p));
-      tell();
+      report();
     },
     destroy() {
       halt();

@@ -12,14 +12,14 @@ const said = { failed: null }; // to the server, last
 
 /** States: "request", set when something is let go, and "failed", a kind of LoadError or ""; trigger: "focus". */
 export default function component(given) {
-  const start = given.data.exhibit.start;
+  const start = given.data.payload.start;
   const request = remembered.get(start.id) ?? start.request;
-  const exhibit = { ...given.data.exhibit, start: { ...start, request } };
-  return mountPart({ ...given, data: { ...given.data, exhibit } }, (say, mounted) =>
+  const payload = { ...given.data.payload, start: { ...start, request } };
+  return mountPart({ ...given, data: { ...given.data, payload } }, (say, mounted) =>
     makePlayground(say, {
       assets,
       onRelease(released) {
-        remembered.set(mounted.exhibit.start.id, released);
+        remembered.set(mounted.payload.start.id, released);
         mounted.setStateValue("request", released);
       },
       onFocus: (focus) => mounted.setTriggerValue("focus", focus),

@@ -1,18 +1,19 @@
-// What a Streamlit component does with a part of ours, whichever it is.
+// Mounts one of our browser parts as a Streamlit component.
 
 import { element } from "./dom.js";
 import { speaker } from "./words.js";
 
 /**
- * The default export of a component, given how its part is made: `makePart(say, mounted)` -> `{node, show(exhibit), destroy()}`.
+ * The body of a component's default export. `makePart(say, mounted)` -> `{node, show(payload), destroy()}`.
  *
- * `data`: {language, words, exhibit}. Streamlit calls a component again, without its cleanup, whenever data or theme change; so
- * the part is made once and shown the new exhibit. `mounted` has the newest `setStateValue` and `setTriggerValue`,
- * and the `exhibit`. Where the part throws, the state "failed" says so, and the server draws instead.
+ * `data`: {language, words, payload}. Streamlit calls a component again, without cleanup, whenever its data or the theme
+ * changes. So the part is made once per language, and every later call shows the new payload. `mounted` always has the
+ * newest `setStateValue`, `setTriggerValue` and `payload`. If the part throws, the state "failed" is set, and the server
+ * draws instead.
  */
 export function mountPart({ parentElement, data, setStateValue, setTriggerValue }, makePart) {
   const mounted = (parentElement.gan ??= {});
-  Object.assign(mounted, { setStateValue, setTriggerValue, exhibit: data.exhibit }); // always the newest
+  Object.assign(mounted, { setStateValue, setTriggerValue, payload: data.payload });
   try {
     if (mounted.language !== data.language) {
       mounted.unmount?.();
@@ -25,7 +26,7 @@ export function mountPart({ parentElement, data, setStateValue, setTriggerValue 
       };
       Object.assign(mounted, { part, language: data.language });
     }
-    mounted.part.show(mounted.exhibit);
+    mounted.part.show(mounted.payload);
   } catch (error) {
     console.error(error);
     setStateValue("failed", "unknown");

@@ -48,15 +48,17 @@ function seedWords(say, { seeds, low, high }) {
 }
 
 /**
- * The final models of every amount of data, a line for each recipe: `makeAmounts(say)` -> `{node, show(lines, chosen),
- * destroy()}` with lines [{label, models}], models in the order of their sizes, and the model that is `chosen`.
+ * The comparison of data sizes, one line per recipe: `makeAmounts(say)` -> `{node, show(lines, chosen), destroy()}`.
+ * lines: [{label, models}], the final models in ascending order of size; chosen: the chosen model.
  */
 export function makeAmounts(say) {
   const charts = element("div", { class: "site-charts" });
   const table = element("div", { class: "site-table", role: "region", tabindex: "0", "aria-label": say("site_table") });
   const node = element("section", {}, element("h2", {}, say("site_amounts_title")), charts);
   node.append(element("p", { class: "quiet" }, say("site_amounts_note")), element("details", {}, element("summary", {}, say("site_table")), table));
-  let drawn = [];
+  const fd = amountsChart(say, "fd", { log: true });
+  const legible = amountsChart(say, "legible", { range: [0, 1] });
+  charts.append(fd.node, legible.node);
   let shown = "";
 
   function show(lines, chosen) {
@@ -67,33 +69,35 @@ export function makeAmounts(say) {
     const wanted = JSON.stringify([real, lines.map(({ models }) => models.map((model) => model.name))]);
     if (wanted !== shown) {
       shown = wanted;
-      drawn.forEach((chart) => chart.destroy());
-      drawn = [amountsChart(say, "fd", lines, real.fd, { log: true }), amountsChart(say, "legible", lines, real.legible, { range: [0, 1] })];
-      charts.replaceChildren(...drawn.map((chart) => chart.node));
+      fd.show(amountsData(say, "fd", lines, real.fd));
+      legible.show(amountsData(say, "legible", lines, real.legible));
       table.replaceChildren(amountsTable(say, sizes, lines));
     }
-    drawn.forEach((chart) => chart.mark(chosen.size));
+    for (const chart of [fd, legible]) chart.mark(chosen.size);
   }
 
-  return { node, show, destroy: () => drawn.forEach((chart) => chart.destroy()) };
+  function destroy() {
+    for (const chart of [fd, legible]) chart.destroy();
+  }
+
+  return { node, show, destroy };
 }
 
-function amountsChart(say, name, lines, real, scale) {
-  return lineChart(say, {
-    title: say(`site_${name}`),
+function amountsChart(say, name, scale) {
+  const words = { title: say(`site_${name}`), xLabel: say("site_size"), yLabel: say(`site_${name}_axis`) };
+  return lineChart(say, { ...words, logX: true, dots: true, ...scale });
+}
+
+function amountsData(say, name, lines, real) {
+  return {
     series: lines.map(({ label, models }, i) => ({
       label,
       colour: RECIPE_COLOURS[i % RECIPE_COLOURS.length],
       x: models.map((model) => model.size),
       y: models.map((model) => figureOf(model, name).number),
     })),
-    xLabel: say("site_size"),
-    yLabel: say(`site_${name}_axis`),
     rule: { value: real, label: say("site_real") },
-    logX: true,
-    dots: true,
-    ...scale,
-  });
+  };
 }
 
 function amountsTable(say, sizes, lines) {

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -31,7 +32,7 @@ def of_width(width, **changes):
     return replace(CONFIG, model=model, **changes)
 
 
-def test_nothing_is_said_of_a_device_on_which_nothing_was_measured(timings):
+def test_a_device_without_measurements_has_no_estimate(timings):
     assert estimate.predict(timings, HERE, CONFIG) is None
     assert estimate.updates_for(timings, HERE, CONFIG, 60) is None
     estimate.record(timings, HERE, CONFIG, 0.01)
@@ -41,20 +42,20 @@ def test_nothing_is_said_of_a_device_on_which_nothing_was_measured(timings):
         assert estimate.updates_for(timings, other, CONFIG, 60) is None
 
 
-def test_what_was_measured_of_this_very_run_is_what_is_said(timings):
+def test_an_estimate_of_a_measured_run_is_what_was_measured(timings):
     estimate.record(timings, HERE, CONFIG, 0.01)
-    assert estimate.predict(timings, HERE, CONFIG).basis == "scaled"  # the rest is a guess as yet
+    assert estimate.predict(timings, HERE, CONFIG).basis == "scaled"  # the other phases are guessed
     estimate.record_phases(timings, HERE, CONFIG, start=3.0, moment=0.5, scoring=8.0)
-    said = estimate.predict(timings, HERE, CONFIG)
-    assert said.basis == "same"
-    assert said.starting == pytest.approx(3.0)
-    assert said.training == pytest.approx(1_000 * 0.01)
-    assert said.monitoring == pytest.approx(0.5 * monitor.count_moments(1_000))
-    assert said.scoring == pytest.approx(8.0)
-    assert said.total == pytest.approx(3 + 10 + 0.5 * monitor.count_moments(1_000) + 8)
+    expected = estimate.predict(timings, HERE, CONFIG)
+    assert expected.basis == "same"
+    assert expected.starting == pytest.approx(3.0)
+    assert expected.training == pytest.approx(1_000 * 0.01)
+    assert expected.monitoring == pytest.approx(0.5 * monitor.count_moments(1_000))
+    assert expected.scoring == pytest.approx(8.0)
+    assert expected.total == pytest.approx(3 + 10 + 0.5 * monitor.count_moments(1_000) + 8)
 
 
-def test_what_makes_no_difference_to_an_update_is_the_same_shape(timings):
+def test_settings_that_do_not_change_the_work_of_an_update_keep_its_shape(timings):
     estimate.record(timings, HERE, CONFIG, 0.01)
     estimate.record_phases(timings, HERE, CONFIG, start=3.0, moment=0.5, scoring=8.0)
     same = replace(CONFIG, seed=3, size=6_000, lr_g=1e-4, budget="epochs", epochs=2)
@@ -70,26 +71,26 @@ def test_what_makes_no_difference_to_an_update_is_the_same_shape(timings):
         assert estimate.predict(timings, HERE, other).basis == "scaled"
 
 
-def test_one_disturbed_measurement_of_three_is_not_believed(timings):
+def test_one_disturbed_measurement_of_three_does_not_count(timings):
     for seconds in (0.01, 0.9, 0.012):
         estimate.record(timings, HERE, CONFIG, seconds)
         estimate.record_phases(timings, HERE, CONFIG, scoring=800 * seconds)
-    said = estimate.predict(timings, HERE, CONFIG)
-    assert said.training == pytest.approx(1_000 * 0.012)
-    assert said.scoring == pytest.approx(800 * 0.012)
+    expected = estimate.predict(timings, HERE, CONFIG)
+    assert expected.training == pytest.approx(1_000 * 0.012)
+    assert expected.scoring == pytest.approx(800 * 0.012)
 
 
-def test_a_stopped_run_leaves_what_it_knows(timings):
+def test_a_stopped_run_records_the_phases_it_reached(timings):
     estimate.record(timings, HERE, CONFIG, 0.01)
     before = estimate.predict(timings, HERE, CONFIG)
     estimate.record_phases(timings, HERE, CONFIG, start=2.0)
-    said = estimate.predict(timings, HERE, CONFIG)
-    assert (said.starting, said.basis) == (pytest.approx(2.0), "scaled")
-    assert (said.monitoring, said.scoring) == (before.monitoring, before.scoring)
+    expected = estimate.predict(timings, HERE, CONFIG)
+    assert (expected.starting, expected.basis) == (pytest.approx(2.0), "scaled")
+    assert (expected.monitoring, expected.scoring) == (before.monitoring, before.scoring)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf, 1e10])
-def test_what_is_no_time_is_not_written_down(timings, seconds):
+def test_impossible_times_are_refused(timings, seconds):
     with pytest.raises(ConfigError, match=r"seconds_per_update=.* must be a positive"):
         estimate.record(timings, HERE, CONFIG, seconds)
     with pytest.raises(ConfigError, match=r"scoring=.* must be a positive"):
@@ -114,12 +115,12 @@ def test_wider_networks_and_larger_batches_never_take_less(timings, measured):
         [of_width(width) for width in (2, 4, 8, 12, 16, 32, 48, 64, 96)],
         [replace(CONFIG, batch_size=batch) for batch in (2, 8, 16, 32, 64, 128, 512)],
     ):
-        said = [estimate.predict(timings, HERE, config) for config in row]
-        assert {s.basis for s in said} == {"scaled"}
+        expected = [estimate.predict(timings, HERE, config) for config in row]
+        assert {s.basis for s in expected} == {"scaled"}
         for phase in ("training", "monitoring", "scoring", "total"):
-            values = [round(getattr(s, phase), 9) for s in said]
+            values = [round(getattr(s, phase), 9) for s in expected]
             assert values == sorted(values)
-        assert said[0].training < said[-1].training
+        assert expected[0].training < expected[-1].training
 
 
 def test_twice_the_work_takes_twice_as_long_and_half_of_it_more_than_half(timings):
@@ -130,11 +131,11 @@ def test_twice_the_work_takes_twice_as_long_and_half_of_it_more_than_half(timing
     assert 1_000 * 0.01 < half.training < 1_000 * 0.02
 
 
-def test_between_two_measured_shapes_the_neighbours_decide(timings):
+def test_between_two_measured_shapes_the_estimate_is_interpolated(timings):
     for batch, seconds in ((8, 0.004), (16, 0.006), (64, 0.02), (256, 5.0)):
         estimate.record(timings, HERE, replace(CONFIG, batch_size=batch), seconds)
-    said = estimate.predict(timings, HERE, replace(CONFIG, batch_size=32))
-    assert said.training == pytest.approx(1_000 * math.sqrt(0.006 * 0.02))
+    expected = estimate.predict(timings, HERE, replace(CONFIG, batch_size=32))
+    assert expected.training == pytest.approx(1_000 * math.sqrt(0.006 * 0.02))
 
 
 def test_scoring_takes_longer_against_more_training_images(timings):
@@ -151,7 +152,7 @@ def test_scoring_takes_longer_against_more_training_images(timings):
 
 @pytest.mark.parametrize("seconds", [60.0, 300.0, 3_600.0])
 @pytest.mark.parametrize("each", [0.0005, 0.02])
-def test_as_many_updates_as_fit_and_hardly_more(timings, seconds, each):
+def test_updates_for_fills_the_time(timings, seconds, each):
     estimate.record(timings, HERE, CONFIG, each)
     updates = estimate.updates_for(timings, HERE, CONFIG, seconds)
     assert len(str(updates).rstrip("0")) <= 2
@@ -162,14 +163,14 @@ def test_as_many_updates_as_fit_and_hardly_more(timings, seconds, each):
     assert total(updates) <= seconds < total(math.ceil(updates * 1.1) + 1)
 
 
-def test_at_least_twenty_updates_and_no_more_than_a_run_may_have(timings):
+def test_updates_for_stays_within_the_limits_of_a_run(timings):
     estimate.record(timings, HERE, CONFIG, 1e-6)
     assert estimate.updates_for(timings, HERE, CONFIG, 1.0) == estimate.LEAST_UPDATES == 20
     most = estimate.updates_for(timings, HERE, CONFIG, 1e9)
     assert replace(CONFIG, updates=most).updates == 10_000_000
 
 
-def test_the_budget_of_the_configuration_does_not_matter_to_the_inverse(timings):
+def test_updates_for_ignores_the_budget_of_the_configuration(timings):
     estimate.record(timings, HERE, CONFIG, 0.01)
     epochs = replace(CONFIG, budget="epochs", epochs=500)
     assert estimate.updates_for(timings, HERE, epochs, 60) == estimate.updates_for(
@@ -197,7 +198,7 @@ def _damaged():
 
 
 @pytest.mark.parametrize("text", list(_damaged()), ids=lambda text: repr(text[:30]))
-def test_a_damaged_or_foreign_book_is_an_empty_one(timings, text):
+def test_a_damaged_or_foreign_file_counts_as_empty(timings, text):
     timings.parent.mkdir()
     timings.write_text(text, encoding="latin-1")
     assert estimate.predict(timings, HERE, CONFIG) is None
@@ -206,14 +207,14 @@ def test_a_damaged_or_foreign_book_is_an_empty_one(timings, text):
     assert estimate.predict(timings, HERE, CONFIG).training == pytest.approx(10)
 
 
-def test_what_is_no_file_or_far_too_large_is_an_empty_book(timings, monkeypatch):
+def test_a_folder_or_a_very_large_file_counts_as_empty(timings, monkeypatch):
     assert estimate.predict(timings.parent, HERE, CONFIG) is None
     estimate.record(timings, HERE, CONFIG, 0.01)
     monkeypatch.setattr(estimate, "_MAX_BYTES", 10)
     assert estimate.predict(timings, HERE, CONFIG) is None
 
 
-def test_a_bad_row_does_not_spoil_the_good_ones(timings):
+def test_bad_rows_are_dropped_and_the_others_kept(timings):
     estimate.record(timings, HERE, CONFIG, 0.01)
     content = json.loads(timings.read_text())
     content["devices"][HERE]["speeds"].insert(0, {"seconds": "soon"})
@@ -221,7 +222,22 @@ def test_a_bad_row_does_not_spoil_the_good_ones(timings):
     assert estimate.predict(timings, HERE, CONFIG).training == pytest.approx(10)
 
 
-def test_the_book_is_bounded_and_forgets_the_oldest(timings, monkeypatch):
+def test_the_file_of_version_0_1_is_read_and_keeps_its_form(timings):
+    timings.parent.mkdir()
+    shutil.copy(Path(__file__).parents[1] / "fixtures/v0.1/runs/speed.json", timings)
+    old = json.loads(timings.read_text())
+    (device,) = old["devices"]
+    estimate.record(timings, device, CONFIG, 0.01)
+    before = estimate.predict(timings, HERE, CONFIG), estimate.predict(timings, device, CONFIG)
+    assert before[0] is None and before[1].training == pytest.approx(10)
+    new = json.loads(timings.read_text())
+    (row,) = new["devices"][device].pop("speeds")
+    assert set(row) == {"when", "shape", "operations", "batch", "augmented", "seconds"}
+    del old["devices"][device]["speeds"]
+    assert new == old
+
+
+def test_the_oldest_rows_are_dropped(timings, monkeypatch):
     now = iter(range(1, 10_000))
     monkeypatch.setattr(estimate, "time", SimpleNamespace(time=lambda: float(next(now))))
     monkeypatch.setattr(estimate, "_ROWS_OF_A_DEVICE", 6)
@@ -241,7 +257,7 @@ def test_the_book_is_bounded_and_forgets_the_oldest(timings, monkeypatch):
     assert sorted(json.loads(timings.read_text())["devices"]) == ["a", "b", "c"]
 
 
-def test_many_writers_and_readers_never_meet_half_a_book(timings):
+def test_many_writers_and_readers_never_see_half_a_file(timings):
     estimate.record(timings, HERE, CONFIG, 0.01)
     troubles = []
 
@@ -268,7 +284,7 @@ def test_many_writers_and_readers_never_meet_half_a_book(timings):
     assert estimate.predict(timings, HERE, CONFIG) is not None
 
 
-def test_where_nothing_can_be_written_the_writer_is_told(tmp_path):
+def test_a_file_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "a file").write_text("")
     timings = tmp_path / "a file" / "speed.json"
     assert estimate.predict(timings, HERE, CONFIG) is None
@@ -281,7 +297,7 @@ def _files():
 
 
 @pytest.mark.parametrize("changes", [{}, {"augment": "adaptive", "lr_g": 1.0, "lr_d": 1.0}])
-def test_measuring_trains_for_about_as_long_as_asked_and_leaves_nothing(tiny, changes):
+def test_measuring_takes_about_the_given_time_and_writes_nothing(tiny, changes):
     before = _files()
     started = time.perf_counter()
     seconds = estimate.measure(tiny(**changes), CPU, "float32", 0.2)
@@ -291,7 +307,7 @@ def test_measuring_trains_for_about_as_long_as_asked_and_leaves_nothing(tiny, ch
     assert _files() == before
 
 
-def test_an_update_longer_than_asked_is_measured_by_itself(tiny, monkeypatch):
+def test_one_slow_update_is_measured_by_itself(tiny, monkeypatch):
     clock = iter(range(0, 10_000, 7))
     now = SimpleNamespace(perf_counter=lambda: float(next(clock)))
     monkeypatch.setattr(estimate, "time", now)
@@ -323,7 +339,7 @@ def test_the_key_names_device_threads_and_precision():
         estimate.device_key(CPU, "float16")
 
 
-def test_the_command_measures_and_writes_it_down(tiny, timings, capsys, tmp_path, monkeypatch):
+def test_the_command_measures_and_records(tiny, timings, capsys, tmp_path, monkeypatch):
     config = tiny(updates=500)
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config.to_dict()))
@@ -334,11 +350,11 @@ def test_the_command_measures_and_writes_it_down(tiny, timings, capsys, tmp_path
     assert printed["device"] == estimate.device_key(CPU, "float32", threads=1)
     assert printed["operations_per_update"] == cost.operations_per_update(config)
     assert printed["batch"] == 8
-    said = estimate.predict(timings, printed["device"], config)
-    assert said.training == pytest.approx(500 * printed["seconds_per_update"])
+    expected = estimate.predict(timings, printed["device"], config)
+    assert expected.training == pytest.approx(500 * printed["seconds_per_update"])
 
 
-def test_the_command_measures_the_defaults_and_needs_no_book(capsys, monkeypatch):
+def test_the_command_measures_the_defaults_without_a_file(capsys, monkeypatch):
     asked = []
     monkeypatch.setattr(estimate, "measure", lambda *a: asked.append(a) or 0.0125)
     before = _files()

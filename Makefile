@@ -1,5 +1,5 @@
-# make app    the app on http://localhost:8501, in a virtual environment of its own
-# make test   everything that is checked: style, types, tests
+# make app    starts the app on http://localhost:8501, in its own virtual environment
+# make test   runs every check: style, types, tests
 #
 # make app TORCH_INDEX=https://download.pytorch.org/whl/cpu   with a CPU-only torch
 PYTHON ?= python3
@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 app: $(VENV)/.app
 	$(BIN)/python -m streamlit run streamlit_app.py
 
-# first what can run side by side, a file a core, then what measures time or fills the cores itself
+# first the tests that can run side by side, one file per core, then those that measure time or use all cores
 test: $(VENV)/.dev check
 	$(BIN)/python -m pytest -m "not alone" --numprocesses $(CORES) --dist loadfile
 	$(BIN)/python -m pytest -m alone

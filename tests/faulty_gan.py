@@ -1,5 +1,5 @@
-"""small_gan with something that goes wrong in it: ``FAULT`` says what, ``FAULT_STEP`` after how many
-updates. For tests that see how a job ends."""
+"""small_gan with a fault, for tests of how a job ends. ``FAULT`` is the kind, ``FAULT_STEP`` the number of
+updates before it."""
 
 import errno
 import os
@@ -14,7 +14,6 @@ from gan.training import trainer
 
 
 def break_it(fault, step):
-
     report = trainer.report
 
     def afterwards(state, record, held_out):

@@ -1,5 +1,5 @@
-"""The command line with the small scores that conftest gives to the tests' own process: for tests
-that start it as a process, or as tasks. ``SMALL_GAN_CLASSIFIERS`` names the folder of its classifiers."""
+"""The command line with small scores, as conftest.py makes them in the process of the tests. For tests that start
+it as a process or as Ray tasks. ``SMALL_GAN_CLASSIFIERS`` is the folder of its classifiers."""
 
 import os
 import sys
@@ -16,12 +16,11 @@ from gan.system import processes
 
 
 def shrink():
-
-    if isinstance(manifest.evaluate, partial):  # a worker has a second task
+    if isinstance(manifest.evaluate, partial):  # done already: a Ray worker has a second task
         return
     classifiers = Path(os.environ["SMALL_GAN_CLASSIFIERS"])
     load, reference = classifier.load_classifier, classifier.load_reference
-    drawn.DRAWN_HELD_OUT = 500  # looked at, never trained on
+    drawn.DRAWN_HELD_OUT = 500  # for measures only, never trained on
     monitor.MONITOR_SAMPLES = 100
     manifest.evaluate = partial(evaluate.evaluate, samples=200, draws=2)
     run.run = partial(run.run, classifiers=classifiers)
@@ -35,7 +34,6 @@ def shrink():
 
 def train_run(*arguments):
     shrink()
-
     return on_ray.train_run(*arguments)
 
 

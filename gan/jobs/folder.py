@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.dataclasses import dataclass
@@ -71,7 +71,7 @@ class Control:
 class _JobFile(BaseModel):
     """The content of job.json."""
 
-    model_config = _STRICT
+    model_config = ConfigDict(extra="forbid", title="a job")
     device: str
     owner: str
     created: float
@@ -178,8 +178,7 @@ class Table:
         self._guard = threading.Lock()
         self._read_at = -1e9
         self._rows: list[tuple[Job, Status]] = []
-        self._jobs: dict[Path, tuple[object, Job]] = {}
-        self._states: dict[Path, tuple[object, Status]] = {}
+        self._read: dict[Path, tuple[object, Any]] = {}  # of each file: its stamp and content
 
     def rows(self, fresh: bool = False) -> list[tuple[Job, Status]]:
         """Every job that can be read, by name. ``fresh``: as of now, not of the last scan."""
@@ -205,9 +204,7 @@ class Table:
 
     def _scan(self) -> Iterator[tuple[Job, Status]]:
         there = list(folders(self._runs))
-        for known in (self._jobs, self._states):
-            for gone in known.keys() - there:
-                del known[gone]
+        self._read = {path: row for path, row in self._read.items() if path.parent in there}
         for folder in there:
             try:
                 yield self._row(folder)
@@ -215,13 +212,11 @@ class Table:
                 continue  # damaged, or removed at this moment
 
     def _row(self, folder: Path) -> tuple[Job, Status]:
-        stamp = _stamp(folder / JOB)
-        if self._jobs.get(folder, (None,))[0] != stamp:
-            self._jobs[folder] = (stamp, read(folder))
-        stamp = _stamp(folder / STATUS)
-        if self._states.get(folder, (None,))[0] != stamp:
-            self._states[folder] = (stamp, read_status(folder))
-        return self._jobs[folder][1], self._states[folder][1]
+        for path, reader in ((folder / JOB, read), (folder / STATUS, read_status)):
+            stamp = _stamp(path)
+            if self._read.get(path, (None,))[0] != stamp:
+                self._read[path] = (stamp, reader(folder))
+        return self._read[folder / JOB][1], self._read[folder / STATUS][1]
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

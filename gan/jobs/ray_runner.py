@@ -32,7 +32,7 @@ from typing import Any
 from gan.errors import CheckpointError, ConfigError
 from gan.jobs import folder as job_folder
 from gan.jobs import worker
-from gan.jobs.runner import UNKNOWN, Worker
+from gan.jobs.runner import UNKNOWN, Worker, python_path
 from gan.system import locks
 from gan.system.ray import connect, describe_problem
 
@@ -127,10 +127,8 @@ def _actor(ray: Any, folder: Path) -> Any:
 
 def _environment() -> dict[str, str]:
     """What a worker needs to import this module, and the folder of the server's data."""
-    package = str(Path(__file__).resolve().parents[2])
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    data = {name: os.environ[name] for name in ("GAN_DATA",) if os.environ.get(name)}
-    return {"PYTHONPATH": os.pathsep.join(paths), **data}
+    data = os.environ.get("GAN_DATA")
+    return python_path() | ({"GAN_DATA": data} if data else {})
 
 
 def _path_of(place: int, runs: Path) -> str | None:

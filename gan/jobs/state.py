@@ -44,20 +44,10 @@ TRANSITIONS: dict[State, tuple[State, ...]] = {
     "stopped": ("queued", "starting"),
     "failed": ("queued", "starting"),
 }
-Problem = Literal[
-    "",
-    "memory",
-    "killed",
-    "disk",
-    "diverged",
-    "data",
-    "settings",
-    "time",
-    "hung",
-    "files",
-    "crashed",
-    "interrupted",
-]
+Problem = (
+    Literal["", "memory", "disk", "time", "data", "settings", "files"]
+    | Literal["diverged", "crashed", "hung", "killed", "interrupted"]
+)
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))

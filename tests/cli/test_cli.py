@@ -1,3 +1,4 @@
+import importlib
 import json
 import math
 import os
@@ -6,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -709,3 +711,13 @@ def test_a_job_that_cannot_be_trained_says_why(a_job, classifiers, monkeypatch, 
     assert main.main(["work", str(a_job)]) == 1
     assert "MNIST" in capsys.readouterr().err
     assert state.read_status(a_job).problem == "data"
+
+
+def test_the_installed_command_is_the_same_program(monkeypatch, capsys):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    module, _, function = project["scripts"]["gan"].partition(":")
+    monkeypatch.setattr(sys, "argv", ["gan", "--version"])
+    with pytest.raises(SystemExit) as caught:
+        getattr(importlib.import_module(module), function)()
+    assert caught.value.code == 0
+    assert gan.__version__ in capsys.readouterr().out

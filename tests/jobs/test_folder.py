@@ -109,11 +109,11 @@ def test_curves_are_means_over_stretches_and_measured_stand_apart():
     short = history.curves(lines, points=4)
     assert short["step"] == [3, 6, 9, 10]
     assert short["g_loss"] == [2.0, 5.0, 8.0, 10.0] and short["prob_held_out"] == [None] * 4
-    assert [look["step"] for look in history.measurements(lines)] == [3]
+    assert [m["step"] for m in history.measurements(lines)] == [3]
     assert history.curves([])["step"] == []
 
 
-def test_snapshots_are_told_by_their_names_and_others_are_left_out(folder):
+def test_snapshots_are_found_by_their_names_and_others_are_left_out(folder):
     (folder / "snapshots").mkdir()
     for name in ("00000040", "00000007", "x"):
         (folder / "snapshots" / f"{name}.safetensors").write_bytes(b"")
@@ -218,7 +218,7 @@ def test_no_way_back_is_shown_where_it_was_never_better(folder, config, measured
     assert history.advice(folder, config, measured) is None
 
 
-def test_without_a_snapshot_from_before_only_the_worsening_is_told(folder, config):
+def test_without_a_snapshot_from_before_only_the_worsening_is_reported(folder, config):
     measured = [_measurement(4, 5.0), _measurement(80, 60.0, spread=0.1)]
     assert history.advice(folder, config, measured).step is None
 

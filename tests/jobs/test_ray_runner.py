@@ -33,10 +33,10 @@ HERE = Path(__file__).resolve().parent.parent
 LONG = 90_000
 
 
-def wait_for(look, what, seconds=90.0):
+def wait_for(check, what, seconds=90.0):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if found := look():
+        if found := check():
             return found
         time.sleep(0.02)
     raise AssertionError(f"waited {seconds:g} s for {what}")
@@ -69,7 +69,7 @@ class FakeRay(types.ModuleType):
     def nodes(self):
         return self.machines
 
-    def remote(self, seat):
+    def remote(self, actor):
         return types.SimpleNamespace(
             options=lambda **o: types.SimpleNamespace(remote=partial(self._make, o))
         )
@@ -202,7 +202,7 @@ def test_a_ray_of_its_own_leaves_a_core_to_visitors(fake, monkeypatch):
         ),
     ],
 )
-def test_how_a_worker_ended_is_told_and_its_place_is_free(fake, folder, answer, code, words):
+def test_how_a_worker_ended_is_reported_and_its_place_is_free(fake, folder, answer, code, words):
     worker, place = started(RayRunner("auto"), folder)
     assert worker.ended() is None and locks.try_lock(place) is None
     fake.answer = answer
@@ -241,7 +241,7 @@ def test_who_dismisses_waits_until_the_process_is_gone(fake, folder, monkeypatch
     end.join()
 
 
-def test_a_name_that_is_taken_is_told_and_costs_no_descriptor(fake, folder):
+def test_a_name_that_is_taken_is_reported_and_costs_no_descriptor(fake, folder):
     runner = RayRunner("auto")
     fake.actors[f"job {folder}"] = None
     with pytest.raises(CheckpointError, match=r"still there .*resume the job in a moment"):
@@ -255,7 +255,7 @@ def test_a_server_without_ray_says_what_to_install(monkeypatch, tmp_path):
         service.open_service(tmp_path, {"GAN_RUNNER": "ray"})
 
 
-def test_an_address_where_nobody_listens_is_told_at_once(fake, tmp_path):
+def test_an_address_where_nobody_listens_is_reported_at_once(fake, tmp_path):
     with socket.socket() as taken:  # bound, but nobody listens
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -275,7 +275,7 @@ def test_what_ray_says_at_the_door_is_passed_on(fake, kind):
 
 @pytest.fixture
 def left(monkeypatch):
-    """The exit codes with which a seat wanted to leave, instead of leaving."""
+    """The exit codes with which a actor wanted to leave, instead of leaving."""
     codes = []
     monkeypatch.setattr(os, "_exit", codes.append)
     monkeypatch.setattr(ray_runner, "_LINGER_SECONDS", 0.01)
@@ -283,11 +283,11 @@ def left(monkeypatch):
 
 
 def test_a_machine_without_the_shared_folder_is_named(left, tmp_path):
-    seat = ray_runner._Actor(str(tmp_path))
-    seat.work(str(tmp_path / "not-shared"), "cpu", 1, None)
-    code, words = seat.outcome()
-    assert code == 1 and f"not-shared is not there on {socket.gethostname()}" in words
-    wait_for(lambda: left == [0], "the seat to leave")
+    actor = ray_runner._Actor(str(tmp_path))
+    actor.work(str(tmp_path / "not-shared"), "cpu", 1, None)
+    code, words = actor.outcome()
+    assert code == 1 and f"not-shared does not exist on {socket.gethostname()}" in words
+    wait_for(lambda: left == [0], "the actor to leave")
 
 
 def test_a_seat_works_where_the_server_is_and_keeps_the_place_it_leaves(left, folder, monkeypatch):
@@ -299,16 +299,16 @@ def test_a_seat_works_where_the_server_is_and_keeps_the_place_it_leaves(left, fo
     monkeypatch.setattr(
         locks, "try_lock", lambda path, real=locks.try_lock: kept.append(real(path)) or kept[-1]
     )
-    seat = ray_runner._Actor(str(folder))
-    seat.work(str(folder), "cpu", 5, str(place))
-    assert seat.outcome() == (5, "")
-    wait_for(lambda: len(kept) > 2, "the seat to want the place")
+    actor = ray_runner._Actor(str(folder))
+    actor.work(str(folder), "cpu", 5, str(place))
+    assert actor.outcome() == (5, "")
+    wait_for(lambda: len(kept) > 2, "the actor to want the place")
     assert kept[-1] is None  # the server has it
     os.close(handle)
-    wait_for(lambda: kept[-1] is not None, "the seat to have the place")
+    wait_for(lambda: kept[-1] is not None, "the actor to have the place")
     assert locks.is_locked(place)
     os.close(kept[-1])
-    wait_for(lambda: left == [0] and threading.active_count() == before, "the seat to leave")
+    wait_for(lambda: left == [0] and threading.active_count() == before, "the actor to leave")
 
 
 def real(test):
@@ -328,7 +328,7 @@ class SmallActor(ray_runner._Actor):
 
     def outcome(self):
         said = super().outcome()
-        Path("seat.json").write_text(json.dumps({"data": os.environ.get("GAN_DATA")}))
+        Path("actor.json").write_text(json.dumps({"data": os.environ.get("GAN_DATA")}))
         return said
 
 
@@ -392,19 +392,19 @@ def runner(small, address):
 
 
 def state_is(opened, id, *states):
-    def look():
+    def check():
         view = opened.queries.view(id)
         return view if view is not None and view.status.state in states else None
 
-    return wait_for(look, f"{id} to be {' or '.join(states)}")
+    return wait_for(check, f"{id} to be {' or '.join(states)}")
 
 
 def trained_a_bit(opened, id, updates=5):
-    def look():
+    def check():
         status = opened.queries.view(id).status
         return status if status.state == "training" and status.step >= updates else None
 
-    return wait_for(look, f"{updates} updates of {id}")
+    return wait_for(check, f"{updates} updates of {id}")
 
 
 def all_is_given_back(runner, cpus):
@@ -431,7 +431,7 @@ def test_a_job_on_a_cluster_trains_obeys_and_is_killed(runner, small, tmp_path, 
     wait_for(lambda: gone(view.status.pid), "the process", 10)
     all_is_given_back(runner, 2)
     # a worker has the server's data and its current folder
-    assert json.loads(Path("seat.json").read_text()) == {"data": os.environ["GAN_DATA"]}
+    assert json.loads(Path("actor.json").read_text()) == {"data": os.environ["GAN_DATA"]}
     descriptors = len(os.listdir("/proc/self/fd"))
 
     id = opened.orders.submit(small(updates=LONG), "cpu", "me").id
@@ -530,7 +530,7 @@ def test_a_job_whose_end_nobody_sees_leaves_the_cluster(runner, small, tmp_path)
 
 
 @real
-def test_a_ray_of_another_version_is_told(small, address, monkeypatch):
+def test_a_ray_of_another_version_is_reported(small, address, monkeypatch):
     import ray
 
     monkeypatch.setattr(ray, "__version__", "2.0.0")

@@ -1,8 +1,9 @@
-"""Jobs with real workers: how they go, and every way in which they can end."""
+"""Jobs with real workers: how they proceed, and every way in which they can end."""
 
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -57,8 +58,8 @@ def runs(tmp_path, monkeypatch, classifiers):
 
 
 @pytest.fixture
-def wish(tiny_model):
-    """wish(updates=...) -> a job of a few seconds on drawn digits."""
+def make_config(tiny_model):
+    """make_config(updates=...) -> a job of a few seconds on drawn digits."""
 
     def make(**changes):
         settings = {"source": "drawn", "size": 40, "updates": 12, "batch_size": 8, **changes}
@@ -70,10 +71,10 @@ def wish(tiny_model):
 LONG = 90_000
 
 
-def wait_for(look, what, seconds=120.0):
+def wait_for(check, what, seconds=120.0):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        found = look()
+        found = check()
         if found:
             return found
         time.sleep(0.02)
@@ -81,11 +82,11 @@ def wait_for(look, what, seconds=120.0):
 
 
 def state_is(opened, id, *states, seconds=120.0):
-    def look():
+    def check():
         view = opened.queries.view(id)
         return view if view is not None and view.status.state in states else None
 
-    return wait_for(look, f"{id} to be {' or '.join(states)}; {opened.queries.view(id)}", seconds)
+    return wait_for(check, f"{id} to be {' or '.join(states)}; {opened.queries.view(id)}", seconds)
 
 
 def trained_a_bit(opened, id, updates=5):
@@ -113,9 +114,9 @@ def nobody_is_left(folder):
     return True
 
 
-def test_a_job_trains_shows_itself_and_becomes_a_model_like_any_other(runs, wish):
+def test_a_job_trains_shows_itself_and_becomes_a_model_like_any_other(runs, make_config):
     opened = service.Service(runs)
-    config = wish(updates=400)
+    config = make_config(updates=400)
     ticket = opened.orders.submit(config, "cpu", ME)
     assert ticket == Ticket(run_name(config), "new")
     view = state_is(opened, ticket.id, "finished", "failed")
@@ -126,8 +127,8 @@ def test_a_job_trains_shows_itself_and_becomes_a_model_like_any_other(runs, wish
     assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
     curves = history.curves(lines)
     assert curves["step"][-1] == 400 and None not in curves["g_loss"]
-    looks = history.measurements(lines)
-    assert [look["step"] for look in looks] == monitor.moments_to_measure(400)
+    measured = history.measurements(lines)
+    assert [m["step"] for m in measured] == monitor.moments_to_measure(400)
     assert history.sample_step(history.samples(folder)[-1]) == 400
     assert len(history.snapshots(folder)) == 8
     nobody_is_left(folder)
@@ -137,9 +138,9 @@ def test_a_job_trains_shows_itself_and_becomes_a_model_like_any_other(runs, wish
     assert expected is not None and expected.basis == "same" and expected.total > 0
 
 
-def test_who_asks_for_the_same_joins_and_what_is_finished_is_not_trained_again(runs, wish):
+def test_the_same_request_joins_and_a_finished_job_is_not_trained_again(runs, make_config):
     opened = service.Service(runs)
-    config = wish(updates=300)
+    config = make_config(updates=300)
     tickets = []
     together = threading.Barrier(10)
 
@@ -147,11 +148,11 @@ def test_who_asks_for_the_same_joins_and_what_is_finished_is_not_trained_again(r
         together.wait()
         tickets.append(opened.orders.submit(config, "cpu", f"visitor {number}"))
 
-    pupils = [threading.Thread(target=press, args=(n,)) for n in range(10)]
-    for pupil in pupils:
-        pupil.start()
-    for pupil in pupils:
-        pupil.join()
+    threads = [threading.Thread(target=press, args=(n,)) for n in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert sorted(t.kind for t in tickets) == ["joined"] * 9 + ["new"]
     assert len(opened.queries.views()) == 1
     state_is(opened, tickets[0].id, "finished")
@@ -159,23 +160,23 @@ def test_who_asks_for_the_same_joins_and_what_is_finished_is_not_trained_again(r
     assert opened.queries.view(tickets[0].id).status.attempts == 1
 
 
-def test_ten_who_press_at_once_for_different_things_are_served_one_after_the_other(runs, wish):
+def test_ten_requests_at_once_are_trained_one_after_the_other(runs, make_config):
     opened = service.Service(runs, Limits(queue=4))
     together, tickets, refused = threading.Barrier(10), [], []
 
     def press(number):
-        config = wish(updates=4, seed=number)
+        config = make_config(updates=4, seed=number)
         together.wait()
         try:
             tickets.append(opened.orders.submit(config, "cpu", f"visitor {number}"))
         except ConfigError as error:
             refused.append(str(error))
 
-    pupils = [threading.Thread(target=press, args=(n,)) for n in range(10)]
-    for pupil in pupils:
-        pupil.start()
-    for pupil in pupils:
-        pupil.join()
+    threads = [threading.Thread(target=press, args=(n,)) for n in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert 4 <= len(tickets) <= 5  # the first may have begun before the last came, or not
     assert len(refused) == 10 - len(tickets) and all(
         "4 jobs are already waiting" in r for r in refused
@@ -198,13 +199,13 @@ def test_ten_who_press_at_once_for_different_things_are_served_one_after_the_oth
     ]
 
 
-def test_a_visitor_has_one_job_and_leaves_those_of_others_alone(runs, wish):
+def test_a_visitor_has_one_job_and_leaves_those_of_others_alone(runs, make_config):
     opened = service.Service(runs)
-    first = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
+    first = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
     with pytest.raises(ConfigError, match=f"you already have a job: {first}"):
-        opened.orders.submit(wish(updates=LONG, seed=1), "cpu", ME)
+        opened.orders.submit(make_config(updates=LONG, seed=1), "cpu", ME)
     assert len(opened.queries.views()) == 1
-    waiting = opened.orders.submit(wish(updates=LONG, seed=1), "cpu", OTHER).id
+    waiting = opened.orders.submit(make_config(updates=LONG, seed=1), "cpu", OTHER).id
     assert opened.queries.view(waiting).ahead == 0 and opened.queries.wait("cpu")[0] == 2
     for action in (
         opened.orders.pause,
@@ -222,27 +223,29 @@ def test_a_visitor_has_one_job_and_leaves_those_of_others_alone(runs, wish):
     assert nobody_is_left(runs / first) and nobody_is_left(runs / waiting)
 
 
-def test_stop_ends_it_within_a_second_and_keeps_what_was_learned(runs, wish):
+def test_stop_ends_a_job_within_a_second_and_keeps_its_training(runs, make_config):
     opened = service.Service(runs)
-    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
-    asked = time.monotonic()
+    ordered = time.monotonic()
     opened.orders.stop(id, ME)
     view = state_is(opened, id, "stopped")
-    assert time.monotonic() - asked < 1.5  # a second, and the machine's other work
+    assert time.monotonic() - ordered < 1.5  # a second, and the machine's other work
     nobody_is_left(runs / id)
     kept = updates_kept(runs / id)
     assert kept >= 5 and view.status.step == kept
-    assert opened.orders.submit(wish(updates=LONG), "cpu", ME).kind == "resumed"
+    assert opened.orders.submit(make_config(updates=LONG), "cpu", ME).kind == "resumed"
     wait_for(lambda: opened.queries.view(id).status.step > kept, "it to go on")
     lines = [line["step"] for line in history.read_lines(runs / id) if "g_loss" in line]
-    assert lines == sorted(set(lines))  # nothing is told twice
+    assert lines == sorted(set(lines))  # no line twice
     opened.orders.stop(id, ME)
     state_is(opened, id, "stopped")
 
 
-def test_paused_stepped_and_resumed_it_ends_with_the_same_bits(runs, wish, tmp_path, classifiers):
-    config = wish(updates=700)
+def test_paused_stepped_and_resumed_it_ends_with_the_same_bits(
+    runs, make_config, tmp_path, classifiers
+):
+    config = make_config(updates=700)
     plain = tmp_path / "plain"
     for _ in run.run(config, plain, torch.device("cpu"), classifiers):
         pass
@@ -271,13 +274,33 @@ def test_paused_stepped_and_resumed_it_ends_with_the_same_bits(runs, wish, tmp_p
         assert torch.equal(a, b)
 
 
-def test_a_paused_worker_leaves_when_somebody_waits_and_the_job_goes_on_later(runs, wish):
+def test_a_job_that_version_0_1_paused_is_listed_resumed_and_finished(runs):
+    (old,) = (HERE / "fixtures" / "v0.1" / "runs").glob("drawn-40-updates-plain-s3-*")
+    shutil.copytree(old, runs / old.name)
     opened = service.Service(runs)
-    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
+    (view,) = opened.queries.views()
+    assert (view.job.id, view.job.owner, view.job.device) == (old.name, "visitor-one", "cpu")
+    assert (view.status.state, view.status.step, view.status.total) == ("paused", 4, 80)
+    lines = history.read_lines(runs / old.name)
+    assert len(lines) == len((old / "metrics.jsonl").read_text().splitlines())
+    assert history.snapshots(runs / old.name) == [3] and updates_kept(runs / old.name) == 4
+    assert opened.attach() == 0  # it stays paused
+    opened.orders.resume(old.name, "visitor-one")
+    view = state_is(opened, old.name, "finished", "failed")
+    assert view.status.state == "finished", view.status
+    after = history.read_lines(runs / old.name)
+    assert after[: len(lines)] == lines and after[-1]["step"] == 80
+    assert run_name(view.job.config) == old.name  # a new request finds it
+    assert opened.orders.submit(view.job.config, "cpu", ME).kind == "finished"
+
+
+def test_a_paused_worker_leaves_when_somebody_waits_and_the_job_goes_on_later(runs, make_config):
+    opened = service.Service(runs)
+    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
     opened.orders.pause(id, ME)
     step = state_is(opened, id, "paused").status.step
-    other = opened.orders.submit(wish(seed=3), "cpu", OTHER).id
+    other = opened.orders.submit(make_config(seed=3), "cpu", OTHER).id
     state_is(opened, other, "finished")
     assert (
         opened.queries.view(id).status.state == "paused"
@@ -292,9 +315,11 @@ def test_a_paused_worker_leaves_when_somebody_waits_and_the_job_goes_on_later(ru
     nobody_is_left(runs / id)
 
 
-def test_rewound_it_goes_on_from_a_snapshot_with_other_settings_as_a_job_of_its_own(runs, wish):
+def test_rewound_it_goes_on_from_a_snapshot_with_other_settings_as_a_job_of_its_own(
+    runs, make_config
+):
     opened = service.Service(runs)
-    config = wish(updates=48)
+    config = make_config(updates=48)
     id = opened.orders.submit(config, "cpu", ME).id
     state_is(opened, id, "finished")
     step = history.snapshots(runs / id)[2]
@@ -316,9 +341,9 @@ def test_rewound_it_goes_on_from_a_snapshot_with_other_settings_as_a_job_of_its_
     assert opened.orders.rewind(id, step, changed, "cpu", OTHER).kind == "finished"
 
 
-def test_resumed_in_the_moment_of_its_end_it_goes_on(runs, wish):
+def test_resumed_in_the_moment_of_its_end_it_goes_on(runs, make_config):
     opened = service.Service(runs)
-    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
     opened.orders.stop(id, ME)
     step = state_is(opened, id, "stopped").status.step
@@ -328,9 +353,9 @@ def test_resumed_in_the_moment_of_its_end_it_goes_on(runs, wish):
     state_is(opened, id, "stopped")
 
 
-def test_a_removed_job_is_gone_with_its_model(runs, wish):
+def test_a_removed_job_is_gone_with_its_model(runs, make_config):
     opened = service.Service(runs)
-    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
     with pytest.raises(ConfigError, match="stop it first"):
         opened.orders.remove(id, ME)
@@ -352,13 +377,13 @@ def test_a_removed_job_is_gone_with_its_model(runs, wish):
         ("crash", "crashed", "something nobody thought of"),
     ],
 )
-def test_what_breaks_in_a_worker_is_told_and_what_was_learned_is_kept(
-    runs, wish, monkeypatch, fault, problem, says
+def test_an_error_in_a_worker_is_reported_and_the_training_is_kept(
+    runs, make_config, monkeypatch, fault, problem, says
 ):
     monkeypatch.setenv("FAULT", fault)
     monkeypatch.setenv("FAULT_STEP", "150")
     opened = service.Service(runs)
-    id = opened.orders.submit(wish(updates=200), "cpu", ME).id
+    id = opened.orders.submit(make_config(updates=200), "cpu", ME).id
     view = state_is(opened, id, "failed")
     assert view.status.problem == problem
     assert re.search(says, view.status.message), view.status
@@ -370,52 +395,52 @@ def test_what_breaks_in_a_worker_is_told_and_what_was_learned_is_kept(
     state_is(opened, id, "finished")
 
 
-def test_a_killed_worker_is_told_and_its_place_is_free_at_once(runs, wish):
+def test_a_killed_worker_is_reported_and_its_place_is_free_at_once(runs, make_config):
     opened = service.Service(runs)
-    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
     os.kill(opened.queries.view(id).status.pid, signal.SIGKILL)
     view = state_is(opened, id, "failed", seconds=5)
     assert view.status.problem == "killed" and "signal 9" in view.status.message
     nobody_is_left(runs / id)
-    other = opened.orders.submit(wish(), "cpu", ME).id
+    other = opened.orders.submit(make_config(), "cpu", ME).id
     state_is(opened, other, "finished")
 
 
-def test_a_worker_that_hangs_is_stopped_all_the_same(runs, wish, monkeypatch):
+def test_a_worker_that_hangs_is_stopped_all_the_same(runs, make_config, monkeypatch):
     monkeypatch.setenv("FAULT", "hang")
     opened = service.Service(runs)
-    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
     wait_for(lambda: opened.queries.view(id).status.state == "training", "training")
     time.sleep(0.5)
-    asked = time.monotonic()
+    ordered = time.monotonic()
     opened.orders.stop(id, ME)
     state_is(opened, id, "stopped")
-    assert time.monotonic() - asked < 2.0
+    assert time.monotonic() - ordered < 2.0
     nobody_is_left(runs / id)
 
 
-def test_a_worker_without_a_sign_of_life_is_ended(runs, wish, monkeypatch):
+def test_a_worker_that_stops_responding_is_killed(runs, make_config, monkeypatch):
     monkeypatch.setenv("FAULT", "hang")
     monkeypatch.setitem(supervisor._HUNG_SECONDS, "training", 1.0)
     opened = service.Service(runs)
-    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
     view = state_is(opened, id, "failed")
     assert view.status.problem == "hung" and nobody_is_left(runs / id)
 
 
-def test_a_job_has_its_time_and_its_part_of_the_disk(runs, wish):
+def test_a_job_has_its_time_and_its_part_of_the_disk(runs, make_config):
     opened = service.Service(runs, Limits(minutes=0.02))
-    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
     view = state_is(opened, id, "stopped")
     assert view.status.problem == "time" and updates_kept(runs / id) == view.status.step > 0
     opened = service.Service(runs, Limits(job_bytes=1_000))
-    other = opened.orders.submit(wish(updates=LONG, seed=1), "cpu", ME).id
+    other = opened.orders.submit(make_config(updates=LONG, seed=1), "cpu", ME).id
     view = state_is(opened, other, "stopped", "failed")
     assert (view.status.state, view.status.problem) == ("stopped", "disk")
 
 
-def test_pictures_that_vanish_are_told(runs, wish):
+def test_images_that_vanish_are_reported(runs, make_config):
     from PIL import Image
 
     pictures = []
@@ -424,7 +449,7 @@ def test_pictures_that_vanish_are_told(runs, wish):
         Image.new("L", (28, 28), shade * 8).save(path)
         pictures.append((path.name, path.read_bytes()))
     kept = uploads.keep(pictures, runs / "uploads")
-    config = wish(source=f"folder:{kept.folder}", size=20, updates=LONG)
+    config = make_config(source=f"folder:{kept.folder}", size=20, updates=LONG)
     opened = service.Service(runs)
     id = opened.orders.submit(config, "cpu", ME).id
     trained_a_bit(opened, id)
@@ -482,19 +507,19 @@ def server(runs):
         process.stdout.close()
 
 
-def test_a_job_outlives_its_server_and_the_next_one_sees_it_finish(runs, wish, server):
-    config = wish(updates=2_000)
+def test_a_job_outlives_its_server_and_the_next_one_sees_it_finish(runs, make_config, server):
+    config = make_config(updates=2_000)
     first = server(config)
     id = run_name(config)
     opened = service.Service(runs)
     trained_a_bit(opened, id)
     pid = opened.queries.view(id).status.pid
-    assert not opened.attach()  # the first server looks after it
+    assert not opened.attach()  # the first server measured after it
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert opened.queries.view(id).status.state == "training"
     # its place is taken still, also for a server that has just come
-    other = opened.orders.submit(wish(seed=5), "cpu", OTHER).id
+    other = opened.orders.submit(make_config(seed=5), "cpu", OTHER).id
     time.sleep(0.6)
     assert opened.queries.view(other).status.state == "queued"
     assert opened.attach() == 1
@@ -504,22 +529,22 @@ def test_a_job_outlives_its_server_and_the_next_one_sees_it_finish(runs, wish, s
     assert nobody_is_left(runs / id) and opened.queries.view(id).status.attempts == 1
 
 
-def test_an_orphan_can_be_stopped_by_the_next_server(runs, wish, server):
-    config = wish(updates=LONG)
+def test_an_orphan_can_be_stopped_by_the_next_server(runs, make_config, server):
+    config = make_config(updates=LONG)
     first = server(config)
     opened = service.Service(runs)
     id = run_name(config)
     trained_a_bit(opened, id)
     first.kill()
     first.wait()
-    asked = time.monotonic()
+    ordered = time.monotonic()
     opened.orders.stop(id, ME)
     state_is(opened, id, "stopped")
-    assert time.monotonic() - asked < 2.0 and nobody_is_left(runs / id)
+    assert time.monotonic() - ordered < 2.0 and nobody_is_left(runs / id)
 
 
-def test_a_job_whose_server_and_worker_died_together_goes_on(runs, wish, server):
-    config = wish(updates=1_000)
+def test_a_job_whose_server_and_worker_died_together_goes_on(runs, make_config, server):
+    config = make_config(updates=1_000)
     first = server(config)
     opened = service.Service(runs)
     id = run_name(config)
@@ -535,9 +560,9 @@ def test_a_job_whose_server_and_worker_died_together_goes_on(runs, wish, server)
     assert view.status.attempts == 2 and view.status.pid != pid
 
 
-def test_a_job_that_is_always_interrupted_is_given_up(runs, wish):
+def test_a_job_that_is_always_interrupted_is_given_up(runs, make_config):
     opened = service.Service(runs)
-    config = wish()
+    config = make_config()
     folder = runs / run_name(config)
     create(Job(folder.name, folder, config, "cpu", ME, time.time(), Caps(600.0, 10**9)))
     status = replace(state.read_status(folder), state="training", attempts=supervisor.MOST_ATTEMPTS)
@@ -547,9 +572,9 @@ def test_a_job_that_is_always_interrupted_is_given_up(runs, wish):
     assert view.status.problem == "interrupted" and "3 times" in view.status.message
 
 
-def test_a_worker_that_is_asked_to_end_saves_and_is_started_again(runs, wish):
+def test_a_worker_that_is_asked_to_end_saves_and_is_started_again(runs, make_config):
     opened = service.Service(runs)
-    id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
+    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
     first = opened.queries.view(id).status
     os.kill(first.pid, signal.SIGTERM)
@@ -559,9 +584,9 @@ def test_a_worker_that_is_asked_to_end_saves_and_is_started_again(runs, wish):
     state_is(opened, id, "stopped")
 
 
-def test_a_restart_while_a_worker_is_starting_does_not_make_another(runs, wish, server):
-    """Between its start and its first word a worker is known by its lock alone."""
-    config = wish(updates=LONG)
+def test_a_restart_while_a_worker_is_starting_does_not_make_another(runs, make_config, server):
+    """Between its start and its first status a worker is known by its lock alone."""
+    config = make_config(updates=LONG)
     first = server(config)
     opened = service.Service(runs, Limits(slots=2))
     id = run_name(config)
@@ -576,27 +601,29 @@ def test_a_restart_while_a_worker_is_starting_does_not_make_another(runs, wish, 
     assert nobody_is_left(runs / id)
 
 
-def test_a_queue_does_not_wait_for_a_job_that_nobody_looks_after(runs, wish):
-    ghost = wish(seed=7)
+def test_a_queue_does_not_wait_for_a_job_without_a_supervisor(runs, make_config):
+    ghost = make_config(seed=7)
     folder = runs / run_name(ghost)
     caps = Caps(600.0, 10**9)
     create(Job(folder.name, folder, ghost, "cpu", OTHER, time.time(), caps))
     opened = service.Service(runs)
-    id = opened.orders.submit(wish(), "cpu", ME).id
+    id = opened.orders.submit(make_config(), "cpu", ME).id
     state_is(opened, id, "finished")
     state_is(opened, folder.name, "finished")  # taken on by the one behind it
 
 
-def test_a_job_for_a_device_that_is_gone_says_so(runs, wish, monkeypatch):
+def test_a_job_for_a_device_that_is_gone_says_so(runs, make_config, monkeypatch):
     opened = service.Service(runs)
     monkeypatch.setattr(opened.runner, "devices", lambda: ["mps", "cpu"])
     monkeypatch.setattr(opened.runner, "places", lambda device: [])
-    view = state_is(opened, opened.orders.submit(wish(), "mps", ME).id, "failed", seconds=5)
+    view = state_is(opened, opened.orders.submit(make_config(), "mps", ME).id, "failed", seconds=5)
     assert view.status.problem == "settings" and "no mps here any more" in view.status.message
     wait_for(lambda: opened.queries.wait("mps")[0] == 0, "the queue to be empty")
 
 
-def test_a_supervisor_that_breaks_says_so_and_leaves_the_job_to_others(runs, wish, monkeypatch):
+def test_a_supervisor_that_breaks_says_so_and_leaves_the_job_to_others(
+    runs, make_config, monkeypatch
+):
     opened = service.Service(runs)
     start = opened.runner.start
 
@@ -604,7 +631,7 @@ def test_a_supervisor_that_breaks_says_so_and_leaves_the_job_to_others(runs, wis
         raise RuntimeError("something nobody thought of")
 
     monkeypatch.setattr(opened.runner, "start", fails)
-    id = opened.orders.submit(wish(), "cpu", ME).id
+    id = opened.orders.submit(make_config(), "cpu", ME).id
     view = state_is(opened, id, "failed", seconds=5)
     assert (view.status.problem, view.status.message) == ("crashed", "something nobody thought of")
     monkeypatch.setattr(opened.runner, "start", start)
@@ -612,10 +639,10 @@ def test_a_supervisor_that_breaks_says_so_and_leaves_the_job_to_others(runs, wis
     state_is(opened, id, "finished")
 
 
-def test_removed_and_asked_for_again_at_once_it_has_one_supervisor(runs, wish):
+def test_removed_and_asked_for_again_at_once_it_has_one_supervisor(runs, make_config):
     opened = service.Service(runs)
     for _ in range(3):
-        id = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
+        id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
         wait_for(
             lambda i=id: opened.queries.view(i).status.state in ("starting", "training"), "a start"
         )
@@ -623,15 +650,15 @@ def test_removed_and_asked_for_again_at_once_it_has_one_supervisor(runs, wish):
         state_is(opened, id, "stopped", seconds=5)
         wait_for(lambda i=id: opened.runner.find(runs / i) is None, "its end")
         opened.orders.remove(id, ME)
-    id = opened.orders.submit(wish(updates=300), "cpu", ME).id
+    id = opened.orders.submit(make_config(updates=300), "cpu", ME).id
     names = [t.name for t in threading.enumerate() if t.name == f"supervisor of {id}"]
     assert len(names) == 1
     state_is(opened, id, "finished")
 
 
-def test_a_paused_job_of_another_is_watched_not_taken(runs, wish):
+def test_a_paused_job_of_another_is_watched_not_taken(runs, make_config):
     opened = service.Service(runs)
-    config = wish(updates=LONG)
+    config = make_config(updates=LONG)
     id = opened.orders.submit(config, "cpu", ME).id
     trained_a_bit(opened, id)
     opened.orders.pause(id, ME)
@@ -645,17 +672,17 @@ def test_a_paused_job_of_another_is_watched_not_taken(runs, wish):
     state_is(opened, id, "stopped")
 
 
-def test_few_jobs_may_be_left_paused(runs, wish):
+def test_few_jobs_may_be_left_paused(runs, make_config):
     opened = service.Service(runs, Limits(paused=1))
     for seed in range(2):
-        config = wish(seed=seed)
+        config = make_config(seed=seed)
         folder = runs / run_name(config)
         caps = Caps(600.0, 10**9)
         create(Job(folder.name, folder, config, "cpu", ME, time.time(), caps))
         write_status(folder, replace(state.read_status(folder), state="paused"))
         write_control(folder, Control("pause"))
     with pytest.raises(ConfigError, match="2 of your jobs are paused, and at most 1"):
-        opened.orders.submit(wish(seed=5), "cpu", ME)
+        opened.orders.submit(make_config(seed=5), "cpu", ME)
     assert opened.attach() == 0  # paused ones want nothing
 
 
@@ -672,47 +699,51 @@ def test_few_jobs_may_be_left_paused(runs, wish):
         ({}, {"enabled": False}, "switched off"),
     ],
 )
-def test_what_is_too_much_is_refused_before_anything_is_written(runs, wish, changes, limits, says):
+def test_a_request_over_a_limit_is_refused_before_anything_is_written(
+    runs, make_config, changes, limits, says
+):
     opened = service.Service(runs, Limits(**limits))
     with pytest.raises(ConfigError, match=says):
-        opened.orders.submit(wish(**changes), "cpu", ME)
+        opened.orders.submit(make_config(**changes), "cpu", ME)
     assert not runs.exists() or list(runs.glob("*/*")) == []
 
 
-def test_a_device_that_is_not_there_is_refused(runs, wish):
+def test_a_device_that_is_not_there_is_refused(runs, make_config):
     with pytest.raises(ConfigError, match=r"device 'tpu' is not here; choose one of .*cpu"):
-        service.Service(runs).orders.submit(wish(), "tpu", ME)
+        service.Service(runs).orders.submit(make_config(), "tpu", ME)
 
 
 @pytest.mark.parametrize(
     "id",
     ["", ".", "..", "../x", "a/b", ".hidden", "/etc", "nothing", "あ" * 100, "x" * 300, "a\0b"],
 )
-def test_names_that_are_none_lead_nowhere(runs, id):
+def test_names_of_no_job_find_nothing(runs, id):
     assert service.Service(runs).queries.view(id) is None
 
 
-def test_when_all_runs_take_too_much_snapshots_of_finished_ones_go_first(runs, wish, monkeypatch):
+def test_when_all_runs_take_too_much_snapshots_of_finished_ones_go_first(
+    runs, make_config, monkeypatch
+):
     opened = service.Service(runs)
-    first = opened.orders.submit(wish(updates=40), "cpu", ME).id
+    first = opened.orders.submit(make_config(updates=40), "cpu", ME).id
     state_is(opened, first, "finished")
     assert history.snapshots(runs / first)
     monkeypatch.setattr(storage, "_RECENT_SECONDS", 0.0)
     taken = bytes_of(runs / first)
     tight = service.Service(runs, Limits(runs_bytes=taken - 1))
-    second = tight.orders.submit(wish(seed=1), "cpu", ME).id
+    second = tight.orders.submit(make_config(seed=1), "cpu", ME).id
     assert history.snapshots(runs / first) == []
     state_is(tight, second, "finished")
     assert cards.open_model(cards.read_manifest(runs / first)[0])
     full = service.Service(runs, Limits(runs_bytes=1_000))
     with pytest.raises(ConfigError, match="remove old models"):
-        full.orders.submit(wish(seed=2), "cpu", ME)
+        full.orders.submit(make_config(seed=2), "cpu", ME)
 
 
-def test_the_wait_is_told_before_pressing(runs, wish, monkeypatch):
+def test_the_wait_is_known_before_a_request(runs, make_config, monkeypatch):
     opened = service.Service(runs)
     assert opened.queries.wait("cpu") == (0, 0.0)
-    first = opened.orders.submit(wish(updates=LONG), "cpu", ME).id
+    first = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, first)
     ahead, seconds = opened.queries.wait("cpu")
     left = opened.queries.remaining(opened.queries.view(first))
@@ -736,10 +767,11 @@ def test_an_environment_that_makes_no_sense_is_named(runs):
             service.open_service(runs, {name: value})
 
 
-def test_more_places_take_more_jobs(runs, wish):
+def test_more_places_take_more_jobs(runs, make_config):
     opened = service.Service(runs, Limits(slots=2), LocalRunner(threads=1))
     ids = [
-        opened.orders.submit(wish(updates=LONG, seed=s), "cpu", f"visitor {s}").id for s in range(3)
+        opened.orders.submit(make_config(updates=LONG, seed=s), "cpu", f"visitor {s}").id
+        for s in range(3)
     ]
     for id in ids[:2]:
         trained_a_bit(opened, id, 1)
@@ -750,15 +782,16 @@ def test_more_places_take_more_jobs(runs, wish):
         state_is(opened, id, "stopped")
 
 
-def test_a_wish_in_64_pixels_can_be_told_how_long_it_takes(runs, wish, tiny_model):
-    """Also of a job that is under way, or nobody could press any more."""
+def test_a_job_with_64_pixels_has_an_estimate(runs, make_config, tiny_model):
+    """Also an active one, or every request after it would be refused."""
     opened = service.Service(runs)
-    estimate.record(runs / "speed.json", opened.queries._key("cpu"), wish(), 0.01)
+    estimate.record(runs / "speed.json", opened.queries._key("cpu"), make_config(), 0.01)
     config = replace(
-        wish(), source="folder:runs/uploads/abc", model=replace(tiny_model, img_size=64)
+        make_config(), source="folder:runs/uploads/abc", model=replace(tiny_model, img_size=64)
     )
     assert (
-        opened.queries.expected(config, "cpu").total > opened.queries.expected(wish(), "cpu").total
+        opened.queries.expected(config, "cpu").total
+        > opened.queries.expected(make_config(), "cpu").total
     )
     folder = runs / "big"
     caps = Caps(600.0, 10**9)
@@ -767,13 +800,13 @@ def test_a_wish_in_64_pixels_can_be_told_how_long_it_takes(runs, wish, tiny_mode
     assert ahead == 1 and seconds > 0
 
 
-def test_a_wait_that_is_too_long_is_not_begun(runs, wish):
+def test_a_wait_that_is_too_long_is_not_begun(runs, make_config):
     opened = service.Service(runs, Limits(wait_minutes=0.01))
-    estimate.record(runs / "speed.json", opened.queries._key("cpu"), wish(), 1.0)
+    estimate.record(runs / "speed.json", opened.queries._key("cpu"), make_config(), 1.0)
     caps = Caps(600.0, 10**9)
-    create(Job("one", runs / "one", wish(updates=500), "cpu", OTHER, time.time(), caps))
+    create(Job("one", runs / "one", make_config(updates=500), "cpu", OTHER, time.time(), caps))
     with pytest.raises(ConfigError, match=r"would have to wait about \d+ minutes"):
-        opened.orders.submit(wish(seed=2), "cpu", ME)
+        opened.orders.submit(make_config(seed=2), "cpu", ME)
 
 
 def test_describing_a_device_needs_no_worker(runs):

@@ -43,9 +43,9 @@ def test_it_trains_the_job_and_leaves_the_lock(folder, classifiers):
     assert status.pid == os.getpid() and status.device.startswith("cpu")
     assert not locks.is_locked(folder / job_folder.WORKER_LOCK)
     assert cards.read_manifest(folder)[0].name == "one"
-    looks = history.measurements(history.read_lines(folder))
-    assert [look["step"] for look in looks] == list(range(1, 13))
-    assert all(sum(look["counts"]) <= look["n"] == 100 for look in looks)
+    measured = history.measurements(history.read_lines(folder))
+    assert [m["step"] for m in measured] == list(range(1, 13))
+    assert all(sum(m["counts"]) <= m["n"] == 100 for m in measured)
     assert worker.work(folder, "cpu", 1, classifiers) == 0  # finished is finished
     assert read_status(folder).state == "finished"
 
@@ -100,7 +100,7 @@ def test_a_paused_worker_leaves_after_a_while(folder, classifiers, monkeypatch):
     assert read_status(folder).state == "finished"
 
 
-def test_too_little_room_on_the_disk_is_told_before_anything_is_trained(
+def test_too_little_room_on_the_disk_is_reported_before_anything_is_trained(
     folder, classifiers, monkeypatch
 ):
     monkeypatch.setattr(worker, "_FREE_BYTES", 10**18)
@@ -142,7 +142,7 @@ def _caused(error, cause):
         (OSError(errno.EACCES, "no"), "crashed"),
     ],
 )
-def test_what_went_wrong_is_told_apart(error, problem):
+def test_kinds_of_problems_are_distinguished(error, problem):
     assert problem_of(error) == problem
 
 

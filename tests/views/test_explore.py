@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(autouse=True)
 def fresh_caches():
     """AppTest shares one process: what one test has loaded must not serve the next."""
-    for cached in (cache._cards, cache._model, cache._generated, cache._evidence):
+    for cached in (cache._cards, cache.model, cache.generated, cache.evidence):
         cached.clear()
     cache.classifier.clear()
     cache.reference.clear()
@@ -211,11 +211,11 @@ def test_a_run_of_the_whole_page_can_say_how_usual_it_is_to_be_so_near(monkeypat
     app = open_page()
     card = next(c for c in list_models(runs=None) if c.name == "mnist-6000-epochs-plain")
     # a picture was chosen, and before the answer something else on the page, which cuts the fragment's run short
-    app.session_state["near"] = {"asked": 1, "training": None, "unseen": None, "words": "Found."}
+    app.session_state["near"] = {"number": 1, "training": None, "unseen": None, "words": "Found."}
     app.session_state["near_ratio"] = (card, 1.0)
     app.run()
     assert not app.exception
-    assert given(app, "playground")["neighbours"]["words"].startswith("Found. Of 2 other")
+    assert given(app, "playground")["nearest"]["words"].startswith("Found. Of 2 other")
 
 
 def test_the_moments_of_one_run_have_payloads_of_their_own(monkeypatch):

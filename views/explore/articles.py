@@ -1,7 +1,4 @@
-"""What the two articles say of each amount of data, so that it can stand beside our figures.
-
-Paraphrased, one line a size.
-"""
+"""What the two articles claim for each amount of data, paraphrased in one line, to show beside our figures."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Claim:
-    """``article``: its short name; ``url``: where it is, or a summary; ``says``: language -> one line."""
+    """article: its short name; url: of it or of a summary; says: language -> one line."""
 
     article: str
     says: dict[str, str]
@@ -28,7 +25,7 @@ _URLS = {
 }
 CLAIMS: dict[int, tuple[Claim, ...]] = {
     65_000: (
-        Claim(_THRESHOLD, {"en": "The yardstick: clear digits.", "ja": "基準。はっきりした数字。"}),
+        Claim(_THRESHOLD, {"en": "The baseline: clear digits.", "ja": "基準。はっきりした数字。"}),
     ),
     60_000: (Claim(_DCGAN, {"en": "100 %: sharp digits.", "ja": "100%: 鮮明な数字。"}),),
     30_000: (Claim(_DCGAN, {"en": "50 %: still sharp.", "ja": "50%: まだ鮮明。"}),),

@@ -1,4 +1,4 @@
-"""The Explore page: one amount of data at a time, what it draws, and what that amounts to."""
+"""The script of the Explore page."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ _ICONS = {
 
 
 def page(lang: str) -> None:
+    """Draws the page from top to bottom."""
     cache.prepare()
     session.head(lang, "title", other="train")
     try:
@@ -77,7 +78,7 @@ def page(lang: str) -> None:
         st.info(text(lang, "not_trained"), icon=":material/info:")
         controls.write_link(lang, "final")
         return
-    _drawn_and_judged(lang, card, table)
+    _images_and_verdict(lang, card, table)
     size_comparison.amounts(lang, tables, card)
     size_comparison.articles(lang, tables.get("plain", {}), card.size)
     training.training(lang, card, table)
@@ -85,7 +86,7 @@ def page(lang: str) -> None:
     controls.write_link(lang, card.snapshot)
 
 
-def _drawn_and_judged(lang: str, card: ModelCard, table: compare.Table) -> None:
+def _images_and_verdict(lang: str, card: ModelCard, table: compare.Table) -> None:
     try:
         model = cache.model(card)
     except GanError as error:
@@ -109,7 +110,7 @@ def _drawn_and_judged(lang: str, card: ModelCard, table: compare.Table) -> None:
 
 
 def _own_model(lang: str, card: ModelCard) -> None:
-    """A model that was trained or imported here, by itself."""
+    """The page of one model that was trained or imported here."""
     st.markdown(model_lead(lang, card.config, card.step))
     continued = card.provenance.get("continued_from")
     if continued:
@@ -117,19 +118,19 @@ def _own_model(lang: str, card: ModelCard) -> None:
     if is_imported(card):
         st.info(text(lang, "imported_note"), icon=":material/info:")
     alone = {(card.size, controls.state().budget, "final"): card}
-    _drawn_and_judged(lang, card, alone)
+    _images_and_verdict(lang, card, alone)
     training.training(lang, card, alone)
     _details(lang, card)
     controls.write_link(lang, "final")
 
 
 def _finished(card: ModelCard) -> str:
-    """When a model became one of those here, as text that can be put in order."""
+    """When a model was trained or imported here, as text that sorts by time."""
     return str(card.provenance.get("imported") or card.provenance.get("finished", ""))
 
 
 def _chosen(table: compare.Table, lang: str) -> ModelCard | None:
-    """The card of the chosen size, budget and moment; the end where a run has no better moment."""
+    """The card of the chosen size, budget and moment; the final one if a run has no better moment."""
     state = controls.state()
     final = table.get((state.size, state.budget, "final"))
     best = table.get((state.size, state.budget, "best"))
@@ -172,7 +173,7 @@ def _verdicts(lang: str, card: ModelCard) -> None:
 
 
 def _figures(lang: str, card: ModelCard) -> None:
-    """Three numbers, each beside what real digits get under the same protocol."""
+    """Three figures, each with the value that real digits get under the same protocol."""
     reference = cache.reference(card.metrics.test_images)
     for found, place in zip(payload.figures(card, reference), st.columns(3), strict=True):
         place.metric(

@@ -1,4 +1,4 @@
-"""The latent pad on the Explore page, or the digits drawn by the server."""
+"""The latent pad on the Explore page, or the images that the server draws instead."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from views.shared.pictures import image_tag, strip
 
 @st.fragment
 def latents(lang: str, model: Model, table: compare.Table) -> None:
-    """The pad, and the same latents as every data size draws them. Reruns by itself."""
+    """The pad, and the same latents drawn by the model of every data size. Reruns without the rest of the page."""
     note = "own_latents_note" if controls.state().model else "latents_note"
     st.markdown(text(lang, note))
     if any(v.kind == "one_picture" for v in model.card.metrics.verdicts()):
@@ -31,7 +31,7 @@ def latents(lang: str, model: Model, table: compare.Table) -> None:
 
 
 def beside(chosen: ModelCard, table: compare.Table) -> list[ModelCard]:
-    """The models of all sizes at the end of the chosen budget, and ``chosen`` at its own size."""
+    """The final models of all sizes for the chosen budget, with ``chosen`` at its own size."""
     return [
         chosen if size == chosen.size else card
         for (size, budget, snapshot), card in sorted(table.items(), key=lambda item: item[0])
@@ -40,7 +40,7 @@ def beside(chosen: ModelCard, table: compare.Table) -> list[ModelCard]:
 
 
 def _shown_live(lang: str, model: Model, cards: list[ModelCard]) -> bool:
-    """Whether the pad runs in the visitor's browser, as far as is known by now."""
+    """Shows the pad; False if it is known not to run in the visitor's browser."""
     try:
         pad.playground(lang, model, cards)
     except GanError as error:
@@ -50,7 +50,7 @@ def _shown_live(lang: str, model: Model, cards: list[ModelCard]) -> bool:
 
 
 def _drawn_by_the_server(lang: str, model: Model, cards: list[ModelCard]) -> None:
-    """What the pad shows, where it cannot run in the browser: sliders, and pictures from here."""
+    """What the pad would show, if it cannot run in the browser: sliders, and images from the server."""
     st.caption(text(lang, "pad_server_note"))
     wall, sliders = st.columns([3, 2], gap="large")
     with sliders:
@@ -65,7 +65,7 @@ def _drawn_by_the_server(lang: str, model: Model, cards: list[ModelCard]) -> Non
         try:
             shown = model if current else cache.model(card)
         except GanError:
-            continue  # named above when it is chosen itself
+            continue  # the page names the problem when this model is the chosen one
         drawn = generate.generate_z(shown, z)
         alt = text(lang, "same_z_alt", n=payload.WALL_ROWS, count=f"{card.size:,}")
         sheet = images.grid(drawn.pixels, 1, gap=1, background=40)
@@ -78,7 +78,7 @@ def _drawn_by_the_server(lang: str, model: Model, cards: list[ModelCard]) -> Non
 
 
 def _first_digit(lang: str, first: generate.GenerateResult) -> None:
-    """The first latent's picture, enlarged, and what the classifier reads."""
+    """The image of the first latent, enlarged, and the classifier's reading of it."""
     try:
         digit, confidence = generate.read_one(cache.classifier(), first.images[0])
     except GanError as error:

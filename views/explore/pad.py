@@ -1,4 +1,4 @@
-"""The parts that run in the browser (gan/browser/js) as Streamlit components: what they are given and what they say."""
+"""The parts that run in the browser (gan/browser/js), as Streamlit components: their data and their events."""
 
 from __future__ import annotations
 
@@ -35,13 +35,14 @@ _film = st.components.v2.component(
 
 
 def pad_works() -> bool:
-    """Whether this session's browser could show the last pad that it was given."""
+    """False if this session's browser could not show its last pad."""
     return not st.session_state.get("pad_failed")
 
 
 def playground(lang: str, model: Model, cards: Sequence[ModelCard]) -> None:
-    """The pad and the wall of ``cards``, ascending by size, of which ``model`` is the chosen one. `pad_works`
-    says whether it is seen. CheckpointError where its weights cannot be published; others are left out then."""
+    """The pad, and the wall of ``cards``, ascending by size; ``model`` is the chosen one. `pad_works` tells afterwards
+    whether the browser shows it. CheckpointError if the weights of ``model`` cannot be served; other cards are then left
+    out."""
     start = controls.pad_start()
     chosen = model.card.name
     _pad(
@@ -55,7 +56,7 @@ def playground(lang: str, model: Model, cards: Sequence[ModelCard]) -> None:
                 "columns": payload.wall_columns(cards, chosen),
                 "start": payload.start(start["id"], start["request"], chosen),
                 "still": _still(model, start["request"]),
-                "neighbours": st.session_state.get("near"),
+                "nearest": st.session_state.get("near"),
             },
             "playground",
             "load",
@@ -65,15 +66,17 @@ def playground(lang: str, model: Model, cards: Sequence[ModelCard]) -> None:
         on_focus_change=_looks_up(lang, model, {card.name: card for card in cards}),
     )
     if st.session_state.pop("pad_turned", False):
-        st.rerun()  # the film is drawn by the server, too, or no longer
+        st.rerun()  # the server now draws the film, too, or no longer does
     _add_baseline(lang)
 
 
 def film(lang: str, chosen: ModelCard, steps: Sequence[int], cards: Sequence[ModelCard]) -> bool:
-    """The trainings of ``cards``, ascending by size, as a film; ``steps``: the moments of the ``chosen`` one, at one
-    of which it stands. One that cannot be read or published is left out; False where that is the chosen one or the
-    browser cannot show films: then the server has to draw."""
-    if not pad_works() or st.session_state.get("film_failed"):  # it takes files from the same place
+    """The trainings of ``cards``, ascending by size, as a film; ``steps``: the moments of the ``chosen`` one, which
+    determine where it starts. A training that cannot be read or served is left out. False if that is the chosen one, or the
+    browser cannot show films; the server then has to draw it."""
+    if not pad_works() or st.session_state.get(
+        "film_failed"
+    ):  # the film loads files from the same folder
         return False
     cells = []
     for card in cards:
@@ -117,37 +120,37 @@ def _take_film_failure() -> None:
 
 
 def _still(model: Model, request: LatentRequest) -> str:
-    """What the pad shows until the weights have arrived: the first latent, as a data link."""
+    """The image of the first latent, as a data link: the pad shows it until the weights have arrived."""
     drawn = generate.generate_z(model, _first(model, request, 1))
     return data_link(images.to_png(drawn.pixels[0]))
 
 
 def _first(model: Model, request: LatentRequest, count: int) -> Tensor:
-    """The latents of a request, without what a model of few components has not got."""
+    """The first ``count`` latents of the request, without directions and components that the model lacks."""
     return resolve_latents(
         controls.fitting(request, model.generator.latent_dim), count, model.directions
     )
 
 
 def _looks_up(lang: str, model: Model, known: dict[str, ModelCard]) -> Callable[[], None]:
-    """Called when a picture of the wall was chosen: finds what it is nearest to."""
+    """A callback for the choice of an image on the wall: finds the real images nearest to it."""
 
     def look_up() -> None:
         sent: Any = st.session_state[_KEY].focus
         try:
-            card, row, asked = known[sent["name"]], sent["row"], int(sent["asked"])
+            card, row, number = known[sent["name"]], sent["row"], int(sent["number"])
             if row not in range(payload.WALL_ROWS):
                 raise ConfigError(f"row {row!r} is not on the wall")
             z = _first(model, LatentRequest.from_dict(sent["request"]), row + 1)[row:]
         except (KeyError, TypeError, ValueError, OverflowError, ConfigError):
-            return  # not what the pad sends
-        st.session_state["near"] = {"asked": asked, **_nearest(lang, card, z)}
+            return  # the pad does not send such values
+        st.session_state["near"] = {"number": number, **_nearest(lang, card, z)}
 
     return look_up
 
 
 def _nearest(lang: str, card: ModelCard, z: Tensor) -> dict[str, Any]:
-    """The pictures as data links, and what is to be said of them; the latter alone where there is no data set."""
+    """The nearest images as data links, and a sentence about them; only a sentence if the data set is missing."""
     try:
         drawn = generate.generate_z(cache.model(card), z)
         found = cache.real_images(card.config).nearest(drawn.images[0], card.size)
@@ -167,7 +170,7 @@ def _nearest(lang: str, card: ModelCard, z: Tensor) -> dict[str, Any]:
 
 
 def _add_baseline(lang: str) -> None:
-    """How usual it is to be so near: said a moment later, for the first time it takes seconds to find out."""
+    """Adds how many unseen real images lie as near. This comes later because the first time takes seconds."""
     card, ratio = st.session_state.pop("near_ratio", (None, 0.0))
     if card is None:
         return
@@ -175,7 +178,7 @@ def _add_baseline(lang: str) -> None:
         try:
             usual = cache.copy_baseline(copies.image_set_of(card.config), card.size)
         except GanError:
-            return  # said above
+            return  # `_nearest` has already shown this error
     if usual is not None:
         words = text(lang, "near_usual", count=f"{usual.count_as_close(ratio):,}", n=f"{usual.n:,}")
         near = st.session_state["near"]
@@ -183,4 +186,4 @@ def _add_baseline(lang: str) -> None:
         try:
             st.rerun(scope="fragment")
         except StreamlitAPIException:
-            st.rerun()  # the whole page is running: its visitor chose something else as well
+            st.rerun()  # the whole page is running, not only the fragment

@@ -1,1 +1,1 @@
-"""."""
+"""What both pages share: caches, session, links, texts, images and charts."""

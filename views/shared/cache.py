@@ -1,7 +1,6 @@
-"""Every cache of the app: what is loaded once and shared by all visitors, bounded.
+"""Every cache of the app: bounded, loaded once, shared by all visitors.
 
-Models and classifiers are frozen, in eval mode, and never changed by a page; anything a visitor owns
-lives in the session instead.
+Models and classifiers are in eval mode, and no page changes them. What belongs to one visitor is in the session.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ _PUBLISHED_SECONDS = 24 * 3600.0
 
 
 def prepare() -> None:
-    """At the start of every run: this thread ignores denormals (the setting is a thread's own), and one
-    thread of torch serves a request (two only get in each other's way)."""
+    """At the start of every run. Makes this thread flush denormals (the setting is per thread); the first run also limits
+    torch to one thread per request, because two slow each other down, takes over jobs, and removes old files."""
     torch.set_flush_denormal(True)
     _settle()
     _wake()
@@ -46,29 +45,29 @@ def prepare() -> None:
 
 @st.cache_resource(show_spinner=False, ttl=3600)
 def _tidy() -> None:
-    """Once an hour: what was published and nobody has asked for since, such as a model that was removed. What
-    is looked at now is published again when its page runs."""
+    """Once an hour: removes files for browsers that have not been used for a day, such as those of a removed model. A page
+    that still needs one publishes it again when it runs."""
     static_files.tidy(static_files.STATIC, set(), older_than_seconds=_PUBLISHED_SECONDS)
 
 
 @st.cache_resource(show_spinner=False)
 def _wake() -> None:
-    """Once for the process: a server that has just started takes on the jobs of the one before. Where it
-    cannot (a cluster that does not answer takes seconds to say so) the Train page says it."""
+    """Once per process: a new server takes over the jobs of the previous one. If that fails (a cluster that does not answer
+    takes seconds to fail), the Train page shows the error."""
     with contextlib.suppress(GanError):
         training()
 
 
 @st.cache_resource(show_spinner=False)
 def _settle() -> None:
-    """Once for the process. What is loaded by now is kept out of the garbage collector's rounds."""
+    """Once per process. Freezes all loaded objects, so that the garbage collector skips them."""
     torch.set_num_threads(1)
     gc.collect()
     gc.freeze()
 
 
 def cards() -> list[ModelCard]:
-    """All models there are now: a changed manifest, or a run that finished, is seen at once."""
+    """All present models. Sees a changed manifest, or a run that has finished, at once."""
     manifests = [
         digit_classifier.PRETRAINED / manifest.MANIFEST,
         *model_cards.RUNS.glob(f"*/{manifest.MANIFEST}"),
@@ -81,67 +80,65 @@ def _cards(stamp: tuple[tuple[str, int], ...]) -> list[ModelCard]:
     return list_models()
 
 
-def model(card: ModelCard) -> Model:
-    """The model behind a card. CheckpointError passes through and is not remembered."""
-    return _model(card.name, card.sha256, card)
-
-
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _model(name: str, sha256: str, _card: ModelCard) -> Model:
-    return open_model(_card)
-
-
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _generated(sha256: str, request: LatentRequest, count: int, _model: Model) -> GenerateResult:
-    return generate(_model, request, count)
-
-
-def generated(opened: Model, request: LatentRequest, count: int) -> GenerateResult:
-    """The images of the first ``count`` latents of ``request``."""
-    return _generated(opened.card.sha256, request, count, opened)
-
-
-def evidence(card: ModelCard) -> dict[str, Any]:
-    """The curves and moments of the run behind a card."""
-    return _evidence(str(card.evidence_path), _stamp(card.evidence_path), card)
-
-
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _evidence(path: str, stamp: int, _card: ModelCard) -> dict[str, Any]:
-    return load_evidence(_card)
-
-
-def film(card: ModelCard, moments: int) -> np.ndarray:
-    """What the same latents gave at each moment of the run behind a card."""
-    return _film(str(card.film_path), _stamp(card.film_path), moments, card)
-
-
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _film(path: str, stamp: int, moments: int, _card: ModelCard) -> np.ndarray:
-    return load_film(_card, moments)
-
-
 def _stamp(path: Path) -> int:
-    """Changes when the file does; 0 where there is none."""
+    """Changes when the file does; 0 without a file."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
 
 
+#: The key of a model in a cache changes when one of its files does. It has the name because the moments of one run share
+#: these files, but each has its own check for copies.
+_KEYS: dict[Any, Any] = {
+    ModelCard: lambda card: (
+        card.name,
+        card.sha256,
+        *map(_stamp, (card.evidence_path, card.film_path)),
+    ),
+    Model: lambda opened: opened.card.sha256,
+}
+
+
+@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=_KEYS)
+def model(card: ModelCard) -> Model:
+    """The model of a card. A CheckpointError is raised, not cached."""
+    return open_model(card)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=_KEYS)
+def generated(opened: Model, request: LatentRequest, count: int) -> GenerateResult:
+    """The images of the first ``count`` latents of ``request``."""
+    return generate(opened, request, count)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=_KEYS)
+def evidence(card: ModelCard) -> dict[str, Any]:
+    """The curves and moments of a card's run."""
+    return load_evidence(card)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=_KEYS)
+def film(card: ModelCard, moments: int) -> np.ndarray:
+    """The images of the same latents at each moment of a card's run."""
+    return load_film(card, moments)
+
+
 @st.cache_resource(show_spinner=False)
 def classifier() -> Classifier:
+    """The digit classifier."""
     return digit_classifier.load_classifier()
 
 
 @st.cache_resource(show_spinner=False)
 def reference(test_images: int) -> Reference:
+    """The digit classifier's statistics of real test images."""
     return digit_classifier.load_reference(test_images=test_images)
 
 
 @st.cache_resource(show_spinner=False)
 def monitor_real_fd(test_images: int) -> float:
-    """What real digits score with the monitor, in as many samples as it is shown during training."""
+    """The monitor's distance for real digits, with as many samples as it gets during training."""
     return (
         digit_classifier.load_reference("monitor", test_images)
         .real_score(monitor.MONITOR_SAMPLES)
@@ -151,14 +148,14 @@ def monitor_real_fd(test_images: int) -> float:
 
 @st.cache_resource(show_spinner=False)
 def training() -> service.Service:
-    """The one way to jobs. Any visitor can clear this cache; a new one finds all of them on the disk."""
+    """The service of all jobs. Any visitor can clear this cache; a new service finds all jobs on disk."""
     opened = service.open_service(model_cards.RUNS, os.environ)
     opened.attach()
     return opened
 
 
 def metrics(folder: Path) -> history.Reader:
-    """The metrics of a job, read on and parsed once for all who watch."""
+    """The metrics of a job, parsed once for all who watch it."""
     return _metrics(str(folder))
 
 
@@ -167,29 +164,25 @@ def _metrics(folder: str) -> history.Reader:
     return history.Reader(Path(folder))
 
 
+@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=_KEYS)
 def packed(card: ModelCard) -> bytes:
-    """A model as one file."""
-    return _packed(card.sha256, card)
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _packed(sha256: str, _card: ModelCard) -> bytes:
-    return bundle.pack(_card)
+    """A model as a bundle."""
+    return bundle.pack(card)
 
 
 def asset(path: Path, sha256: str, suffix: str) -> dict[str, Any]:
-    """A file that browsers may fetch: {"id": its digest, "url": where, "size": bytes}. Not remembered here: the
-    library has read it once, and looks at every run whether it is still there. CheckpointError passes through."""
+    """A file that browsers may fetch: {"id": its digest, "url", "size": in bytes}. Not cached: the library checks in every
+    run that the file is still there. CheckpointError if it cannot be served."""
     return _ref(static_files.publish(static_files.STATIC, path, sha256, suffix))
 
 
 def asset_of_bytes(content: bytes, suffix: str) -> dict[str, Any]:
-    """The same of a content that is made here."""
+    """The same for content that is not a file."""
     return _ref(static_files.publish_bytes(static_files.STATIC, content, suffix))
 
 
 def _json(value: Any) -> bytes:
-    """What JSON can say; NaN becomes null."""
+    """``value`` as JSON; NaN becomes null."""
     return json.dumps(
         files.without_nan(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")
     ).encode()
@@ -202,7 +195,7 @@ def _ref(name: str) -> dict[str, Any]:
 
 
 def weights(card: ModelCard) -> dict[str, Any]:
-    """The file of a model, for browsers: the very one that the server loads."""
+    """The file of a model, for browsers: the same file that the server loads."""
     return asset(card.path, card.sha256, ".safetensors")
 
 
@@ -218,7 +211,7 @@ def _sha256(path: str, stamp: int) -> str:
 
 
 def film_sheet(card: ModelCard) -> dict[str, Any]:
-    """The film of the run behind a card, for browsers. CheckpointError where it is not there."""
+    """The film of a card's run, for browsers. CheckpointError if it is missing."""
     try:
         digest = _sha256(str(card.film_path), _stamp(card.film_path))
     except OSError as error:
@@ -227,20 +220,17 @@ def film_sheet(card: ModelCard) -> dict[str, Any]:
 
 
 def run_payload(card: ModelCard) -> dict[str, Any]:
-    """The film payload of the run behind a card, as a file for browsers."""
-    return asset_of_bytes(
-        _run_payload(str(card.evidence_path), _stamp(card.evidence_path), card.name, card), ".json"
-    )
+    """The film payload of a card's run, as a file for browsers."""
+    return asset_of_bytes(_run_payload(card), ".json")
 
 
-@st.cache_resource(show_spinner=False, max_entries=128)
-def _run_payload(path: str, stamp: int, name: str, _card: ModelCard) -> bytes:
-    # by name, for the moments of one run share its evidence, and copies were looked for at each one's own
-    return _json(film_payload.film_payload(_card, load_evidence(_card)))
+@st.cache_resource(show_spinner=False, max_entries=128, hash_funcs=_KEYS)
+def _run_payload(card: ModelCard) -> bytes:
+    return _json(film_payload.film_payload(card, load_evidence(card)))
 
 
 def real_images(config: TrainConfig) -> copies.RealImages:
-    """The real pictures a model is compared with; those of all amounts of data are one gallery."""
+    """The real images that a model is compared with, one gallery for all amounts of data."""
     return _real_images(copies.image_set_of(config))
 
 
@@ -251,5 +241,5 @@ def _real_images(image_set: copies.ImageSet) -> copies.RealImages:
 
 @st.cache_resource(show_spinner=False, max_entries=32)
 def copy_baseline(image_set: copies.ImageSet, size: int) -> copies.Baseline | None:
-    """How near unseen real pictures lie to the training images; takes seconds the first time."""
+    """How near unseen real images lie to the training images; takes seconds the first time."""
     return _real_images(image_set).baseline(size)

@@ -1,7 +1,7 @@
-"""Pictures as HTML with crisp pixels: data in, text out; no streamlit here.
+"""Images as HTML with crisp pixels; no streamlit here.
 
-Browsers smooth what they enlarge, and st.image turns small arrays into JPEG: a 28 x 28 digit
-survives neither. PNG data links with ``image-rendering: pixelated`` do.
+Browsers smooth enlarged images, and st.image turns small arrays into JPEG; both spoil a digit of 28 x 28 pixels. PNG data
+links with ``image-rendering: pixelated`` keep it.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from gan.networks.images import to_png
 _STYLE = "image-rendering:pixelated;display:block;width:100%;border-radius:0"
 
 
-def image_tag(picture: np.ndarray, alt: str, max_width: int | None = None) -> str:
-    """picture uint8 [H, W, 1 or 3] -> an <img> as wide as its place, at most ``max_width`` pixels."""
-    return picture_tag(to_png(picture), alt, max_width)
+def image_tag(image: np.ndarray, alt: str, max_width: int | None = None) -> str:
+    """image uint8 [H, W, 1 or 3] -> an <img> as wide as its container, at most ``max_width`` pixels."""
+    return png_tag(to_png(image), alt, max_width)
 
 
-def picture_tag(png: bytes, alt: str, max_width: int | None = None) -> str:
-    """A PNG file -> an <img> as wide as its place, at most ``max_width`` pixels."""
+def png_tag(png: bytes, alt: str, max_width: int | None = None) -> str:
+    """A PNG file -> an <img> as wide as its container, at most ``max_width`` pixels."""
     width = f";max-width:{max_width}px" if max_width else ""
     return (
-        # at once, not a frame later: where a picture takes the place of another, nothing is to flash
+        # decode in the same frame, so that nothing flashes when one image replaces another
         f'<img alt="{html.escape(alt, quote=True)}" decoding="sync" style="{_STYLE}{width}" '
         f'src="{data_link(png)}">'
     )
 
 
 def data_link(png: bytes) -> str:
-    """A PNG file as an address."""
+    """A PNG file as a data link."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def frame(words: str) -> str:
-    """An empty place as large as a square picture will be, with ``words`` in it."""
+    """An empty square frame with ``words`` in it, as a placeholder for an image."""
     return (
         '<div style="aspect-ratio:1;width:100%;border:1px dashed currentColor;opacity:0.7;display:flex;'
         'align-items:center;justify-content:center;text-align:center;padding:1rem;box-sizing:border-box">'
@@ -48,7 +48,7 @@ def frame(words: str) -> str:
 
 
 def favicon() -> Image.Image:
-    """A small 0 in pixels for the browser's tab. An icon by name would be fetched from elsewhere."""
+    """A small pixel 0 for the browser's tab. A named icon would be fetched from another server."""
     rows = (
         "........",
         "..####..",
@@ -66,19 +66,19 @@ def favicon() -> Image.Image:
 def strip(
     columns: Sequence[tuple[str, str, np.ndarray, bool]], label: str, cell_width: int = 64
 ) -> str:
-    """A row of pictures, called ``label``, that scrolls sideways where the screen is narrow.
+    """A row of images, labelled ``label``, that scrolls sideways on narrow screens.
 
-    columns: (heading, alt text, picture uint8 [H, W, C], whether it is the current one). The current
-    one is marked by a frame and by bold type, not by colour alone.
+    columns: (heading, alt text, image uint8 [H, W, C], whether it is the current one). A frame and bold type mark the
+    current one, not only colour.
     """
     cells = []
-    for heading, alt, picture, current in columns:
+    for heading, alt, image, current in columns:
         line = "currentColor" if current else "transparent"
         weight = "700" if current else "400"
         mark = ' aria-current="true"' if current else ""
         cells.append(
             f'<figure{mark} style="margin:0;flex:1 0 {cell_width}px;max-width:{2 * cell_width}px">'
-            f'<div style="border:3px solid {line};padding:2px">{image_tag(picture, alt)}</div>'
+            f'<div style="border:3px solid {line};padding:2px">{image_tag(image, alt)}</div>'
             f'<figcaption style="text-align:center;font-weight:{weight};font-size:0.8rem;'
             f'line-height:1.3;white-space:pre-line">{html.escape(heading)}</figcaption></figure>'
         )
@@ -89,8 +89,8 @@ def strip(
 
 
 def digit_row(counts: Sequence[int], present: Sequence[int], alt: str) -> str:
-    """The ten digits with how often each was read; those that are not ``present`` are struck through and
-    framed with dashes, so that it is told by more than colour."""
+    """The ten digits and how often each was read. Those not ``present`` are struck through and have a dashed frame, so that
+    colour is not the only sign."""
     cells = []
     for digit, count in enumerate(counts):
         there = digit in present

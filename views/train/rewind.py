@@ -17,7 +17,7 @@ from gan.jobs.queries import View
 from gan.jobs.service import Service
 from views.shared import cache, session
 from views.shared.i18n import text
-from views.shared.pictures import picture_tag
+from views.shared.pictures import png_tag
 from views.train import actions, form_state
 from views.train.settings import RANGES
 
@@ -113,7 +113,7 @@ def _images_at(lang: str, samples: Sequence[Path], step: int) -> None:
         return
     st.markdown(f"**{text(lang, 'rewind_shown')}**")
     drawn = f"{shown[0]:,}"
-    st.html(picture_tag(shown[1], text(lang, "live_alt", step=drawn), max_width=260))
+    st.html(png_tag(shown[1], text(lang, "live_alt", step=drawn), max_width=260))
     st.caption(text(lang, "live_step", step=drawn))
 
 

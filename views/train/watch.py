@@ -18,7 +18,7 @@ from gan.jobs.service import Service
 from gan.zoo import cards
 from views.shared import cache, session
 from views.shared.i18n import text
-from views.shared.pictures import digit_row, frame, picture_tag
+from views.shared.pictures import digit_row, frame, png_tag
 from views.shared.run_charts import run_charts
 from views.shared.words import about, job_title, queue_words, reason
 from views.train import actions, early, rewind
@@ -124,7 +124,7 @@ def _pictures(lang: str, view: View) -> None:
             st.caption(text(lang, "live_step", step=0))
             return
         step, content = f"{shown[0]:,}", shown[1]
-        st.html(picture_tag(content, text(lang, "live_alt", step=step)))
+        st.html(png_tag(content, text(lang, "live_alt", step=step)))
         st.caption(text(lang, "live_step", step=step))
 
 

@@ -1,22 +1,23 @@
-// Latent vectors: from seeds, between each other, along directions, as gan/networks/latents.py and gan/networks/latent_request.py have them.
+// Latent vectors from seeds, between each other and along directions, as in gan/networks/latents.py and
+// gan/networks/latent_request.py.
 //
-// One seed is one latent in Python, in the app and on a page without either. So the generator here is that of
-// `torch.randn(dim, generator=torch.Generator().manual_seed(seed))` on a CPU: the same random bits, and the same
-// normal numbers but for the last bit of a float (a logarithm and a cosine are rounded elsewhere).
+// One seed is the same latent in Python, in the app and on an exported page. This is therefore the random generator of
+// `torch.randn(dim, generator=torch.Generator().manual_seed(seed))` on a CPU: the same random bits, and the same normal
+// numbers except for the last bit of a float (logarithm and cosine round differently).
 
-export const LAST_SEED = 2 ** 31 - 1 - 400; // of a request, as gan/networks/latent_request.py allows
+export const LAST_SEED = 2 ** 31 - 1 - 400; // as in gan/networks/latent_request.py
 
 const STATE_WORDS = 624;
 const STATE_SHIFT = 397;
-const NORMAL_BLOCK = 16; // ATen draws normal numbers in blocks of 16, if there are that many
+const NORMAL_BLOCK = 16; // ATen draws 16 or more normal numbers in blocks of 16
 const SHORTEST_VECTOR = 1e-8; // below it a vector has no direction
 const TWO_PI_FLOAT = Math.fround(2 * Math.PI);
 const REMEMBERED_SEEDS = 2048; // a walk of 400 needs 800; half a megabyte at 64 components
 
 /**
  * The Mersenne Twister MT19937 (Matsumoto & Nishimura 1998), seeded as their `init_genrand`: a function that
- * returns the next 32 random bits as a whole number. A word of the state is renewed when it is asked for, so few numbers
- * cost little.
+ * returns the next 32 random bits as a whole number. It renews a word of the state only when it is needed, so that few
+ * numbers cost little.
  */
 export function mersenneTwister(seed) {
   const state = new Uint32Array(STATE_WORDS);
@@ -46,8 +47,8 @@ export function seedLatent(seed, dim) {
   return dim < NORMAL_BLOCK ? fewNormals(random, dim) : manyNormals(random, dim);
 }
 
-// ATen, native/cpu/DistributionTemplates.h, normal_fill: uniform numbers first, then pairs of them are made
-// normal (Box & Muller 1958), eight apart. Where the blocks do not come out even, the last one is drawn anew.
+// ATen, native/cpu/DistributionTemplates.h, normal_fill: uniform numbers first, then pairs of them, eight
+// apart, become normal (Box & Muller 1958). If the last block is incomplete, the last 16 numbers are drawn again.
 function manyNormals(random, dim) {
   const values = new Float32Array(dim);
   fillUniform(random, values, 0);
@@ -66,13 +67,13 @@ function fillUniform(random, values, start) {
 function makeNormal(values, start) {
   for (let i = start; i < start + NORMAL_BLOCK / 2; i++) {
     const radius = Math.sqrt(-2 * Math.log(1 - values[i]));
-    const angle = Math.fround(TWO_PI_FLOAT * values[i + NORMAL_BLOCK / 2]); // a float there, too
+    const angle = Math.fround(TWO_PI_FLOAT * values[i + NORMAL_BLOCK / 2]); // also a float in ATen
     values[i] = radius * Math.cos(angle);
     values[i + NORMAL_BLOCK / 2] = radius * Math.sin(angle);
   }
 }
 
-// ATen, core/DistributionsHelper.h, normal_distribution<double>: pairs from 53 random bits each, one behind the other.
+// ATen, core/DistributionsHelper.h, normal_distribution<double>: pairs from 53 random bits each, in sequence.
 function fewNormals(random, dim) {
   const values = new Float32Array(dim);
   const uniform = () => {
@@ -90,14 +91,14 @@ function fewNormals(random, dim) {
 
 /**
  * The vector the share `t`, 0..1, of the way from `a` to `b` along the great circle (Shoemake 1985), lengths
- * interpolated linearly; all Float32Array. A straight line where a and b are nearly parallel, opposite or zero.
+ * interpolated linearly; all Float32Array. A straight line if a and b are nearly parallel, opposite or zero.
  */
 export function slerp(a, b, t) {
   const [shareA, shareB] = arcShares(a, b, t) ?? [1 - t, t];
   return a.map((value, i) => shareA * value + shareB * b[i]);
 }
 
-// How much of a and of b there is on the arc between them, or null where none is defined.
+// The weights of a and b at t on the arc between them, null if no arc is defined.
 function arcShares(a, b, t) {
   const lengthA = vectorLength(a);
   const lengthB = vectorLength(b);
@@ -118,14 +119,14 @@ function vectorLength(vector) {
 }
 
 /**
- * The latents of one model: of `dim` components, with `directions` its principal directions (Float32Array [dim * dim], one
- * a row). `rows(request, count, out)` fills and returns `out` (Float32Array [count * dim], made if not given) with the first
- * `count` latents of a request; `seed(n)` is the latent of a seed, to be read only. Both remember the latents of the last
- * seeds, so that a request can be drawn 60 times a second. A request is what `LatentRequest.to_dict` in gan/networks/latent_request.py gives; RangeError
- * where it asks for directions or components that the model does not have.
+ * The latents of one model of `dim` components; `directions`: its principal directions (Float32Array [dim * dim], one per
+ * row). `rows(request, count, out)` fills and returns `out` (Float32Array [count * dim], made if not given) with the first
+ * `count` latents of a request, as `LatentRequest.to_dict` in gan/networks/latent_request.py writes it; RangeError for
+ * directions or components that the model lacks. `seed(n)`: the latent of a seed, read-only. Both keep the latents of recent
+ * seeds, so that a request can be drawn 60 times a second.
  */
 export function makeLatents(dim, directions) {
-  const remembered = new Map(); // in the order of their making
+  const remembered = new Map(); // oldest first
 
   const seed = (number) => {
     let latent = remembered.get(number);
@@ -137,10 +138,10 @@ export function makeLatents(dim, directions) {
   };
 
   const rows = (request, count, out = new Float32Array(count * dim)) => {
-    const moved = offsetOf(request, dim, directions);
+    const offset = offsetOf(request, dim, directions);
     for (let row = 0; row < count; row++) {
       const latent = baseLatent(request.rows, row, seed);
-      for (let i = 0; i < dim; i++) out[row * dim + i] = latent[i] * request.truncation + moved[i];
+      for (let i = 0; i < dim; i++) out[row * dim + i] = latent[i] * request.truncation + offset[i];
     }
     return out;
   };
@@ -148,7 +149,7 @@ export function makeLatents(dim, directions) {
   return { rows, seed };
 }
 
-// Row `row` of a request before anything moves it: one of the kinds of gan/networks/latent_request.py.
+// Row `row` of a request before truncation and shifts, for the kinds of gan/networks/latent_request.py.
 function baseLatent(rows, row, seed) {
   switch (rows.kind) {
     case "seeds":
@@ -160,11 +161,11 @@ function baseLatent(rows, row, seed) {
     case "sum":
       return latentSum(seed(rows.plus + row), seed(rows.minus + row), seed(rows.other + row));
     default:
-      throw new RangeError(`no rows of the kind ${rows.kind}`);
+      throw new RangeError(`rows of the unknown kind ${rows.kind}`);
   }
 }
 
-// plus - minus + other, at the mean length of the three; why, says gan/networks/latent_request.py.
+// plus - minus + other, scaled to the mean length of the three; gan/networks/latent_request.py explains why.
 function latentSum(plus, minus, other) {
   const total = plus.map((value, i) => value - minus[i] + other[i]);
   const wanted = (vectorLength(plus) + vectorLength(minus) + vectorLength(other)) / 3;
@@ -172,16 +173,16 @@ function latentSum(plus, minus, other) {
   return total.map((value) => value * factor);
 }
 
-// What is added to every latent: steps along principal directions, and raw components. Float64Array [dim].
+// The sum of all shifts, for every latent: along principal directions and of single components. Float64Array [dim].
 function offsetOf({ shifts, axes }, dim, directions) {
   if (shifts.length > dim) throw new RangeError(`${shifts.length} shifts for ${dim} directions`);
-  const moved = new Float64Array(dim);
+  const offset = new Float64Array(dim);
   shifts.forEach((shift, k) => {
-    if (shift) for (let i = 0; i < dim; i++) moved[i] += shift * directions[k * dim + i];
+    if (shift) for (let i = 0; i < dim; i++) offset[i] += shift * directions[k * dim + i];
   });
   for (const [axis, value] of axes) {
-    if (!(axis in moved)) throw new RangeError(`axis ${axis} must be from 0 to ${dim - 1}`);
-    moved[axis] += value;
+    if (!(axis in offset)) throw new RangeError(`axis ${axis} must be from 0 to ${dim - 1}`);
+    offset[axis] += value;
   }
-  return moved;
+  return offset;
 }

@@ -1,29 +1,29 @@
-// Matrix products: a WebAssembly SIMD function that is assembled here, instruction by instruction, and plain
-// JavaScript where a browser or a policy allows no WebAssembly. Both do the same:
+// Matrix products: a WebAssembly SIMD function assembled here, instruction by instruction, or plain JavaScript if the
+// browser or a policy forbids WebAssembly. Both compute:
 //
 //   y[row][column] = sum over k of weights[k][column] * x[row][k]
 //
-// x lies row by row, y too. The weights lie in panels of PANEL columns, so that what is multiplied next always
-// lies next in memory: weights[k][column] is at panelIndex(k, column, depth). The number of columns is a
-// multiple of PANEL, that of rows a multiple of ROWS; whoever has fewer pads with zeros.
+// x and y are stored row by row. The weights are stored in panels of PANEL columns, so that consecutive multiplications
+// read consecutive memory: weights[k][column] is at panelIndex(k, column, depth). The number of columns is a multiple of
+// PANEL, that of rows a multiple of ROWS; callers pad with zeros.
 
 const PANEL = 8;
 export const ROWS = 4;
 
-/** The smallest multiple of `unit` that is not below `count`. */
+/** `count`, rounded up to a multiple of `unit`. */
 export function padded(count, unit = PANEL) {
   return Math.ceil(count / unit) * unit;
 }
 
-/** Where the weight from input `k` of `depth` to output `column` lies. */
+/** The index of the weight from input `k` of `depth` to output `column`. */
 export function panelIndex(k, column, depth) {
   return (column - (column % PANEL)) * depth + k * PANEL + (column % PANEL);
 }
 
 /**
- * Float arrays of the given sizes, and the product of such arrays: `makeWorkspace({x: 64, y: 32})` ->
- * `{arrays: {x, y}, multiply(weights, x, y, columns, depth, rows), simd}`. x may be a part of an array. Every array is
- * zero at first and has a little room behind it, which padding rows may read and write.
+ * Float arrays of the given sizes, and their product: `makeWorkspace({x: 64, y: 32})` ->
+ * `{arrays: {x, y}, multiply(weights, x, y, columns, depth, rows), simd}`. x may be a part of an array. Arrays start with
+ * zeros and have some room after them, which padding rows may read and write.
  */
 export function makeWorkspace(sizes, wantSimd = true) {
   const places = {};
@@ -48,7 +48,7 @@ export function makeWorkspace(sizes, wantSimd = true) {
   };
 }
 
-/** WebAssembly memory, or null where the kernel cannot run: no WebAssembly, no SIMD, or a policy against both. */
+/** WebAssembly memory, null if the kernel cannot run: no WebAssembly, no SIMD, or a policy that forbids it. */
 function sharedMemory(bytes) {
   try {
     kernelModule();
@@ -113,9 +113,9 @@ const wasmSection = (id, content) => [id, ...leb128(content.length), ...content]
 const wasmName = (text) => [text.length, ...[...text].map((letter) => letter.charCodeAt(0))];
 
 /**
- * The module: `multiply(weights, x, y, columns, depth, rows)`, the first three as places in bytes in the memory
- * "web.memory". Four rows of x meet one panel of eight columns at a time: eight sums of four numbers each stay
- * in registers while k runs.
+ * The module: `multiply(weights, x, y, columns, depth, rows)`, the first three as byte offsets in the memory
+ * "web.memory". It multiplies four rows of x with one panel of eight columns at a time: eight sums of four numbers each
+ * stay in registers while k runs.
  */
 function kernelBytes() {
   const parameters = ["weights", "x", "y", "columns", "depth", "rows"];
@@ -129,7 +129,7 @@ function kernelBytes() {
   const constant = (value) => [0x41, value]; // one byte of signed LEB128: 0 to 63
   const add = (a, b) => [...a, ...b, 0x6a];
   const times = (a, b) => [...a, ...b, 0x6c];
-  const inBytes = (count) => [...count, ...constant(2), 0x74]; // shifted left by two: four bytes a number
+  const inBytes = (count) => [...count, ...constant(2), 0x74]; // shifted left by two: four bytes per number
   const step = (local, by) => set(local, add(get(local), constant(by)));
   const simd = (code, ...immediate) => [0xfd, ...leb128(code), ...immediate];
   const load = (place, offset) => [...place, ...simd(0, 2, offset)];

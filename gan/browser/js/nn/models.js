@@ -1,21 +1,21 @@
-// The networks of the page: fetched, built once, and the last few kept.
+// The models of the page: fetched, built once, and the most recent ones kept.
 
 import { makeLatents } from "./latents.js";
 import { readGenerator } from "./networks.js";
 import { LoadError } from "./weights.js";
 
-const KEPT_MODELS = 12; // besides those on the wall; the one used longest ago goes first
+const KEPT_MODELS = 12; // besides those on the wall; the least recently used one is dropped first
 
 /**
- * `makeModels(assets, rows, simd)` -> `{arrival(cell, wanted), opened(cell)}`. A model is `{generator, latents, z, pixels}`: the network, its
- * latents (latents.js), and room for `rows` latents and their pictures.
+ * `makeModels(assets, rows, simd)` -> `{arrival(cell, wanted), opened(cell)}`. A model is `{generator, latents, z, pixels}`:
+ * the network, its latents (latents.js), and room for `rows` latents and their images.
  *
- * `arrival`: a promise of the model behind a cell, rejected with a LoadError; who asks again after a failure tries
- * again. `wanted`: the cells that are shown, whose models are not dropped. `opened`: the model if it is there by now, else null.
+ * `arrival`: a promise of a cell's model, rejected with a LoadError; after a failure, another call tries again. `wanted`:
+ * the shown cells, whose models are not dropped. `opened`: the model, null if it has not arrived.
  */
 export function makeModels(assets, rows, simd) {
   const waiting = new Map(); // by the id of the weights: promises
-  const built = new Map(); // by the same; the one used last is the last
+  const built = new Map(); // by the same; the most recently used one is last
 
   async function arrival(cell, wanted) {
     const id = cell.weights.id;
@@ -37,12 +37,12 @@ export function makeModels(assets, rows, simd) {
     try {
       generator = readGenerator(bytes, { simd });
     } catch (error) {
-      assets.forget(weights); // it came whole, as far as could be told, and is bad all the same
+      assets.forget(weights); // complete, but bad: do not keep it
       throw error;
     }
     const { latentDim, directions } = generator;
     if (generator.side !== side || generator.channels !== channels) {
-      throw new LoadError("other", `pictures of ${generator.side} x ${generator.side} x ${generator.channels}`);
+      throw new LoadError("other", `images of ${generator.side} x ${generator.side} x ${generator.channels}`);
     }
     return {
       generator,
@@ -55,7 +55,7 @@ export function makeModels(assets, rows, simd) {
   return { arrival, opened: (cell) => built.get(cell?.weights.id) ?? null };
 }
 
-/** A request without what a model of `latentDim` components has not got. */
+/** A latent request without the directions and components that a model of `latentDim` components lacks. */
 export function fitting(request, latentDim) {
   return { ...request, shifts: request.shifts.slice(0, latentDim), axes: request.axes.filter(([axis]) => axis < latentDim) };
 }

@@ -1,14 +1,14 @@
-// The generator and the classifier, from the files the library loads. Activations lie channels-last ([pixel][channel],
-// channels padded to whole panels with zeros); every layer is one matrix product. BatchNorm, which in use is only a
-// scale and a shift for each channel, is multiplied into the weights when a file is read.
+// The generator and the classifier, from the files that the library loads. Activations are channels-last
+// ([pixel][channel], channels padded to whole panels with zeros); every layer is one matrix product. BatchNorm in eval mode
+// is a scale and a shift per channel: reading a file multiplies the scale into the weights.
 
 import { ROWS, makeWorkspace, padded, panelIndex } from "./matmul.js";
 import { LoadError, readTensors } from "./weights.js";
 
 const EPSILON = 1e-5; // torch's BatchNorm
-const DENSE_BATCH = 16; // pictures that go through the dense layers together
+const DENSE_BATCH = 16; // images per product of the dense layers
 const LARGEST = 4096; // of any width, as gan/config.py allows
-const LARGEST_SIDE = 256; // pixels: more would be too slow to look at and too much to keep
+const LARGEST_SIDE = 256; // pixels; more would be too slow and need too much memory
 
 // --- generator -----------------------------------------------------------------------------------------
 
@@ -16,8 +16,8 @@ const LARGEST_SIDE = 256; // pixels: more would be too slow to look at and too m
  * A model file -> `{latentDim, side, channels, directions, strengths, info, simd, generate}`, see gan/networks/dcgan.py.
  *
  * `generate(z, count, out)`: z Float32Array [count * latentDim] -> out Float32Array [count * side * side * channels] in
- * [-1, 1], channels last. `directions` [latentDim * latentDim], one a row, the strongest first; `strengths` [latentDim].
- * LoadError where the file is not a model of this kind.
+ * [-1, 1], channels last. `directions` [latentDim * latentDim], one per row, the strongest first; `strengths` [latentDim].
+ * LoadError if the file is not a model of this kind.
  */
 export function readGenerator(buffer, { simd = true } = {}) {
   const { info, tensor, unread } = readTensors(buffer);
@@ -31,7 +31,7 @@ export function readGenerator(buffer, { simd = true } = {}) {
   const squash = SQUASHES.get(config.pixels ?? "symmetric");
   const widths = [latentDim, hiddenUnits, base, channels, quarter];
   if (!widths.every((n) => Number.isInteger(n) && n > 0 && n <= LARGEST) || side > LARGEST_SIDE) {
-    throw new LoadError("other", "a network of sizes this page does not know");
+    throw new LoadError("other", "a network of unknown sizes");
   }
   if (!warp || !squash) throw new LoadError("other", `a network with ${config.latent}, ${config.pixels}`);
 
@@ -50,7 +50,7 @@ export function readGenerator(buffer, { simd = true } = {}) {
   const [hiddenPad, innerPad, basePad] = [padded(hiddenUnits), padded(inner), padded(base)];
   const [upColumns, imageColumns] = [padded(16 * base), padded(16 * channels)];
   const [pixels, pixels2, pixels4] = [quarter ** 2, 4 * quarter ** 2, side ** 2];
-  const room = ROWS * padded(2 * base); // padding rows of the last picture
+  const room = ROWS * padded(2 * base); // padding rows of the last image
   const { arrays, multiply, simd: fast } = makeWorkspace(
     {
       hidden: latentDim * hiddenPad,
@@ -66,7 +66,7 @@ export function readGenerator(buffer, { simd = true } = {}) {
     },
     simd,
   );
-  // the dense layer's outputs come channel by channel; here the channels of a pixel lie beside each other
+  // the dense layer's outputs are channel by channel; here the channels of a pixel are adjacent
   const lastChannels = (o) => (o % pixels) * 2 * base + Math.floor(o / pixels);
   placeLinear(arrays.hidden, hidden, latentDim, hiddenUnits, latentDim);
   placeLinear(arrays.expand, expand, hiddenPad, inner, hiddenUnits, lastChannels);
@@ -125,7 +125,7 @@ function placeTransposed(panels, { weight, scale }, depth, inputs, outputs) {
 
 /**
  * The second half of a transposed convolution (kernel 4, stride 2, padding 1): each pixel's 4 x 4 patch in
- * `patches` [side * side][columns] is added to `out` [2 side * 2 side][stride], which begins with `shift`.
+ * `patches` [side * side][columns] is added to `out` [2 side * 2 side][stride], which starts as `shift`.
  */
 function addPatches(patches, side, channels, columns, shift, out, offset, stride) {
   const wide = 2 * side;
@@ -152,8 +152,8 @@ function addPatches(patches, side, channels, columns, shift, out, offset, stride
 const CLASSIFIER_KIND = "judge"; // as gan/evaluation/classifier.py writes it, since version 0.1
 
 /**
- * A classifier's file -> `{side, read}`, see gan/evaluation/classifier.py. `read(pictures, count)`: Float32Array [count * 28 * 28] in
- * [-1, 1] -> [{digit, confidence, probabilities: Float32Array [10]}] for each.
+ * A classifier's file -> `{side, read}`, see gan/evaluation/classifier.py. `read(images, count)`: Float32Array
+ * [count * 28 * 28] in [-1, 1] -> [{digit, confidence, probabilities: Float32Array [10]}], one per image.
  */
 export function readClassifier(buffer, { simd = true } = {}) {
   const { info, tensor, unread } = readTensors(buffer);
@@ -169,7 +169,7 @@ export function readClassifier(buffer, { simd = true } = {}) {
   ];
   const sizes = {};
   for (const layer of layers) {
-    layer.inputsPad = layer.name === 1 ? 1 : padded(layer.inputs); // as the layer before leaves them
+    layer.inputsPad = layer.name === 1 ? 1 : padded(layer.inputs); // as the previous layer writes them
     layer.outputsPad = padded(layer.outputs);
     layer.depth = 9 * layer.inputsPad;
     layer.out = Math.ceil(layer.side / layer.stride);
@@ -210,14 +210,14 @@ export function readClassifier(buffer, { simd = true } = {}) {
   const denseShift = shiftOf(dense, featuresPad);
   requireAllRead(unread());
 
-  function read(pictures, count) {
+  function read(images, count) {
     const readings = [];
-    for (let i = 0; i < count; i++) readings.push(readOne(pictures.subarray(i * side * side, (i + 1) * side * side)));
+    for (let i = 0; i < count; i++) readings.push(readOne(images.subarray(i * side * side, (i + 1) * side * side)));
     return readings;
   }
 
-  function readOne(picture) {
-    let x = picture;
+  function readOne(image) {
+    let x = image;
     for (const layer of layers) {
       const { name, outputsPad } = layer;
       const y = arrays[`y${name}`];
@@ -290,7 +290,7 @@ function maxPool(x, side, channels, pooled) {
 
 // --- both ----------------------------------------------------------------------------------------------
 
-/** A network with layers more than this one is another. BatchNorm's count of batches has no part in the pictures. */
+/** LoadError if the file has more layers than this network. BatchNorm's count of batches is not used. */
 function requireAllRead(names) {
   const strange = names.find((name) => !name.endsWith(".num_batches_tracked"));
   if (strange !== undefined) throw new LoadError("other", `${strange} has no place in this network`);
@@ -305,12 +305,12 @@ function readNorm(tensor, name, count) {
   return { scale, shift: bias.map((b, i) => b - mean[i] * scale[i]) };
 }
 
-/** A dense layer without bias, and the BatchNorm behind it. */
+/** A dense layer without bias, and the BatchNorm after it. */
 function readLinear(tensor, name, norm, inputs, outputs) {
   return { weight: tensor(`${name}.weight`, [outputs, inputs]), ...readNorm(tensor, norm, outputs) };
 }
 
-/** Weights [outputs, inputs] into panels of `depth` inputs, in the order that `output` and `input` say. */
+/** Weights [outputs, inputs] into panels of `depth` inputs, in the order that `output` and `input` map to. */
 function placeLinear(panels, { weight, scale }, depth, outputs, inputs, output = (o) => o, input = (k) => k) {
   for (let o = 0; o < outputs; o++) {
     const column = output(o);
@@ -330,7 +330,7 @@ function padTo(values, length) {
   return longer;
 }
 
-/** x [rows][shift.length] + shift, and 0 where that is negative. */
+/** max(0, x + shift), in place; x [rows][shift.length]. */
 function shiftAndRelu(x, shift, rows) {
   const columns = shift.length;
   for (let row = 0, i = 0; row < rows; row++) {

@@ -1,9 +1,9 @@
-// Weight files in the browser: safetensors (https://github.com/huggingface/safetensors), the very files that
-// the library loads, read as strictly.
+// Weight files in the browser: safetensors (https://github.com/huggingface/safetensors), the same files that the library
+// loads, read as strictly.
 
 /**
- * Why something could not be loaded. `kind` is one of "network", "missing", "page" (an HTML page came instead), "truncated",
- * "damaged", "other" (a file of another kind or architecture); words for each are under `load_<kind>`.
+ * Why something could not be loaded. `kind`: "network", "missing", "page" (an HTML page came instead), "truncated", "damaged"
+ * or "other" (a file of another kind or architecture); the text for each is `load_<kind>`.
  */
 export class LoadError extends Error {
   constructor(kind, detail = "") {
@@ -13,13 +13,13 @@ export class LoadError extends Error {
   }
 }
 
-const WIDTHS = new Map([["F32", 4], ["F16", 2]]); // bytes of a number
+const WIDTHS = new Map([["F32", 4], ["F16", 2]]); // bytes per number
 const LONGEST_HEADER = 100_000_000; // bytes, as in the format's own library
 
 /**
- * A safetensors file -> `{info, tensor(name, shape), unread()}`: `info` is what the library wrote into it (kind and
- * configuration), `tensor` a Float32Array, with the LoadError "other" unless it has that shape, `unread` the names nobody
- * asked for so far. Half precision is widened; every value must be finite.
+ * A safetensors file -> `{info, tensor(name, shape), unread()}`. `info`: what the library wrote into it (kind and
+ * configuration); `tensor`: a Float32Array, LoadError "other" if it does not have that shape; `unread`: the names not read so
+ * far. Half precision is widened; every value must be finite.
  */
 export function readTensors(buffer) {
   if (looksLikePage(buffer)) throw new LoadError("page");
@@ -56,7 +56,7 @@ function looksLikePage(buffer) {
   return /^(ï»¿)?\s*<(!doctype|!--|html|head|\?xml)/i.test(start); // the letters are UTF-8's byte order mark
 }
 
-/** The header's JSON -> the description of each tensor by name, and what the library wrote beside them. */
+/** The header's JSON -> the description of each tensor by name, and the library's `info`. */
 function readHeader(bytes) {
   try {
     const header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -69,7 +69,7 @@ function readHeader(bytes) {
   }
 }
 
-/** Tensors lie one behind the other and fill the file: the format asks for it, so that what is cut or altered is seen. */
+/** The format requires tensors to follow each other and fill the file, which reveals files that were cut or altered. */
 function checkPlaces(entries, length) {
   const places = entries.map((entry) => (Array.isArray(entry?.data_offsets) ? entry.data_offsets : []));
   let end = 0;

@@ -1,4 +1,4 @@
-// Pictures of one model by seed, all or only those that the classifier reads as one digit.
+// Images of one model by seed: all, or only those that the classifier reads as one digit.
 
 import { element } from "../shared/dom.js";
 import { LAST_SEED } from "../nn/latents.js";
@@ -6,17 +6,17 @@ import { makePicture } from "./picture.js";
 import { SURE } from "./reading.js";
 
 const MATCHES = 24;
-const SEARCH_BATCH = 16; // seeds a frame
-const MOST_TRIED = 3000; // seeds tried for one search; of a digit that is one in a hundred, 30 are among them
+const SEARCH_BATCH = 16; // seeds per frame
+const MOST_TRIED = 3000; // seeds per search; 30 of them show a digit that is one in a hundred
 
 /**
- * `makeGallery(say, {look, onPick, onFour})` -> `{node, show({name, side, channels, digits}), destroy()}`.
+ * `makeGallery(say, {draw, onPick, onFour})` -> `{node, show({name, side, channels, digits}), destroy()}`.
  *
- * `digits`: whether its pictures are single digits, which can be looked for.
- * `look(seeds)` -> [{pixels, reading}], null without a model, draws and reads the latents of these seeds; `onPick(seed)`: one was chosen;
- * `onFour(seeds)`: the first four are to be the rows. Searches run a batch a frame and can be stopped.
+ * `digits`: whether the images are single digits, which can be searched for. `draw(seeds)` -> [{pixels, reading}], null
+ * without a model: draws and reads the latents of these seeds. `onPick(seed)`: the visitor chose an image;
+ * `onFour(seeds)`: the first four become the rows. A search runs one batch per frame and can be stopped.
  */
-export function makeGallery(say, { look, onPick, onFour }) {
+export function makeGallery(say, { draw, onPick, onFour }) {
   const digit = element("select", { "aria-label": say("gallery_digit") }, element("option", { value: "" }, say("gallery_any")));
   for (let i = 0; i < 10; i++) digit.append(element("option", { value: i }, say("gallery_only", { digit: i })));
   const from = element("input", { type: "number", min: 0, max: LAST_SEED, step: 1, value: 0, "aria-label": say("gallery_from") });
@@ -55,13 +55,13 @@ export function makeGallery(say, { look, onPick, onFour }) {
   function step() {
     const { next, first, wanted } = search;
     const tried = Array.from({ length: SEARCH_BATCH }, (_, i) => next + i);
-    const looked = look(tried);
-    if (!looked) {
+    const drawn = draw(tried);
+    if (!drawn) {
       stop();
-      facts = null; // whichever model comes is another one
+      facts = null; // so that the next model starts a new search
       return;
     }
-    looked.forEach(({ pixels, reading }, i) => {
+    drawn.forEach(({ pixels, reading }, i) => {
       if (seeds.length >= MATCHES) return;
       search.next = tried[i] + 1;
       const fits = wanted === null || (reading?.digit === wanted && reading.confidence >= SURE);
@@ -90,7 +90,7 @@ export function makeGallery(say, { look, onPick, onFour }) {
     find.textContent = say("gallery_find");
   }
 
-  /** `name` of the model: another one's pictures are looked for anew. */
+  /** `name` of the model: another model starts a new search. */
   function show(wanted) {
     digit.hidden = !wanted.digits;
     const changed = facts?.name !== wanted.name;

@@ -1,25 +1,25 @@
-// Moving pictures as a file: GIF, as every mail program and slide show plays it.
+// An animation as a GIF file, which every mail program and slide show plays.
 //
 // CompuServe, Graphics Interchange Format version 89a (1990): https://www.w3.org/Graphics/GIF/spec-gif89a.txt; section numbers
-// below are its own. The loop is an extension of Netscape's that all programs know.
+// below refer to it. The loop is Netscape's extension, which all programs support.
 
 const COLOR_BITS = 8; // of the palette and of a pixel's index into it
 const CLEAR_CODE = 1 << COLOR_BITS; // appendix F: the two codes behind the colours
 const END_CODE = CLEAR_CODE + 1;
 const MAX_CODE_BITS = 12;
 const MAX_CODES = 1 << MAX_CODE_BITS;
-const SLOT_BITS = 14; // of the hash table of known strings: four slots for each code
+const SLOT_BITS = 14; // of the hash table of known strings: four slots per code
 const SUB_BLOCK = 255; // bytes, section 15
 const CUBE = 6; // levels of red, green and blue each: 216 colours fit a palette of 256
 const CUBE_STEP = 255 / (CUBE - 1);
 
 /**
- * An animated GIF of pictures of one size: Uint8Array, a file's content.
+ * An animated GIF of images of one size: Uint8Array, the content of a file.
  *
- * frames: Uint8Array each, rows from the top, all grey [height * width] or all red, green, blue
- * [height * width * 3]. Greys are kept exactly; colours go to the nearest of 6 x 6 x 6. delay: time of a frame in
- * hundredths of a second, 2 or more (programs take less for 10). scale: every pixel becomes scale x scale.
- * loop: over and over, else once. RangeError where a size, a delay or the number of bytes cannot be.
+ * frames: a Uint8Array each, rows from the top, all grey [height * width] or all red, green, blue
+ * [height * width * 3]. Greys are exact; colours become the nearest of 6 x 6 x 6. delay: time of a frame in hundredths of a
+ * second, 2 or more (programs play less as 10). scale: every pixel becomes scale x scale. loop: forever, else once.
+ * RangeError for a size, a delay or a number of bytes that is not possible.
  */
 export function encodeGif({ width, height, frames, delay, scale = 1, loop = true }) {
   checkGif({ width, height, frames, delay, scale });
@@ -33,7 +33,7 @@ export function encodeGif({ width, height, frames, delay, scale = 1, loop = true
   if (loop) {
     file.bytes(0x21, 0xff, 11); // section 26
     file.text("NETSCAPE2.0");
-    file.bytes(3, 1, 0, 0, 0); // without end
+    file.bytes(3, 1, 0, 0, 0); // forever
   }
   const compress = makeCompressor();
   for (const frame of frames) {
@@ -54,7 +54,7 @@ function checkGif({ width, height, frames, delay, scale }) {
   if (!whole(scale, 1, 0xffff)) throw new RangeError(`scale ${scale} must be a whole number from 1`);
   for (const side of [width, height]) {
     if (!whole(side, 1, 0xffff) || side * scale > 0xffff) {
-      throw new RangeError(`a picture of ${width} x ${height} at scale ${scale} does not fit a GIF`);
+      throw new RangeError(`an image of ${width} x ${height} at scale ${scale} does not fit a GIF`);
     }
   }
   if (!whole(delay, 2, 0xffff)) throw new RangeError(`delay ${delay} must be a whole number from 2 to 65535`);
@@ -80,7 +80,7 @@ function cubePalette() {
   return palette;
 }
 
-// The place of each pixel's colour, or of the one nearest to it, in the palette of the cube.
+// The index of each pixel's nearest colour in the palette of the cube.
 function cubeIndices(colors) {
   const level = (value) => Math.round(value / CUBE_STEP);
   const indices = new Uint8Array(colors.length / 3);
@@ -91,7 +91,7 @@ function cubeIndices(colors) {
   return indices;
 }
 
-// Every pixel as scale x scale of them.
+// Every pixel becomes scale x scale pixels.
 function enlargePixels(pixels, width, height, scale) {
   if (scale === 1) return pixels;
   const across = width * scale;
@@ -107,9 +107,9 @@ function enlargePixels(pixels, width, height, scale) {
 }
 
 /**
- * A function (indices, file) that writes pixels as image data: Lempel-Ziv-Welch codes of growing width, appendix F. A
- * string of pixels that was met is known by a code, which is found by (code of the string but its last pixel, last
- * pixel) in a hash table with open addresses. The tables are shared by all frames.
+ * A function (indices, file) that writes pixels as image data: Lempel-Ziv-Welch codes of growing width, appendix F. Every
+ * string of pixels met before has a code. A hash table with open addressing finds it by (code of the string without its
+ * last pixel, last pixel). All frames share the tables.
  */
 function makeCompressor() {
   const slots = 1 << SLOT_BITS;
@@ -145,18 +145,18 @@ function makeCompressor() {
       }
     }
     output.put(code, width);
-    if (next === 1 << width && width < MAX_CODE_BITS) width++; // the reader has one string more by now
+    if (next === 1 << width && width < MAX_CODE_BITS) width++; // the decoder has one more string by now
     output.put(END_CODE, width);
     output.close();
   };
 }
 
-// Codes as bits, the lowest first, in sub-blocks of at most 255 bytes behind their number (section 15).
+// Codes as bits, lowest first, in sub-blocks of at most 255 bytes, each after its length (section 15).
 function codeWriter(file) {
   const block = new Uint8Array(SUB_BLOCK);
   let filled = 0;
   let bits = 0;
-  let waiting = 0; // how many bits of `bits` are not in the block yet
+  let waiting = 0; // number of bits in `bits` that are not in the block yet
   const flush = () => {
     if (!filled) return;
     file.bytes(filled);
@@ -183,7 +183,7 @@ function codeWriter(file) {
   };
 }
 
-// Bytes that grow at their end.
+// A growing array of bytes.
 function byteSink() {
   let space = new Uint8Array(1 << 16);
   let used = 0;

@@ -1,30 +1,30 @@
-// The real pictures that the large one is nearest to, as the server found them.
+// The real images nearest to the large one. The server finds them.
 
 import { element } from "../shared/dom.js";
 
 /**
- * `makeNear(say)` -> `{node, ask(), clear(), show(found)}`. Questions are numbered: `ask()` gives the number of the one for the
- * picture that is seen now; `show({asked, training, unseen, words})` shows the answer to it and ignores others; `clear()`: the
- * picture is another one.
+ * `makeNear(say)` -> `{node, number(), clear(), show(found)}`. `number()` identifies the current large image;
+ * `show({number, training, unseen, words})` shows what was found for that image and ignores results for others; `clear()`:
+ * the large image has changed.
  */
 export function makeNear(say) {
   const node = element("div", { class: "near", "aria-live": "polite" });
-  let asked = Date.now(); // none of an earlier mount has the same
+  let number = Date.now(); // differs from those of an earlier mount
 
   const figure = (address, key) =>
     element("figure", {}, element("img", { src: address, alt: say(key) }), element("figcaption", { class: "quiet" }, say(key)));
 
   return {
     node,
-    ask: () => asked,
+    number: () => number,
     clear() {
-      asked += 1;
+      number += 1;
       if (node.firstChild) node.replaceChildren();
     },
     show(found) {
-      if (found?.asked !== asked) return;
-      const pictures = found.training ? [figure(found.training, "near_training"), figure(found.unseen, "near_unseen")] : [];
-      node.replaceChildren(...pictures, element("p", { class: "quiet" }, found.words));
+      if (found?.number !== number) return;
+      const images = found.training ? [figure(found.training, "near_training"), figure(found.unseen, "near_unseen")] : [];
+      node.replaceChildren(...images, element("p", { class: "quiet" }, found.words));
     },
   };
 }

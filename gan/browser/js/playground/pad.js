@@ -1,5 +1,5 @@
-// The controls that move latents: a plane of the two strongest directions, a slider for each direction (the
-// first two are the plane's for whoever cannot or does not want to drag), truncation, and single components of z.
+// The controls that move latents: a plane of the two strongest directions, a slider for each direction (the first two
+// repeat the plane, for visitors who cannot drag), truncation, and single components of z.
 
 import { element, onFrame } from "../shared/dom.js";
 
@@ -7,14 +7,14 @@ const SHIFTS = 8; // sliders along principal directions
 export const MAX_SHIFT = 4; // standard deviations of z, as gan/networks/latent_request.py allows
 const STEP = 0.1;
 export const MAX_TRUNCATION = 1.5;
-export const MAX_AXES = 64; // single components that are moved at once
+export const MAX_AXES = 64; // single components moved at once
 
 /**
  * `makePad(say, {onMove, onRelease})` -> `{node, side, show({shifts, truncation, axes, strengths, latentDim}), destroy()}`; `side`
  * is the column of the sliders.
  *
- * `onMove({shifts, truncation, axes})` comes at most once a frame while something is dragged, `onRelease()` when it is
- * let go: shifts [SHIFTS] and the values of axes [[index, value], ...] within 4, truncation 0..1.5.
+ * `onMove({shifts, truncation, axes})` comes at most once per frame during a drag, `onRelease()` at its end. shifts [SHIFTS]
+ * and the values of axes [[index, value], ...] lie within +-4, truncation in 0..1.5.
  */
 export function makePad(say, { onMove, onRelease }) {
   const state = { shifts: Array(SHIFTS).fill(0), truncation: 1, axes: [] };
@@ -27,8 +27,8 @@ export function makePad(say, { onMove, onRelease }) {
     moving.now();
     onRelease();
   };
-  let pointer = null; // the one that drags the plane: a second finger does not
-  let keyed = false; // moved by keys and not let go yet
+  let pointer = null; // the one that drags the plane; a second finger is ignored
+  let keyed = false; // moved by keys that are not released yet
 
   // --- the plane
   const dot = element("div", { class: "pad-dot" });
@@ -58,8 +58,8 @@ export function makePad(say, { onMove, onRelease }) {
     else if (moves[event.key]) set(state.shifts[0] + moves[event.key][0], state.shifts[1] + moves[event.key][1]);
     else return;
     keyed = true;
-    event.preventDefault(); // the page stays where it is
-    event.stopPropagation(); // Streamlit has keys of its own
+    event.preventDefault(); // the page must not scroll
+    event.stopPropagation(); // Streamlit has its own keys
   });
   for (const end of ["keyup", "blur"]) {
     plane.addEventListener(end, () => {
@@ -198,7 +198,7 @@ export function makePad(say, { onMove, onRelease }) {
   function show({ shifts, truncation: psi, axes, strengths, latentDim: size }) {
     state.shifts.forEach((_, k) => (state.shifts[k] = shifts[k] ?? 0));
     state.truncation = psi;
-    const same = JSON.stringify(axes) === JSON.stringify(state.axes); // their sliders stay then: one may be in use
+    const same = JSON.stringify(axes) === JSON.stringify(state.axes); // keep their sliders then: one may be in use
     if (!same) state.axes = axes.map((pair) => [...pair]);
     latentDim = size;
     which.max = size - 1;

@@ -4,13 +4,13 @@ import { fetchingAssets } from "../shared/loading.js";
 import { mountPart } from "../shared/mount.js";
 import { makePlayground } from "./playground.js";
 
-// A module outlives the components made of it: what was loaded, and where the visitor was, stays when Streamlit
-// moves or hides a component and mounts it anew.
+// A module outlives its components: loaded files and the visitor's latents stay when Streamlit moves or hides a component
+// and mounts it again.
 const assets = fetchingAssets();
 const remembered = new Map(); // start id -> request
-const said = { failed: null }; // to the server, last
+const sent = { failed: null }; // to the server, last
 
-/** States: "request", set when something is let go, and "failed", a kind of LoadError or ""; trigger: "focus". */
+/** States: "request", set when the visitor lets a control go, and "failed", a kind of LoadError or ""; trigger: "focus". */
 export default function component(given) {
   const start = given.data.payload.start;
   const request = remembered.get(start.id) ?? start.request;
@@ -23,9 +23,9 @@ export default function component(given) {
         mounted.setStateValue("request", released);
       },
       onFocus: (focus) => mounted.setTriggerValue("focus", focus),
-      failedBefore: said.failed,
+      failedBefore: sent.failed,
       onFail(kind) {
-        said.failed = kind;
+        sent.failed = kind;
         mounted.setStateValue("failed", kind ?? "");
       },
     }),

@@ -1,8 +1,8 @@
-// Pixels of a network on a canvas.
+// The pixels of a network on a canvas.
 
 /**
  * A canvas of `side` x `side` pixels and `paint(pixels, offset)`: values in [-1, 1], [side][side][channels] from
- * `offset` on, -1 black, drawn as they are; `channels` 1 or 3. `values` is what was painted last.
+ * `offset` on, -1 black; `channels` 1 or 3. `values` has the pixels painted last.
  */
 export function makePicture(side, channels, label) {
   const canvas = document.createElement("canvas");
@@ -26,13 +26,13 @@ export function makePicture(side, channels, label) {
   return { canvas, values, paint };
 }
 
-/** A value in [-1, 1] as one of 0 to 255, as gan/networks/images.py: in single precision, halves to the even neighbour. */
+/** A value in [-1, 1] as one of 0 to 255, as in gan/networks/images.py: single precision, halves to even. */
 export function grey(value) {
   const scaled = Math.fround(Math.fround(Math.min(1, Math.max(-1, value)) + 1) * 127.5);
-  return scaled + 2 ** 52 - 2 ** 52; // so large a double has no fraction: IEEE 754 rounds it away, halves to even
+  return scaled + 2 ** 52 - 2 ** 52; // a double this large has no fraction: IEEE 754 rounds it, halves to even
 }
 
-/** Pictures [rows][columns] of `makePicture`, side by side on one canvas with gaps, each pixel `scale` wide. */
+/** Pictures of `makePicture` [rows][columns] on one canvas with gaps, each pixel `scale` wide. */
 export function sheet(pictures, scale, gap = 2, background = "#282828") {
   const side = pictures[0][0].canvas.width * scale;
   const canvas = document.createElement("canvas");

@@ -1,4 +1,5 @@
-// The latent pad, the wall and what belongs to them: one request of the latents, drawn by every model that is shown.
+// The latent pad, the wall (a row per latent, a column per amount of data) and the parts around them: every model shown
+// draws the same latent request.
 
 import { element, onFrame } from "../shared/dom.js";
 import { makeGallery } from "./gallery.js";
@@ -11,29 +12,30 @@ import { makeRows } from "./rows.js";
 import { makeSaving } from "./saving.js";
 import { makeWall, ROWS_SHOWN } from "./wall.js";
 
-const IDLE_MILLISECONDS = 150; // without a move, until every picture of the wall is read
+const IDLE_MILLISECONDS = 150; // without a move, before every image of the wall is read
 
 /**
- * `makePlayground(say, {assets, onRelease, onFocus, onFail, simd})` -> `{node, show(exhibit), destroy()}`; `node.stats`: how often everything
- * was drawn, the milliseconds that took together, and whether with SIMD.
+ * `makePlayground(say, {assets, onRelease, onFocus, onFail, failedBefore, simd})` -> `{node, show(payload), destroy()}`;
+ * `node.stats`: how often everything was drawn, the milliseconds of all draws, and whether SIMD was used.
  *
- * exhibit: {chosen (name), cells: [{name, title, count, side, channels, digits, weights (ref)}] by amount of data, classifier
- * (ref or null), columns (names shown in the wall until the visitor chooses), start: {id, request, focus: {name, row} or null}, still (address of
- * the picture the server drew, or null), neighbours: null | {asked, training, unseen, words}}.
+ * payload: {chosen (name), cells: [{name, title, count, side, channels, digits, weights (ref)}] by amount of data, classifier
+ * (ref or null), columns (names shown in the wall until the visitor chooses), start: {id, request, focus: {name, row} or
+ * null}, still (address of the image that the server drew, or null), nearest: null | {number, training, unseen, words}}.
+ * request: a latent request as gan/networks/latent_request.py writes it.
  *
- * The visitor's request is kept when `show` comes again, until it comes with another `start.id`. `onRelease(request)`: something was
- * let go; `onFocus({name, row, request, asked})`: a picture was chosen; `onFail(kind)`: the chosen model cannot be shown, with a
- * kind of LoadError; null when it can. `failedBefore`: what was said last, by an earlier mount.
+ * The visitor's request stays until `show` comes with another `start.id`. `onRelease(request)`: the visitor let a control
+ * go; `onFocus({name, row, request, number})`: the visitor chose an image, `number` as in near.js; `onFail(kind)`: the
+ * chosen model cannot be shown, with a kind of LoadError, null when it can; `failedBefore`: the last kind of an earlier mount.
  */
 export function makePlayground(say, { assets, onRelease, onFocus, onFail, failedBefore = null, simd = true }) {
   const stats = { draws: 0, milliseconds: 0, simd: null };
   const models = makeModels(assets, ROWS_SHOWN, simd);
-  let exhibit = null;
+  let payload = null;
   let request = null;
   let focus = null; // {name, row}
-  let amounts = null; // of data that the visitor wants in the wall, whatever the models of them are called; null: the exhibit's columns
+  let amounts = null; // of data, chosen by the visitor for the wall, for any recipe; null: the columns of the payload
   let failed = failedBefore;
-  const problems = { chosen: "", classifier: "" }; // in words
+  const problems = { chosen: "", classifier: "" }; // as text
   let classifier = null;
   let idle = 0;
   let gone = false;
@@ -57,7 +59,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     draw: (seed) => drawSeeds([seed])?.subarray(0),
   });
   const gallery = makeGallery(say, {
-    look(seeds) {
+    draw(seeds) {
       if (!opened()) return null;
       const { generator } = opened();
       const pixels = drawSeeds(seeds);
@@ -82,7 +84,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     row: focus.row,
     request,
     chosen: opened(),
-    directionsOf: exhibit.chosen,
+    directionsOf: payload.chosen,
     focused: opened(focus.name),
     large: reading.prepare(cellOf(focus.name)),
     wall: Array.from({ length: ROWS_SHOWN }, (_, row) => drawnColumns().map((column) => column.pictures[row])),
@@ -96,36 +98,36 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     saving.node,
     element("details", { class: "playground-gallery", open: true }, element("summary", {}, say("gallery_title")), element("p", { class: "quiet" }, say("gallery_note")), gallery.node),
   );
-  node.stats = stats; // for whoever measures the page
-  pad.side.append(near.node); // where there is room for it
+  node.stats = stats; // for benchmarks
+  pad.side.append(near.node); // there is room for it
   const drawing = onFrame(draw);
 
   // --- what is shown
   function show(wanted) {
-    const fresh = exhibit?.start.id !== wanted.start.id;
-    const another = exhibit && exhibit.chosen !== wanted.chosen;
-    if (another) focus = { name: wanted.chosen, row: focus.row }; // what is chosen is seen large
+    const fresh = payload?.start.id !== wanted.start.id;
+    const another = payload && payload.chosen !== wanted.chosen;
+    if (another) focus = { name: wanted.chosen, row: focus.row }; // the chosen model is the large one
     if (another || fresh) near.clear();
-    exhibit = wanted;
+    payload = wanted;
     if (fresh) {
       ({ request, focus } = wanted.start);
       rows.show(request.rows);
     }
     arrange();
-    near.show(exhibit.neighbours);
+    near.show(payload.nearest);
   }
 
-  /** Everything as the exhibit, the request and the columns say; what has to be loaded comes when it is there. */
+  /** Shows everything in the payload; models that have to be loaded appear when they arrive. */
   function arrange() {
     arranged().catch((error) => {
-      console.error(error); // a fault of ours: the server draws
+      console.error(error); // a bug: the server draws instead
       fail("unknown");
     });
   }
 
   async function arranged() {
-    const { cells, chosen } = exhibit;
-    const wanted = (cell) => cell.name === chosen || (amounts ? amounts.has(cell.count) : exhibit.columns.includes(cell.name));
+    const { cells, chosen } = payload;
+    const wanted = (cell) => cell.name === chosen || (amounts ? amounts.has(cell.count) : payload.columns.includes(cell.name));
     const shown = cells.filter(wanted).map((cell) => cell.name);
     if (!shown.includes(focus?.name)) {
       focus = { name: chosen, row: focus?.row ?? 0 };
@@ -134,20 +136,20 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     wall.show({ cells, chosen, shown });
     wall.focus(focus.name, focus.row);
     const cell = cellOf(focus.name);
-    reading.prepare({ ...cell, still: exhibit.still });
+    reading.prepare({ ...cell, still: payload.still });
     for (const part of Object.keys(problems)) report(part, "");
-    drawing.ask(); // what is there; without the chosen model nothing can be saved
+    drawing.ask(); // the models that have arrived; also disables saving while the chosen one has not
     await Promise.all([chosenArrived(cellOf(chosen)), classifierArrived()]);
     for (const name of shown) {
-      if (gone || !exhibit.cells.some((other) => other.name === name)) return;
-      if (name !== chosen) await columnArrived(cellOf(name)); // one after the other: what is drawn first is there first
+      if (gone || !payload.cells.some((other) => other.name === name)) return;
+      if (name !== chosen) await columnArrived(cellOf(name)); // one after the other, so that columns appear in order
     }
   }
 
   async function chosenArrived(cell) {
     try {
-      const { generator } = await models.arrival(cell, exhibit.cells);
-      if (gone || cell.name !== exhibit.chosen) return;
+      const { generator } = await models.arrival(cell, payload.cells);
+      if (gone || cell.name !== payload.chosen) return;
       stats.simd = generator.simd;
       fail(null);
       pad.show({ ...request, strengths: generator.strengths, latentDim: generator.latentDim });
@@ -157,7 +159,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
       wall.column(cell.name)?.ready();
       drawing.ask();
     } catch (error) {
-      if (gone || cell.name !== exhibit.chosen) return;
+      if (gone || cell.name !== payload.chosen) return;
       report("chosen", reason(error));
       wall.column(cell.name)?.message(reason(error));
       fail(error.kind ?? "unknown");
@@ -166,7 +168,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
 
   async function columnArrived(cell) {
     try {
-      await models.arrival(cell, exhibit.cells);
+      await models.arrival(cell, payload.cells);
       wall.column(cell.name)?.ready();
       drawing.ask();
     } catch (error) {
@@ -175,16 +177,16 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
   }
 
   async function classifierArrived() {
-    if (classifier || !exhibit.classifier) return;
+    if (classifier || !payload.classifier) return;
     try {
-      classifier = readClassifier(await assets.bytes(exhibit.classifier), { simd });
+      classifier = readClassifier(await assets.bytes(payload.classifier), { simd });
       drawing.ask();
     } catch (error) {
       report("classifier", `${say("reading_no_classifier")} ${reason(error)}`);
     }
   }
 
-  /** What is wrong with a part; both may be, and both can be tried again. */
+  /** Shows or clears the problem of a part, and a button to try again. Both parts can have one. */
   function report(part, text) {
     problems[part] = text;
     const words = Object.values(problems).filter(Boolean);
@@ -202,17 +204,17 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
   }
 
   function cellOf(name) {
-    return exhibit.cells.find((cell) => cell.name === name);
+    return payload.cells.find((cell) => cell.name === name);
   }
 
-  /** The model of that name where it is there by now, else null. */
-  function opened(name = exhibit.chosen) {
+  /** The model of that name, null if it has not arrived. */
+  function opened(name = payload.chosen) {
     return models.opened(cellOf(name));
   }
 
-  /** The columns of the wall whose models are there, by amount of data. */
+  /** The columns of the wall whose models have arrived, by amount of data. */
   function drawnColumns() {
-    return exhibit.cells.filter(({ name }) => opened(name) && wall.column(name)).map(({ name }) => wall.column(name));
+    return payload.cells.filter(({ name }) => opened(name) && wall.column(name)).map(({ name }) => wall.column(name));
   }
 
   // --- drawing
@@ -233,7 +235,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     saving.enable({ model: chosen !== null, walk: request.rows.kind === "walk" });
     if (!chosen) return;
     const started = performance.now();
-    // the latents are the chosen model's, moved along its directions; the others draw the very same
+    // latents moved along the chosen model's directions; the other models draw the same ones
     const z = chosen.latents.rows(fitting(request, chosen.generator.latentDim), ROWS_SHOWN, chosen.z);
     for (const [name, column] of wall.columns) {
       const model = opened(name);
@@ -261,7 +263,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     reading.show(readings(picture.values, model.generator));
   }
 
-  /** What the classifier says of each channel of one picture; null where there is none for such pictures. */
+  /** The classifier's reading of each channel of one image; null if it cannot read such images. */
   function readings(pixels, { side, channels }) {
     if (!classifier || side !== classifier.side || !cellOf(focus.name).digits) return null;
     if (channels === 1) return classifier.read(pixels, 1);
@@ -284,7 +286,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     return confidence >= SURE ? say("gallery_read", { digit }) : say("gallery_unread");
   }
 
-  /** Pictures of seeds as the request's truncation has them, not moved: [seeds][side][side][channels], null without a model. */
+  /** Images of seeds with the request's truncation, not moved: [seeds][side][side][channels], null without a model. */
   function drawSeeds(seeds) {
     const model = opened();
     if (!model) return null;
@@ -292,7 +294,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     return model.generator.generate(model.latents.rows(still, seeds.length), seeds.length);
   }
 
-  // --- one picture, large
+  // --- the large image
   function choose(name, row) {
     focus = { name, row };
     wall.focus(name, row);
@@ -302,7 +304,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     reading.speak();
     if (request.rows.kind === "seeds" || request.rows.kind === "list") rows.activate(row);
     near.clear();
-    onFocus({ name, row, request, asked: near.ask() });
+    onFocus({ name, row, request, number: near.number() });
   }
 
   return {

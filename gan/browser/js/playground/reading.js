@@ -1,16 +1,16 @@
-// One picture, large, and what the classifier reads in it.
+// The large image, and the classifier's reading of it.
 
 import { element } from "../shared/dom.js";
 import { makePicture } from "./picture.js";
 
-export const SURE = 0.9; // from this confidence on a picture counts as read, as in gan/evaluation/classifier.py
+export const SURE = 0.9; // confidence from which an image counts as read, as in gan/evaluation/classifier.py
 
 /**
  * `makeReading(say)` -> `{node, picture, prepare({side, channels, still}), live(), name(text), show(readings), speak(),
  * message(text)}`.
  *
- * `still` is the address of a picture that the server drew, shown until `live()`. `readings`: what the classifier says of
- * each channel, null where there is no classifier for such pictures.
+ * `still`: the address of an image that the server drew, shown until `live()`. `readings`: the classifier's reading of each
+ * channel, null if it cannot read such images. `speak()` announces the reading to screen readers.
  */
 export function makeReading(say) {
   const frame = element("div", { class: "reading-frame" });
@@ -61,10 +61,10 @@ export function makeReading(say) {
     prepare,
     live,
     show,
-    /** Whose picture it is. */
+    /** The caption: which model and row. */
     name: (text) => (caption.textContent = text),
     speak: () => (spoken.textContent = words.textContent),
-    /** What is wrong, "" for nothing. */
+    /** A problem, "" for none. */
     message(text, ...children) {
       problem.hidden = !text;
       problem.replaceChildren(text, " ", ...children);

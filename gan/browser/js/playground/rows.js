@@ -1,4 +1,4 @@
-// Which latents are the rows: seeds, a walk between two, or one picture minus another plus a third.
+// The latents of the rows: seeds, a walk (interpolation) between two, or one minus another plus a third.
 
 import { element } from "../shared/dom.js";
 import { makePicture } from "./picture.js";
@@ -15,16 +15,16 @@ const KINDS = {
 /**
  * `makeRows(say, {onMove, onRelease, draw})` -> `{node, show(rows), redraw(side, channels), put(seed), activate(i), destroy()}`.
  *
- * `rows` as gan/networks/latent_request.py writes them: {kind: "seeds" | "list" | "walk" | "sum", ...}. `onMove(rows)` while it changes,
- * `onRelease()` when it stays. `draw(seed)` -> pixels of one latent, or null while there is no model. `put(seed)` puts a seed
- * into the active place, `activate(i)` makes place i the active one.
+ * `rows` as gan/networks/latent_request.py writes them: {kind: "seeds" | "list" | "walk" | "sum", ...}. `onMove(rows)` comes
+ * while they change, `onRelease()` at the end of a change. `draw(seed)` -> pixels of one latent, null without a model.
+ * `put(seed)` puts a seed into the active slot, `activate(i)` makes slot i the active one.
  */
 export function makeRows(say, { onMove, onRelease, draw }) {
   let rows = { kind: "seeds", first: 0 };
   let seeds = { list: [0, 1, 2, 3], walk: [0, 1], sum: [0, 1, 2] };
   let [side, channels, active] = [28, 1, 0];
   let pictures = [];
-  let silent = false; // the player is told, and need not tell
+  let silent = false; // while this code moves the player, its events are ignored
 
   const tabs = Object.keys(KINDS).map((kind) => {
     const tab = element("button", { type: "button", onclick: () => choose(kind) }, say(`rows_${kind}`));
@@ -32,7 +32,7 @@ export function makeRows(say, { onMove, onRelease, draw }) {
   });
   const first = element("input", { type: "number", min: 0, max: 999999, step: 1, "aria-label": say("rows_seed") });
   const dice = element("button", { type: "button", onclick: () => shuffle() }, say("rows_random"));
-  const places = element("div", { class: "row rows-places" });
+  const slots = element("div", { class: "row rows-places" });
   const share = element("input", { type: "range", min: 0, max: 1, step: 0.01, "aria-label": say("rows_share") });
   const play = element("button", { type: "button", onclick: () => player.toggle() }, say("rows_play"));
   const walk = element("div", { class: "row rows-walk" }, play, share);
@@ -43,7 +43,7 @@ export function makeRows(say, { onMove, onRelease, draw }) {
     { class: "rows" },
     element("div", { class: "row", role: "group", "aria-label": say("rows_title") }, ...tabs.map(({ tab }) => tab)),
     seedRow,
-    places,
+    slots,
     walk,
     note,
   );
@@ -80,11 +80,11 @@ export function makeRows(say, { onMove, onRelease, draw }) {
   function choose(kind) {
     if (kind === kindShown()) return;
     active = 0;
-    change(made(kind));
+    change(rowsOf(kind));
   }
 
-  /** The rows of a kind from the seeds in its places. */
-  function made(kind) {
+  /** The rows of a kind, from the seeds in its slots. */
+  function rowsOf(kind) {
     const [a, b, c] = seeds[kind];
     if (kind === "walk") return { kind, start: a, end: b, t: player.position };
     if (kind === "sum") return { kind, plus: a, minus: b, other: c };
@@ -122,7 +122,7 @@ export function makeRows(say, { onMove, onRelease, draw }) {
     const kind = kindShown();
     seeds[kind] = seeds[kind].map((old, i) => (i === active ? seed : old));
     active = (active + 1) % seeds[kind].length;
-    change(made(kind));
+    change(rowsOf(kind));
   }
 
   function activate(i) {
@@ -141,7 +141,7 @@ export function makeRows(say, { onMove, onRelease, draw }) {
       const button = element("button", { type: "button", class: "wall-cell rows-place", "aria-label": label, title: label, onclick: () => activate(i) }, picture.canvas);
       return { button, caption: element("span", { class: "quiet" }, say(KINDS[kind][i], { row: i + 1 })) };
     });
-    places.replaceChildren(...pictures.map(({ button, caption }) => element("div", { class: "rows-slot" }, button, caption)));
+    slots.replaceChildren(...pictures.map(({ button, caption }) => element("div", { class: "rows-slot" }, button, caption)));
     render();
   }
 
@@ -171,7 +171,7 @@ export function makeRows(say, { onMove, onRelease, draw }) {
     },
     redraw(newSide, newChannels) {
       [side, channels] = [newSide, newChannels];
-      const focused = pictures.findIndex(({ button }) => button === places.getRootNode().activeElement);
+      const focused = pictures.findIndex(({ button }) => button === slots.getRootNode().activeElement);
       paint();
       pictures[focused]?.button.focus({ preventScroll: true });
     },

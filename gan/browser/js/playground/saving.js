@@ -1,4 +1,4 @@
-// Files of what is seen: the large picture, the wall, a walk as a GIF, and the latent itself.
+// Downloads: the large image, the wall, a walk as a GIF, and the latent itself.
 
 import { element } from "../shared/dom.js";
 import { canvasPng, saveFile } from "../shared/download.js";
@@ -6,21 +6,21 @@ import { encodeGif } from "./gif.js";
 import { fitting } from "../nn/models.js";
 import { grey, sheet } from "./picture.js";
 
-const GIF_STEPS = 24; // one way of a walk; it goes back again
+const GIF_STEPS = 24; // of a walk in one direction; the GIF also goes back
 const GIF_DELAY = 8; // hundredths of a second
-const LARGE_SCALE = 8; // pixels of a file for one of a picture
+const LARGE_SCALE = 8; // pixels of the file per pixel of the image
 const WALL_SCALE = 4;
 
 /**
- * `makeSaving(say, look)` -> `{node, enable({model, walk})}`: which buttons can be pressed, given that there is a model and that
- * its rows are a walk. `look()`: {cell, row, request, chosen, directionsOf, large, wall}: the picture in focus by its cell and row;
- * the model whose directions move it, and that model's name; the pictures of picture.js, the wall's as [row][column]; `focused`, the model
- * of the cell.
+ * `makeSaving(say, current)` -> `{node, enable({model, walk})}`; `enable` says whether there is a model, and whether the rows
+ * are a walk. `current()` -> {cell, row, request, chosen, directionsOf, focused, large, wall}: the large image's cell, row and
+ * latent request; the model whose directions move it, and that model's name; the model of the cell; the pictures of
+ * picture.js, those of the wall as [row][column].
  */
-export function makeSaving(say, look) {
+export function makeSaving(say, current) {
   const makers = { png: savePicture, wall: saveWall, gif: saveWalk, json: saveLatent };
   const buttons = Object.entries(makers).map(([kind, make]) => {
-    const button = element("button", { type: "button", onclick: () => make(look()) }, say(`save_${kind}`));
+    const button = element("button", { type: "button", onclick: () => make(current()) }, say(`save_${kind}`));
     return { kind, button };
   });
   const row = { class: "row", role: "group", "aria-label": say("save_title") };
@@ -40,9 +40,9 @@ async function saveWall({ wall }) {
   saveFile("same-z.png", "image/png", await canvasPng(sheet(wall, WALL_SCALE)));
 }
 
-/** The latent of the picture in focus, and what made it. */
+/** The latent of the large image, and what made it. */
 function saveLatent({ cell, row, request, chosen, directionsOf }) {
-  const told = {
+  const content = {
     model: cell.name,
     sha256: cell.weights.id,
     directions_of: directionsOf,
@@ -50,10 +50,10 @@ function saveLatent({ cell, row, request, chosen, directionsOf }) {
     row,
     z: Array.from(latentOf(chosen, request, row)),
   };
-  saveFile(`${cell.name}-z.json`, "application/json", JSON.stringify(told, null, 1));
+  saveFile(`${cell.name}-z.json`, "application/json", JSON.stringify(content, null, 1));
 }
 
-/** The walk of the row in focus, there and back. */
+/** The walk of the focused row, there and back. */
 function saveWalk({ cell, row, request, chosen, focused }) {
   const there = Array.from({ length: GIF_STEPS }, (_, i) => i / (GIF_STEPS - 1));
   const frames = [...there, ...there.slice(1, -1).reverse()].map((t) => {

@@ -1,4 +1,4 @@
-// The same-z wall: a row is a latent, a column an amount of data.
+// The wall: a row per latent, a column per amount of data.
 
 import { element, placeChildren } from "../shared/dom.js";
 import { makePicture } from "./picture.js";
@@ -8,15 +8,15 @@ export const ROWS_SHOWN = 4;
 /**
  * `makeWall(say, {onFocus, onColumns})` -> `{node, show({cells, chosen, shown}), column(name), focus(name, row)}`.
  *
- * cells: [{name, title, count, side, channels}], by amount of data. `onFocus(name, row)`: a picture was chosen;
- * `onColumns(names)`: which columns are wanted. `column(name)`: `{pictures, ready(), message(text), read(row, words)}` of
- * one that is shown.
+ * cells: [{name, title, count, side, channels}], by amount of data. `onFocus(name, row)`: the visitor chose an image;
+ * `onColumns(names)`: the visitor chose columns. `column(name)`: `{pictures, ready(), message(text), read(row, words)}` of a
+ * shown column.
  */
 export function makeWall(say, { onFocus, onColumns }) {
   const chips = element("div", { class: "row wall-chips", role: "group", "aria-label": say("wall_columns") });
   const strip = element("div", { class: "wall-strip", role: "region", tabindex: "0", "aria-label": say("wall_title") });
   const node = element("div", { class: "wall" }, chips, strip);
-  const columns = new Map(); // by name: what is shown
+  const columns = new Map(); // the shown ones by name
   const caption = element("span", { class: "quiet" }, say("wall_columns"));
   const chipByName = new Map();
   let cells = [];
@@ -35,7 +35,7 @@ export function makeWall(say, { onFocus, onColumns }) {
     for (const [name, column] of columns) column.mark(name === chosen);
   }
 
-  /** The chip of a cell, made once: a press must not take the focus away from it. */
+  /** The chip of a cell, made once, so that it keeps the focus when pressed. */
   function chipOf({ name, title }) {
     if (!chipByName.has(name)) {
       const button = element("button", { type: "button", class: "chip", onclick: () => toggle(name) }, title.split("\n")[0]);
@@ -54,7 +54,7 @@ export function makeWall(say, { onFocus, onColumns }) {
     const made = Array.from({ length: ROWS_SHOWN }, (_, row) => {
       const label = say("wall_cell", { count, row: row + 1 });
       const picture = makePicture(side, channels, "");
-      picture.canvas.setAttribute("aria-hidden", "true"); // the button says it
+      picture.canvas.setAttribute("aria-hidden", "true"); // the button has the label
       const button = element("button", { type: "button", class: "wall-cell", "aria-label": label, onclick: () => onFocus(name, row) }, picture.canvas);
       return { button, picture, label };
     });

@@ -141,7 +141,7 @@ function makePage(say, data, { assets, offered, onChange, onRequest }) {
       columns: beside.filter((model) => model === chosen || data.columns.includes(model.size)).map((model) => model.name),
       start: { id: String(starts), request: state.request, focus: { name: chosen.name, row: 0 } },
       still: null,
-      neighbours: null,
+      nearest: null,
     });
     film.show({ chosen: chosen.name, cells: beside.map((model) => model.film), start: chosen.place === null ? null : { position: chosen.place } });
     amounts.show(chosen.alone ? [] : linesOf(say, data, chosen), chosen);

@@ -455,6 +455,7 @@ def test_images_that_vanish_are_reported(runs, make_config):
     trained_a_bit(opened, id)
     opened.orders.stop(id, ME)
     state_is(opened, id, "stopped")
+    nobody_is_left(runs / id)
     for path in kept.folder.iterdir():
         path.unlink()
     opened.orders.resume(id, ME)

@@ -232,7 +232,7 @@ def test_train_takes_a_whole_configuration_from_a_file(small_classifiers, finish
         (lambda values: values["model"].pop("latent_dim"), r"lacks model\.latent_dim"),
         (lambda values: values.update(colour=1), "does not know colour"),
         (lambda values: values.update(size=-1), "size=-1"),
-        (lambda values: values.update(model=5), "model must be an object"),
+        (lambda values: values.update(model=5), "ModelConfig=5 should be a dictionary"),
     ],
 )
 def test_a_configuration_that_is_not_whole_is_refused(capsys, tmp_path, tiny, change, told):

@@ -66,7 +66,7 @@ def test_a_training_is_watched_left_found_again_and_explored(visit, address):
     first.get_by_role("button", name="Train", exact=True).dblclick()
     first.wait_for_url("**job=**")
     first.wait_for_selector(LIVE)
-    assert "64 latents" in first.get_attribute(LIVE, "alt")
+    assert "64 latent vectors" in first.get_attribute(LIVE, "alt")
     link = first.url
     first.context.close()  # the training goes on
 

@@ -121,7 +121,7 @@ def test_a_reload_finds_the_training_and_polling_disturbs_nobody(visit, address)
     page.wait_for_url(lambda url: "job=" not in url)
     page.get_by_role("button", name="Train", exact=True).wait_for()
     page.go_back()  # to a training that is no more
-    page.get_by_text("There is no training").wait_for()
+    page.get_by_text("no longer exists here").wait_for()
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])

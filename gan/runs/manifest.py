@@ -35,7 +35,7 @@ def load_singles(config: TrainConfig) -> tuple[labelled.Labelled, labelled.Label
 
 
 def finished_config(folder: Path) -> TrainConfig:
-    """The configuration of the finished run in ``folder``. CheckpointError where there is none."""
+    """The configuration of the finished run in ``folder``. CheckpointError if there is none."""
     path = folder / MANIFEST
     content = files.read_json(path, "remove the folder to train anew")
     try:
@@ -47,8 +47,8 @@ def finished_config(folder: Path) -> TrainConfig:
 
 
 def is_finished(folder: Path, config: TrainConfig) -> bool:
-    """Whether ``folder`` holds the finished run of ``config``. CheckpointError where it holds that of
-    another configuration."""
+    """Whether ``folder`` holds the finished run of ``config``. CheckpointError if it holds that of another
+    configuration."""
     if not (folder / MANIFEST).exists():
         return False
     if finished_config(folder) != config:

@@ -45,5 +45,5 @@ def load_model(path: Path) -> tuple[dcgan.Generator, dict[str, Tensor]]:
 
 def model_config(path: Path) -> TrainConfig:
     """The configuration a model file was trained with."""
-    _, info = tensor_files.load_tensors(path, MODEL_KIND)
+    info = tensor_files.read_info(path, MODEL_KIND)
     return TrainConfig.from_dict(info.get("config", {}))

@@ -369,9 +369,7 @@ def test_what_is_seen_can_be_saved(visit, exported, cards):
 @pytest.mark.browser
 def test_the_amounts_stand_beside_each_other_in_a_chart_and_a_table(visit, exported, cards):
     page = visit().open(_at(exported))
-    page.get_by_text("Scores as a table").press(
-        "Enter"
-    )  # the page may still grow below a mouse
+    page.get_by_text("Scores as a table").press("Enter")  # the page may still grow below a mouse
     cells = page.locator(".site-table tbody tr").all_inner_texts()
     small, large, other = ({k: f.value for k, f in c.metrics.figures.items()} for c in cards)
     assert cells[0].split() == ["200", f"{small['legible']:.1%}", f"{small['fd']:.1f}", "–", "–"]

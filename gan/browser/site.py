@@ -1,15 +1,15 @@
 """The app without a server: a folder of plain files that any browser opens, from a disk or from any web host.
 
-    index.html          script, style, words and all that is known of the models, in one file
-    files/<sha256>.js   weights (base64) and the stories of the films; the digest is that of what is inside
+    index.html          script, style, words and the facts about the models, in one file
+    files/<sha256>.js   weights (base64) and film payloads; the digest is that of the content
     files/<sha256>.png  films
-    README.txt          how to open it, in both languages; by its first line an export is known
+    README.txt          how to open it, in both languages; its first line identifies an export
 
-A page from a disk may not fetch the files beside it, nor import a script module, but it may run scripts and show
-pictures; hence the layout (see gan/browser/js/shared/loading.js). What the pages' parts are told is what the app tells them
-(`gan.browser.payload`, `gan.browser.film_payload`), and what runs there is the app's (`gan.browser.scripts`).
+A page opened from a disk cannot fetch the files beside it or import modules, but it can run scripts and show images;
+hence this layout (see gan/browser/js/shared/loading.js). The scripts and their payloads are the same as in the app
+(`gan.browser.scripts`, `gan.browser.payload`, `gan.browser.film_payload`).
 
-No picture of a data set is in it: films are drawn by generators.
+An export contains no image of a data set: films are drawn by generators.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ INDEX, READ_ME, FILES = "index.html", "README.txt", "files"
 _MARK = "GAN: how much data does a GAN need? (exported page)"
 _LICENSE = Path(__file__).resolve().parents[2] / "LICENSE"
 _NAME = re.compile(r"[0-9a-f]{64}\.(js|png)")
-# what `gan.system.tensor_files` writes in, before it renames
+# temporary files of `gan.system.files.write_atomically`
 _HALF = re.compile(rf"\.{_NAME.pattern}\..*\.tmp")
 _STYLES = ("base", "playground", "charts", "film", "site")
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export amounts to: its files and their bytes, ``written`` of them anew, and its models."""
+    """The size of an export: number of files, their bytes, files ``written`` this time, and models."""
 
     files: int
     bytes: int
@@ -61,8 +61,8 @@ def select(
     recipes: Sequence[str] | None = None,
     budgets: Sequence[str] | None = None,
 ) -> list[ModelCard]:
-    """The models among ``cards`` that can be compared, of these sizes, recipes and budgets; None stands for all.
-    ConfigError where one of them has no model, or nothing is left."""
+    """The comparable models among ``cards`` with these sizes, recipes and budgets; None stands for all. ConfigError if
+    one of the values has no model, or if no model is left."""
     found = [
         card
         for table in compare.tables(compare.comparable(cards)).values()
@@ -80,7 +80,7 @@ def select(
             )
         found = [card for card in found if getattr(card, name) in wanted]
     if not found:
-        raise ConfigError("no models to compare; restore pretrained/ or leave the choice wider")
+        raise ConfigError("no models to compare; restore pretrained/ or choose more")
     return found
 
 
@@ -90,16 +90,16 @@ def export(
     own: Sequence[ModelCard] = (),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Exported:
-    """Writes the page of the comparison of ``cards`` (see `select`), in which each of ``own`` is a choice by itself.
+    """Writes the page that compares ``cards`` (see `select`) and also offers each of ``own`` by itself.
 
-    What is there already is not written again, so an export that was interrupted goes on, and files of an earlier
-    export that this one does not need are removed; nobody else's are. ``on_progress(done, total)`` counts models.
-    ConfigError where the folder holds something other than an earlier export; CheckpointError where a model cannot
-    be read, or the folder cannot be written.
+    Files that exist already are not written again, so an interrupted export continues. Files of an earlier export that
+    this one does not need are removed, but no other files. ``on_progress(done, total)`` counts models. ConfigError if
+    the folder contains anything but an earlier export; CheckpointError if a model cannot be read or the folder cannot
+    be written.
     """
     if not cards:
-        raise ConfigError("an export without models to compare shows nothing; name some")
-    _refuse_strangers(folder)
+        raise ConfigError("an export needs at least one model to compare; choose some")
+    _require_own_folder(folder)
     shelf = _Shelf(folder)
     shelf.put(READ_ME, _read_me().encode())
     models: list[dict[str, Any]] = []
@@ -114,18 +114,18 @@ def export(
     return Exported(len(shelf.sizes), sum(shelf.sizes.values()), shelf.written, len(models))
 
 
-def _refuse_strangers(folder: Path) -> None:
-    """ConfigError where something lies in the folder that no export wrote, and no export marks it as one."""
+def _require_own_folder(folder: Path) -> None:
+    """ConfigError if the folder contains files and is not marked as an export."""
     advice = "name another folder, or empty this one"
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is there and is no folder; name another")
+        raise ConfigError(f"{folder} exists and is not a folder; name another")
     for name in (READ_ME, INDEX):
         path = folder / name
         if path.exists() and not _is_marked(path):
-            raise ConfigError(f"{path} is there and is not from an export; {advice}")
+            raise ConfigError(f"{path} exists and is not from an export; {advice}")
     if (folder / READ_ME).exists() or not folder.exists():
         return
-    # hidden ones belong to the system of a disk, or to git
+    # hidden files belong to the operating system or to git
     others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     if others:
         raise ConfigError(f"{folder} holds {others[0]}, which is not from an export; {advice}")
@@ -140,34 +140,33 @@ def _is_marked(path: Path) -> bool:
 
 @dataclass
 class _Shelf:
-    """The files of an export by name, with their bytes, and how many were not there yet."""
+    """The files of an export: name -> bytes, and how many had to be written."""
 
     folder: Path
     sizes: dict[str, int] = field(default_factory=dict)
     written: int = 0
 
     def put(self, name: str, content: bytes) -> None:
-        """``content`` under ``name``, unless it is there. CheckpointError where it cannot be written."""
+        """Writes ``content`` unless the file has it already. CheckpointError if it cannot be written."""
         path = self.folder / name
         self.sizes[name] = len(content)
-        if _holds(path, content):
+        if _has_content(path, content):
             return
         try:
             file_system.write_atomically(path, content)
         except CheckpointError as error:
             raise CheckpointError(
-                f"the export into {self.folder} is not complete: {error}, and run the same command again: it goes "
-                "on where it was"
+                f"the export into {self.folder} is not complete: {error}, and run the same command again to continue"
             ) from error
         self.written += 1
 
     def put_script(self, digest: str, value: Any) -> dict[str, Any]:
-        """What JSON can say, as the script that hands it to the page -> its ref."""
+        """Puts a JSON value into a script that passes it to the page; returns its ref."""
         content = f'ganFile("{digest}", {_json(value)});\n'.encode()
         return self._put_file(digest, "js", content)
 
-    def put_picture(self, path: Path) -> dict[str, Any]:
-        """A PNG -> its ref."""
+    def put_image(self, path: Path) -> dict[str, Any]:
+        """Copies a PNG; returns its ref."""
         content = _read(path)
         return self._put_file(hashlib.sha256(content).hexdigest(), "png", content)
 
@@ -177,15 +176,15 @@ class _Shelf:
         return {"id": digest, "url": name, "size": len(content)}
 
     def tidy(self) -> None:
-        """Removes what earlier exports left: files that this one does not need, and half-written ones."""
+        """Removes files of earlier exports that this one does not need, and temporary files."""
         for path in sorted((self.folder / FILES).iterdir()):
             needed = f"{FILES}/{path.name}" in self.sizes
             if not needed and (_NAME.fullmatch(path.name) or _HALF.fullmatch(path.name)):
-                with contextlib.suppress(OSError):  # it is in nobody's way
+                with contextlib.suppress(OSError):  # harmless if it stays
                     path.unlink()
 
 
-def _holds(path: Path, content: bytes) -> bool:
+def _has_content(path: Path, content: bytes) -> bool:
     try:
         return path.stat().st_size == len(content) and path.read_bytes() == content
     except OSError:
@@ -200,21 +199,17 @@ def _read(path: Path) -> bytes:
 
 
 def _json(value: Any) -> str:
-    """Without NaN, and without anything that ends a script element; of ASCII, so that no host can take it for text
-    of another encoding."""
+    """JSON without NaN and without anything that ends a script element; ASCII, so that the encoding a host declares
+    does not matter."""
     text = json.dumps(without_nan(value), allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
 
 def _model(shelf: _Shelf, card: ModelCard, alone: bool) -> dict[str, Any]:
-    """All that the page says of a model; its files are put on the shelf. ``alone``: a choice by itself."""
+    """The page's facts about a model, whose files are put on the shelf. ``alone``: not part of the comparison."""
     evidence = load_evidence(card)
-    told = film_payload.film_payload(card, evidence)
-    told_bytes = _json(told).encode()
-    digest = hashlib.sha256(told_bytes).hexdigest()
-    film = payload.film_cell(
-        card, shelf.put_picture(card.film_path), shelf.put_script(digest, told)
-    )
+    run = film_payload.film_payload(card, evidence)
+    run_file = shelf.put_script(hashlib.sha256(_json(run).encode()).hexdigest(), run)
     steps = [moment["step"] for moment in evidence["moments"]]
     digits = card.metrics.digits
     reference = _reference(card.metrics.test_images)
@@ -233,7 +228,7 @@ def _model(shelf: _Shelf, card: ModelCard, alone: bool) -> dict[str, Any]:
         "continued": continued[-1]["step"] if continued else None,
         "digits": digits,
         "cell": payload.cell(card, _weights(shelf, card.path, card.sha256)),
-        "film": film,
+        "film": payload.film_cell(card, shelf.put_image(card.film_path), run_file),
         "place": payload.film_position(card, steps),
         "verdicts": payload.verdicts(card),
         "figures": payload.figures(card, reference) if digits else [],
@@ -247,7 +242,7 @@ def _reference(test_images: int) -> classifier.Reference:
 
 
 def _weights(shelf: _Shelf, path: Path, sha256: str | None) -> dict[str, Any]:
-    """A weight file, which must have that digest where one is known -> its ref."""
+    """Puts a weight file on the shelf, which must have that digest if it is given; returns its ref."""
     content = _read(path)
     digest = hashlib.sha256(content).hexdigest()
     if sha256 not in (None, digest):
@@ -259,8 +254,9 @@ def _weights(shelf: _Shelf, path: Path, sha256: str | None) -> dict[str, Any]:
 
 
 def _page(models: Sequence[dict[str, Any]], classifier_weights: dict[str, Any] | None) -> str:
-    shown = {
-        "words": scripts.words(),
+    words = scripts.words()
+    data = {
+        "words": words,
         "models": list(models),
         "classifier": classifier_weights,
         "columns": list(payload.WALL_SIZES),
@@ -270,13 +266,11 @@ def _page(models: Sequence[dict[str, Any]], classifier_weights: dict[str, Any] |
     }
     code = scripts.bundle_script("site")
     for forbidden in ("</script", "<!--"):
-        assert forbidden not in code, f"{forbidden} in a script would end it early"
-    template = string.Template(scripts.read("site.html"))
-    words = scripts.words()
-    return template.substitute(
+        assert forbidden not in code, f"{forbidden} would end the script element early"
+    return string.Template(scripts.read("site.html")).substitute(
         mark=_MARK,
         style=scripts.style(*_STYLES),
-        data=_json(shown),
+        data=_json(data),
         script=code,
         title=words["en"]["site_title"],
         no_script=" ".join(words[language]["site_no_script"] for language in scripts.LANGUAGES),

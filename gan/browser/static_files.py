@@ -1,8 +1,7 @@
-"""Files that browsers fetch by URL: a folder of files that are named by their content.
+"""Files that browsers fetch by URL: a public folder of files named by their content.
 
-``<sha256><suffix>`` never changes what it holds, so a browser may keep it for ever, and any number of sessions and
-processes may publish at once: whoever comes second finds the file or puts the same one in its place.
-All in the folder is public.
+The content of ``<sha256><suffix>`` never changes. So a browser may cache it for ever, and any number of sessions and
+processes may publish at once: the second finds the file or replaces it with the same content.
 """
 
 from __future__ import annotations
@@ -20,16 +19,18 @@ from pathlib import Path
 from gan.errors import CheckpointError
 from gan.system import files
 
-#: Beside the app's script, where its server looks.
+#: Beside the app's script, where Streamlit serves files from.
 STATIC = Path(__file__).resolve().parents[2] / "static"
 SUFFIXES = (".safetensors", ".json", ".png", ".bin")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def publish(folder: Path, path: Path, sha256: str, suffix: str) -> str:
-    """``path``, which has the digest ``sha256``, under its name in ``folder``, which is returned: as a second name
-    of the file, for no server follows a link out of the folder, or as a copy where the disk has no such names.
-    CheckpointError where ``path`` is missing or has another digest, or ``folder`` cannot be written."""
+    """Publishes the file ``path``, which must have the digest ``sha256``, in ``folder``; returns its name there.
+
+    The new file is a hard link or, if the disk has none, a copy; servers do not follow symbolic links out of the folder.
+    CheckpointError if ``path`` is missing or has another digest, or if ``folder`` cannot be written.
+    """
     target = folder / _name(sha256, suffix)
     if _is_intact(target, sha256):
         return target.name
@@ -38,14 +39,14 @@ def publish(folder: Path, path: Path, sha256: str, suffix: str) -> str:
     temporary = folder / f".{target.name}.{secrets.token_hex(8)}.tmp"
     try:
         files.link_or_copy(path.resolve(), temporary)
-        found = files.sha256(temporary)  # of what will be served, whoever writes to path now
+        found = files.sha256(temporary)  # of the file to be served, even if path changes meanwhile
         if found == sha256:
             os.replace(temporary, target)
     except (OSError, CheckpointError) as error:
         raise _cannot_write(folder, error) from error
     finally:
         with contextlib.suppress(OSError):
-            temporary.unlink()  # of two names of one file, replacing leaves both
+            temporary.unlink()  # os.replace leaves it if both are links to the same file
     if found != sha256:
         raise CheckpointError(
             f"{path} has the digest {found[:12]}..., not {sha256[:12]}...: it was altered; restore it"
@@ -54,7 +55,7 @@ def publish(folder: Path, path: Path, sha256: str, suffix: str) -> str:
 
 
 def publish_bytes(folder: Path, content: bytes, suffix: str) -> str:
-    """``content`` under its name in ``folder``, which is returned. CheckpointError where it cannot be written."""
+    """Publishes ``content`` in ``folder``; returns its name there. CheckpointError if it cannot be written."""
     digest = hashlib.sha256(content).hexdigest()
     target = folder / _name(digest, suffix)
     if not _is_intact(target, digest):
@@ -66,16 +67,15 @@ def publish_bytes(folder: Path, content: bytes, suffix: str) -> str:
 
 
 def tidy(folder: Path, keep: Set[str], older_than_seconds: float) -> list[str]:
-    """Removes what was published before ``older_than_seconds`` and is not among the names ``keep``; returns the
-    names. Nothing else that lies there is touched. What somebody still looks at is published again when
-    the page runs again."""
+    """Removes published files older than ``older_than_seconds`` whose names are not in ``keep``; returns their names.
+    Other files in the folder stay. A removed file that is still needed is published again when the page runs next."""
     removed = []
     last = time.time() - older_than_seconds
     for path in sorted(folder.glob("*")):
         if path.name in keep or not _is_ours(path.name):
             continue
-        with contextlib.suppress(OSError):  # somebody else was quicker
-            # a second name is as old as its file, but the file's status changed when it got the name
+        with contextlib.suppress(OSError):  # another process may have removed it
+            # a hard link has the mtime of its file, but making the link sets the ctime
             status = path.lstat()
             if max(status.st_ctime, status.st_mtime) <= last:
                 path.unlink()
@@ -92,7 +92,7 @@ def _name(sha256: str, suffix: str) -> str:
     assert suffix in SUFFIXES
     name = f"{sha256}{suffix}"
     if not _is_ours(name):
-        raise CheckpointError(f"{sha256!r} is no SHA-256 digest in hex; restore the manifest")
+        raise CheckpointError(f"{sha256!r} is not a SHA-256 digest in hex; restore the manifest")
     return name
 
 
@@ -107,12 +107,12 @@ def _is_intact(target: Path, digest: str) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _has_digest(target: Path, digest: str, stamp: tuple[int, int, int]) -> bool:
-    """Read once for the file as it is: whoever writes to it changes the ``stamp``."""
+    """Hashed once per version of the file: writing to it changes the ``stamp``."""
     return files.sha256(target) == digest
 
 
 def _cannot_write(folder: Path, error: Exception) -> CheckpointError:
     return CheckpointError(
-        f"{folder} cannot be written ({error}); let the app write there, for browsers fetch from it, "
-        "or free some space"
+        f"{folder} cannot be written ({error}); browsers fetch files from it, so give the app write access or free "
+        "some disk space"
     )

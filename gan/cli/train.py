@@ -103,7 +103,7 @@ def train(
     if len(runs) > 1:
         steps = run.run_together(runs, places, chosen, **how)
     else:
-        steps = _rows(run.noted(run.run(runs[0], places[0], chosen, **how), places[0]))
+        steps = _rows(run.write_progress(run.run(runs[0], places[0], chosen, **how), places[0]))
     _follow(steps, sum(config.total_updates for config in runs), parent)
     results, texts = zip(*map(_trained, runs, places), strict=True)
     if len(runs) > 1:

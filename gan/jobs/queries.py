@@ -83,7 +83,9 @@ class Queries:
         if expected is None:
             return None
         share = left / config.total_updates
-        return expected.starting + (expected.training + expected.looking) * share + expected.scoring
+        return (
+            expected.starting + (expected.training + expected.monitoring) * share + expected.scoring
+        )
 
     def wait(self, device: str, before: str = "") -> tuple[int, float | None]:
         """(number of jobs ahead of a new one on ``device``, or of the queued job ``before``; seconds until

@@ -176,7 +176,7 @@ class _Worker:
                 self._change("training", now_and_then=True, step=self._step, total=total)
                 if self._step == total:
                     self._change("scoring")
-                    self._save_timings(update=pace.update, look_each=pace.measurement)
+                    self._save_timings(update=pace.update, moment=pace.measurement)
                     continue
                 self._obey(progress)
                 self._check_caps()
@@ -215,7 +215,7 @@ class _Worker:
             raise _Leave("stopped")
         if self._order().pauses_at(self._step):
             since = time.monotonic()
-            progress.keep()
+            progress.save()
             self._recorder.record_sample(progress)
             self._change("paused", step=self._step)
             try:

@@ -1,4 +1,4 @@
-"""The manifest of a finished run: its files, where they come from, how they score."""
+"""Writes and reads the manifest of a finished run; `gan.runs.entries` says what is in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gan.config import TrainConfig, has_digits
 from gan.data import labelled, sources
 from gan.errors import CheckpointError, ConfigError
 from gan.evaluation import classifier
-from gan.evaluation.evaluate import Evaluation, evaluate
+from gan.evaluation.evaluate import evaluate
 from gan.evaluation.modes import mode_probabilities
 from gan.evaluation.verdict import NOISE_LEGIBLE
 from gan.networks import dcgan, images
@@ -25,16 +25,17 @@ from gan.system import devices, files, processes
 from gan.training.state import TrainState
 
 MANIFEST = "manifest.json"
-_BEST_FACTOR = 0.7  # the best moment is kept when its FD is below this share of the last one's
+_BEST_FACTOR = 0.7  # the best moment is kept if its FD is below this share of the last one's
 
 
 def load_singles(config: TrainConfig) -> tuple[labelled.Labelled, labelled.Labelled]:
+    """(training, held-out) images as the scoring takes them; see `gan.data.sources.load_singles`."""
     side = config.model.img_size
     return sources.load_singles(config.source, config.size, config.data_seed, side)
 
 
 def finished_config(folder: Path) -> TrainConfig:
-    """The configuration of the finished run in ``folder``. CheckpointError where there is none."""
+    """The configuration of the finished run in ``folder``. CheckpointError if there is none."""
     path = folder / MANIFEST
     content = files.read_json(path, "remove the folder to train anew")
     try:
@@ -46,8 +47,8 @@ def finished_config(folder: Path) -> TrainConfig:
 
 
 def is_finished(folder: Path, config: TrainConfig) -> bool:
-    """Whether ``folder`` holds the finished run of ``config``. CheckpointError where it holds that of
-    another configuration."""
+    """Whether ``folder`` holds the finished run of ``config``. CheckpointError if it holds that of another
+    configuration."""
     if not (folder / MANIFEST).exists():
         return False
     if finished_config(folder) != config:
@@ -58,23 +59,25 @@ def is_finished(folder: Path, config: TrainConfig) -> bool:
 
 
 def finish(
-    config: TrainConfig,
     folder: Path,
     state: TrainState,
-    book: RunRecord,
+    record: RunRecord,
     training: labelled.Labelled,
     held_out: labelled.Labelled,
     classifiers: Path,
     command: Sequence[str] | None,
     together: int,
 ) -> None:
-    """Scores the end and, where it was clearly better, the best moment; writes the folder's files."""
+    """Scores the end of a run and its best moment, if that was clearly better, and writes the files of
+    a finished folder. ``training``, ``held_out``: as `load_singles` gives them. ``together``: how many
+    runs were trained as one stack."""
+    config = state.config
     provenance: dict[str, Any] = {
         "command": " ".join(command) if command else "",
         "device": devices.describe_device(state.device),
         "precision": state.precision,
-        "seconds": round(book.seconds, 1),
-        "together": together,  # how many runs shared the device and these seconds, as one stack
+        "seconds": round(record.seconds, 1),
+        "together": together,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "torch": torch.__version__,
@@ -83,28 +86,19 @@ def finish(
     }
     if state.continued_from:
         provenance["continued_from"] = list(state.continued_from)
-    snapshots = [("final", state.step, state.generator_ema.cpu())]
-    # how far a picture is from a digit says nothing of the moments of another data set
-    if has_digits(config.source) and book.moments and book.best_step != state.step:
-        best = min(book.moments, key=lambda m: m.fd)
-        # pictures in which nothing is read can have a lower distance than clear ones of one digit
-        drew_digits = sum(best.counts) >= NOISE_LEGIBLE * monitor.MONITOR_SAMPLES
-        if drew_digits and best.fd < _BEST_FACTOR * book.moments[-1].fd:
-            generator = dcgan.Generator(config.model)
-            generator.load_state_dict(book.best)
-            snapshots.append(("best", book.best_step, generator.eval()))
-    files.write_json(folder / "evidence.json", book.evidence())
-    frames = torch.stack(book.frames).flatten(0, 1)  # [T * 16, H, W] or [T * 16, H, W, 3]
-    frames = frames.reshape(*frames.shape[:3], config.model.img_channels)
-    sheet = images.grid(frames.numpy(), monitor.FILM_LATENTS, gap=0)
-    files.write_atomically(folder / "film.png", images.to_png(sheet))
+    files.write_json(folder / "evidence.json", record.evidence())
+    _write_film(folder / "film.png", record, config)
+    models = [("final", state.step, state.generator_ema.cpu())]
+    if best := _best_generator(record, state):
+        models.append(("best", record.best_step, best))
     entries = []
-    for snapshot, step, generator in snapshots:
-        path = folder / ("model.safetensors" if snapshot == "final" else "best.safetensors")
+    for snapshot, step, generator in models:
+        final = snapshot == "final"
+        path = folder / ("model.safetensors" if final else "best.safetensors")
         model_file.save_model(path, generator, config, step)
         entries.append(
             {
-                "name": folder.name + ("" if snapshot == "final" else "-best"),
+                "name": folder.name + ("" if final else "-best"),
                 "snapshot": snapshot,
                 "step": step,
                 "file": path.name,
@@ -114,14 +108,39 @@ def finish(
                 "film": "film.png",
                 "config": config.to_dict(),
                 "provenance": provenance,
-                **_score(path, config, classifiers, training, held_out, book.seconds),
+                **_score(path, config, classifiers, training, held_out, record.seconds),
             }
         )
     files.write_json(folder / MANIFEST, {"version": 1, "models": entries})
 
 
+def _best_generator(record: RunRecord, state: TrainState) -> dcgan.Generator | None:
+    """The generator of the best moment; None if the end was about as good."""
+    config = state.config
+    # for images that are not digits, the distance to digits does not say which moment is better
+    if not (has_digits(config.source) and record.moments and record.best_step != state.step):
+        return None
+    best = min(record.moments, key=lambda m: m.fd)
+    # illegible images can have a lower distance than clear images of a single digit
+    if sum(best.counts) < NOISE_LEGIBLE * monitor.MONITOR_SAMPLES:
+        return None
+    if best.fd >= _BEST_FACTOR * record.moments[-1].fd:
+        return None
+    generator = dcgan.Generator(config.model)
+    generator.load_state_dict(record.best)
+    return generator.eval()
+
+
+def _write_film(path: Path, record: RunRecord, config: TrainConfig) -> None:
+    """A PNG with one row of 16 images per moment."""
+    frames = torch.stack(record.frames).flatten(0, 1)  # [T * 16, H, W] or [T * 16, H, W, 3]
+    frames = frames.reshape(*frames.shape[:3], config.model.img_channels)
+    sheet = images.grid(frames.numpy(), monitor.FILM_LATENTS, gap=0)
+    files.write_atomically(path, images.to_png(sheet))
+
+
 def rescore(folder: Path, config: TrainConfig, classifiers: Path = classifier.PRETRAINED) -> None:
-    """Scores the models of a finished folder anew, after the classifier or a measure has changed."""
+    """Scores the models of a finished folder again; for when the classifier or a metric has changed."""
     if not is_finished(folder, config):
         raise CheckpointError(f"{folder} holds no finished run; train it first")
     training, held_out = load_singles(config)
@@ -132,20 +151,6 @@ def rescore(folder: Path, config: TrainConfig, classifiers: Path = classifier.PR
     files.write_json(folder / MANIFEST, content)
 
 
-def seed_row(seed: int, scored: Evaluation, seconds: float) -> dict[str, Any]:
-    """One seed's line in the table behind a model's figures."""
-    modes = scored.modes
-    return {
-        "seed": seed,
-        "legible": scored.figures["legible"].value,
-        "fd": scored.figures["fd"].value,
-        "coverage": scored.figures["coverage"].value,
-        "verdicts": [v.kind for v in scored.verdicts()],
-        "seconds": round(seconds, 1),
-        **({} if modes is None else {"modes": modes.modes, "kl": modes.kl}),
-    }
-
-
 def _score(
     path: Path,
     config: TrainConfig,
@@ -154,8 +159,8 @@ def _score(
     held_out: labelled.Labelled,
     seconds: float,
 ) -> dict[str, Any]:
-    """The scored part of a manifest's entry. Scores the file, not the network in memory: what is
-    reported is what is shipped. ``training`` and ``held_out`` as `gan.data.sources.load_singles` has them."""
+    """The keys of a manifest entry that hold scores. Scores the file and not the network in memory, so
+    that the scores are those of the published weights."""
     generator, _ = model_file.load_model(path)
     probabilities = None
     if config.model.img_channels > 1:
@@ -171,10 +176,15 @@ def _score(
         mode_probabilities=probabilities,
         digits=has_digits(config.source),
     )
-    return {
-        "evaluation": scored.to_dict(),
-        "seeds": [seed_row(config.seed, scored, seconds)],
+    row = {
+        "seed": config.seed,
+        **{name: scored.figures[name].value for name in ("legible", "fd", "coverage")},
+        "verdicts": [verdict.kind for verdict in scored.verdicts()],
+        "seconds": round(seconds, 1),
     }
+    if scored.modes is not None:
+        row |= {"modes": scored.modes.modes, "kl": scored.modes.kl}
+    return {"evaluation": scored.to_dict(), "seeds": [row]}
 
 
 def _commit() -> str:

@@ -16,7 +16,8 @@ MODEL_KIND = "generator"
 
 
 def save_model(path: Path, generator: dcgan.Generator, config: TrainConfig, step: int) -> None:
-    """The generator in half precision (BatchNorm in single), with its principal directions."""
+    """Writes the generator in half precision (batch normalisation in single precision) and its principal
+    directions (`gan.networks.latents.principal_directions`)."""
     tensors = {name: t.half() if t.ndim > 1 else t for name, t in generator.state_dict().items()}
     directions, strengths = latents.principal_directions(generator, config.model.latent_dim)
     tensor_files.save_tensors(
@@ -30,7 +31,7 @@ def save_model(path: Path, generator: dcgan.Generator, config: TrainConfig, step
 
 def load_model(path: Path) -> tuple[dcgan.Generator, dict[str, Tensor]]:
     """(generator in eval mode without gradients, {"directions": [Z, Z], "strengths": [Z]}).
-    CheckpointError where the file is missing, damaged or of another kind."""
+    CheckpointError if the file is missing, damaged or of another kind."""
     tensors, info = tensor_files.load_tensors(path, MODEL_KIND)
     config = TrainConfig.from_dict(info.get("config", {}))
     generator = dcgan.Generator(config.model)
@@ -44,5 +45,5 @@ def load_model(path: Path) -> tuple[dcgan.Generator, dict[str, Tensor]]:
 
 def model_config(path: Path) -> TrainConfig:
     """The configuration a model file was trained with."""
-    _, info = tensor_files.load_tensors(path, MODEL_KIND)
+    info = tensor_files.read_info(path, MODEL_KIND)
     return TrainConfig.from_dict(info.get("config", {}))

@@ -1,4 +1,4 @@
-"""When and what the monitor measures while a run trains."""
+"""When and what the monitor, a classifier of its own, measures while a run trains."""
 
 from __future__ import annotations
 
@@ -26,34 +26,36 @@ MONITOR_SAMPLES = 1_000
 
 @dataclass(frozen=True)
 class Moment:
-    """What the monitor saw of the average after ``step`` updates, in `MONITOR_SAMPLES` samples: digits
-    read, Frechet distance in the monitor's own features, spread and contrast of the pictures against real ones
-    (where these are no digits: against the training images). Of stacked digits it sees one a sample,
-    as `gan.evaluation.evaluate` does."""
+    """What the monitor measured on `MONITOR_SAMPLES` samples of `generator_ema` after ``step`` updates.
+
+    ``counts``: how many samples were read as 0, 1, ... 9. ``fd``: Frechet distance to the test images in
+    the features of the monitor. ``spread`` and ``contrast``: as in `gan.evaluation.evaluate.Evaluation`,
+    1 for real digits, or for the training images if these are not digits; NaN if not measured.
+    """
 
     step: int
     counts: tuple[int, ...]
     fd: float
     spread: float
-    contrast: float = math.nan  # likewise; runs before this was measured have none
+    contrast: float = math.nan  # runs from before it was measured have none
 
 
 def moments_to_measure(total: int, count: int = _MOMENTS) -> list[int]:
-    """About ``count`` numbers of updates from 1 to ``total``, evenly spaced in their logarithm from
-    a hundredth of the run on. The last is ``total``."""
+    """About ``count`` numbers of updates, evenly spaced in their logarithm, from a hundredth of
+    ``total`` to ``total`` itself."""
     first = max(1, total // 100)
     steps = {round(s) for s in np.geomspace(first, total, count)}
     return sorted(steps | {total})
 
 
 def block_length(total: int) -> int:
-    """Updates between two reports of a run of ``total``: short runs report more often, to be looked at in
-    time."""
+    """Updates between two reports of a run of ``total``. Short runs report more often, so that each
+    moment can be measured close to its time."""
     return min(trainer.BLOCK, max(1, total // _MOMENTS))
 
 
-def count_looks(total: int) -> int:
-    """How often the monitor looks at a run of ``total`` updates: once a report at most."""
+def count_moments(total: int) -> int:
+    """How many moments a run of ``total`` updates measures: at most one per report."""
     block = block_length(total)
     return len({min(total, -(-step // block) * block) for step in moments_to_measure(total)})
 
@@ -61,15 +63,17 @@ def count_looks(total: int) -> int:
 def snapshots_to_keep(
     moments: Sequence[int], count: int, continued_from: Sequence[Mapping[str, Any]] = ()
 ) -> set[int]:
-    """About ``count`` of ``moments`` (`moments_to_measure`), evenly spaced among them, never the last. Of
-    a run that was continued, of those after that update; so it is the same choice whenever it is asked."""
+    """About ``count`` of ``moments`` (`moments_to_measure`), evenly spaced among them, never the last.
+    For a run that was continued: of the moments after that. The choice does not depend on how far the
+    run is, so that an interrupted run keeps the same ones."""
     since = continued_from[-1]["step"] if continued_from else 0
     choice = [s for s in moments[:-1] if s > since]
     return {choice[(k + 1) * len(choice) // (count + 1)] for k in range(count) if choice}
 
 
 class Monitor:
-    """Asks the monitor about a generator, always with the same latents."""
+    """Measures a generator, always with the same latents. ``root``: the folder of the classifiers.
+    ``training_images``: uint8 [N, C, H, W]."""
 
     def __init__(self, config: TrainConfig, root: Path, training_images: Tensor) -> None:
         self._classifier = classifier.load_classifier("monitor", root)
@@ -80,7 +84,7 @@ class Monitor:
         self._z = latents.sample_z(range(FILM_LATENTS), self._latent_dim)
 
     def __call__(self, generator: dcgan.Generator, step: int) -> Moment:
-        # other latents than those of the final score
+        # not the latents of the final score, which must not favour the best moment
         drawn = sample_images(generator, self._latent_dim, FIRST_SEED * 2, MONITOR_SAMPLES)
         reading = classifier.read(self._classifier, images.for_classifier(drawn))
         mean, cov = metrics.moments(reading.features)
@@ -95,6 +99,6 @@ class Monitor:
 
     @torch.no_grad()
     def film(self, generator: dcgan.Generator) -> Tensor:
-        """uint8 [16, H, W], of stacked digits [16, H, W, 3]."""
+        """A frame of the film: uint8 [16, H, W], for stacked digits [16, H, W, 3]."""
         device = next(generator.parameters()).device
         return torch.from_numpy(images.to_uint8(generator(self._z.to(device)))).squeeze(-1)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from gan.config import ModelConfig, TrainConfig, recipe_config
+from gan.config import TrainConfig, read_as, recipe_config
 from gan.data import labelled, mnist
 from gan.errors import CheckpointError, ConfigError
 from gan.system import files
 
 
 def cell_name(config: TrainConfig) -> str:
-    """What is compared with what: "mnist-600-updates-plain". A folder source gives its last part, and
-    pictures of another size than MNIST's give theirs: "folder_cats-600-updates-plain-64px"."""
+    """The name of all runs that differ in nothing but the seed: "mnist-600-updates-plain". A folder
+    source gives its last part, and an image size other than MNIST's is added:
+    "folder_cats-600-updates-plain-64px"."""
     source = config.source
     if source.startswith("folder:"):
         source = "folder_" + Path(source.partition(":")[2]).name
@@ -48,29 +48,26 @@ def run_name(config: TrainConfig) -> str:
 
 
 def flat(config: TrainConfig) -> dict[str, Any]:
-    """{"size": ..., "model.latent_dim": ...}: every setting on one level."""
+    """All settings on one level: {"size": ..., "model.latent_dim": ...}."""
     values = config.to_dict()
     model = values.pop("model")
     return values | {f"model.{key}": value for key, value in model.items()}
 
 
 def reference_images(config: TrainConfig) -> int:
-    """How many test images the scores of ``config`` are taken against: 10,000, or the 5,000 that a
+    """How many test images the samples of ``config`` are compared with: 10,000, or the 5,000 that a
     training set of more than 60,000 leaves."""
     return 5_000 if config.source == "mnist" and config.size > mnist.FULL_SIZE else 10_000
 
 
 def train_arguments(config: TrainConfig, folder: Path, device: str, threads: int) -> list[str]:
-    """The command line that makes this very run: what follows ``python -m gan``."""
+    """The command line that trains ``config`` in ``folder``: what follows ``python -m gan``."""
     arguments = ["train", "--out", str(folder), "--device", device, "--threads", str(threads)]
     default = recipe_config(config.recipe)
-    for name in (
-        *("source", "size", "budget", "epochs", "updates", "recipe", "loss", "seed", "data_seed"),
-    ):
+    always = ("source", "size", "budget", "recipe", "seed")
+    for name in (*always, "epochs", "updates", "loss", "data_seed"):
         value = getattr(config, name)
-        if name in ("source", "size", "budget", "recipe", "seed") or value != getattr(
-            default, name
-        ):
+        if name in always or value != getattr(default, name):
             arguments += [f"--{name.replace('_', '-')}", str(value)]
     if config.model.img_size != default.model.img_size:
         arguments += ["--img-size", str(config.model.img_size)]
@@ -78,24 +75,18 @@ def train_arguments(config: TrainConfig, folder: Path, device: str, threads: int
 
 
 def read_config(path: Path) -> TrainConfig:
-    """The configuration in a JSON file, as `TrainConfig.to_dict` gives it: every setting, so that
-    no default and no recipe can mean something else tomorrow. ConfigError where one is missing,
-    unknown or cannot work."""
+    """The configuration in a JSON file, as `TrainConfig.to_dict` gives it. Every setting must be there,
+    because a default or a recipe may change in a later version. ConfigError if one is missing, unknown
+    or cannot work."""
     try:
         values = files.read_json(path, "write one with TrainConfig.to_dict()")
     except CheckpointError as error:
         raise ConfigError(str(error)) from error
-    for part, kind in (("", TrainConfig), ("model", ModelConfig)):
-        there = values.get(part) if part else values
-        if not isinstance(there, dict):
-            raise ConfigError(f"{path}: {part or 'the file'} must be an object of settings")
-        missing = sorted({f.name for f in fields(kind)} - set(there))
-        if missing:
-            raise ConfigError(
-                f"{path} lacks {', '.join(f'{part}.{m}' if part else m for m in missing)}; "
-                "it must hold the whole configuration, as TrainConfig.to_dict() gives it"
-            )
-    try:
-        return TrainConfig.from_dict(values)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+    config = read_as(TrainConfig, values, str(path))
+    given = values | {f"model.{name}": value for name, value in values.get("model", {}).items()}
+    if missing := sorted(set(flat(config)) - set(given)):
+        raise ConfigError(
+            f"{path} lacks {', '.join(missing)}; it must hold the whole configuration, as "
+            "TrainConfig.to_dict() gives it"
+        )
+    return config

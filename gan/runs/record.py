@@ -1,4 +1,4 @@
-"""What a run records along the way: curves, moments, the film, the best model."""
+"""What a run records during training: curves, moments, the film, the best model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,20 +19,16 @@ from gan.system import files, tensor_files
 from gan.training import trainer
 
 _CURVE_POINTS = 150
-
-
-def record_from(extra: dict[str, Tensor], path: Path) -> RunRecord:
-    try:
-        return RunRecord.from_tensors(extra)
-    except KeyError as error:
-        raise CheckpointError(
-            f"{path} does not say what its run has seen ({error} is missing); name a checkpoint or a "
-            "snapshot that a run has written"
-        ) from error
+_DIGITS = 10
 
 
 class RunRecord:
-    """What is written down during a run; travels in the checkpoint as tensors."""
+    """The record of a run; the checkpoint holds it as tensors.
+
+    ``series``: one value per update. ``held_out``: (step, mean D probability of held-out images) per
+    report. ``frames``: the film, one uint8 [16, H, W] or [16, H, W, 3] per moment. ``best``: the weights
+    of the generator at the moment with the lowest Frechet distance, after ``best_step`` updates.
+    """
 
     _SERIES = ("g_loss", "d_loss", "prob_real", "prob_fake")
 
@@ -46,62 +42,70 @@ class RunRecord:
         self.best_step = 0
 
     def add(self, report: trainer.Report) -> None:
+        """Adds the losses and probabilities of a block of updates."""
         for name in self._SERIES:
             self.series[name].append(getattr(report, name))
         self.held_out.append((report.step, report.prob_held_out))
 
-    def see(self, moment: Moment, average: dcgan.Generator, frame: Tensor) -> None:
+    def add_moment(self, moment: Moment, generator_ema: dcgan.Generator, frame: Tensor) -> None:
+        """Adds a moment with its frame of the film, and copies the generator if it is the best so far."""
         if not self.moments or moment.fd < min(m.fd for m in self.moments):
-            self.best = {k: t.detach().cpu().clone() for k, t in average.state_dict().items()}
+            weights = generator_ema.state_dict()
+            self.best = {name: t.detach().cpu().clone() for name, t in weights.items()}
             self.best_step = moment.step
         self.moments.append(moment)
         self.frames.append(frame)
 
     def to_tensors(self) -> dict[str, Tensor]:
+        """The inverse of `from_tensors`."""
         tensors = {name: torch.cat(parts) for name, parts in self.series.items() if parts}
         tensors["held_out"] = torch.tensor(self.held_out, dtype=torch.float64).reshape(-1, 2)
         tensors["seconds"] = torch.tensor([self.seconds, self.best_step], dtype=torch.float64)
         tensors["moments"] = torch.tensor(
             [[m.step, m.fd, m.spread, *m.counts, m.contrast] for m in self.moments],
             dtype=torch.float64,
-        ).reshape(-1, 14)
+        ).reshape(-1, 4 + _DIGITS)
         if self.frames:
             tensors["frames"] = torch.stack(self.frames)
         return tensors | {f"best.{k}": t for k, t in self.best.items()}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor]) -> RunRecord:
-        book = cls()
-        book.seconds, best_step = tensors["seconds"].tolist()
-        book.best_step = int(best_step)
-        for name in cls._SERIES:
-            if name in tensors:
-                book.series[name] = [tensors[name]]
-        book.held_out = [(int(step), value) for step, value in tensors["held_out"].tolist()]
-        for step, fd, spread, *rest in tensors["moments"].tolist():
-            counts, contrast = rest[:10], rest[10:] or [math.nan]
-            book.moments.append(
-                Moment(int(step), tuple(int(c) for c in counts), fd, spread, contrast[0])
-            )
-        book.frames = list(tensors.get("frames", torch.empty(0)))
-        book.best = tensor_files.with_prefix(tensors, "best")
-        return book
+    def from_tensors(cls, tensors: dict[str, Tensor], path: Path) -> Self:
+        """The record in a checkpoint. CheckpointError, naming its ``path``, if it has none."""
+        record = cls()
+        try:
+            record.seconds, best_step = tensors["seconds"].tolist()
+            held_out, moments = tensors["held_out"].tolist(), tensors["moments"].tolist()
+        except KeyError as error:
+            raise CheckpointError(
+                f"{path} has no record of its run ({error} is missing); name a checkpoint or a snapshot "
+                "that a run has written"
+            ) from error
+        record.best_step = int(best_step)
+        record.series |= {name: [tensors[name]] for name in cls._SERIES if name in tensors}
+        record.held_out = [(int(step), value) for step, value in held_out]
+        for step, fd, spread, *rest in moments:
+            counts = tuple(int(count) for count in rest[:_DIGITS])
+            # checkpoints from before the contrast was measured have none
+            contrast = rest[_DIGITS] if rest[_DIGITS:] else math.nan
+            record.moments.append(Moment(int(step), counts, fd, spread, contrast))
+        record.frames = list(tensors.get("frames", torch.empty(0)))
+        record.best = tensor_files.with_prefix(tensors, "best")
+        return record
 
     def evidence(self) -> dict[str, Any]:
-        """The curves as means over up to 150 stretches of the run, and every moment."""
+        """The content of `evidence.json` (see `gan.runs.entries.Evidence`): the curves as means over up
+        to 150 stretches of the run, and every moment."""
         columns = {name: torch.cat(parts) for name, parts in self.series.items()}
         edges = np.linspace(0, len(columns["g_loss"]), _CURVE_POINTS + 1).round().astype(int)
         edges = np.unique(edges)
-        curves: dict[str, list[float | None]] = {"step": edges[1:].tolist()}
+        curves: dict[str, list[float]] = {"step": edges[1:].tolist()}
         for name, column in columns.items():
             curves[name] = [
                 round(float(column[a:b].mean()), 4) for a, b in itertools.pairwise(edges)
             ]
         steps, values = np.array(self.held_out, dtype=np.float64).T
-        place = np.searchsorted(steps, edges[1:]).clip(max=len(steps) - 1)  # next one measured
-        # too few held-out images for a batch: not measured, and JSON has no word for NaN but null
-        curves["prob_held_out"] = [
-            None if math.isnan(v) else round(float(v), 4) for v in values[place]
-        ]
-        moments = files.without_nan([asdict(m) for m in self.moments])
-        return {"curves": curves, "moments": moments}
+        index = np.searchsorted(steps, edges[1:]).clip(max=len(steps) - 1)  # the next one measured
+        curves["prob_held_out"] = values[index].round(4).tolist()
+        # what was not measured is NaN here and null in JSON
+        return files.without_nan({"curves": curves, "moments": [asdict(m) for m in self.moments]})

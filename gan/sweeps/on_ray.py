@@ -104,7 +104,7 @@ def train_run(
     try:
         config = TrainConfig.from_dict(settings)
         steps = run.run(config, path, devices.choose_device(device), command=command)
-        for _ in run.noted(steps, path):
+        for _ in run.write_progress(steps, path):
             pass
         files = _finished_files(path)
     except GanError as error:

@@ -67,7 +67,7 @@ def build(
     ``root`` after each run. A build that was killed goes on where it was.
 
     ``workers``: child processes at a time, ``threads``: of each. ``on_progress`` gets, every second,
-    the number of updates done of all ``configs``. ConfigError where ``root`` is the zoo that comes
+    the number of updates done of all ``configs``. ConfigError if ``root`` is the zoo that comes
     with the program and a configuration differs from its recipe.
     """
     if root.resolve() == PRETRAINED and any(_standard(c) != c for c in configs):

@@ -1,4 +1,4 @@
-"""Models that can be compared with each other, in tables by size and budget."""
+"""Which models can be compared with each other, in tables by size and budget."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gan.config import BUDGETS, RECIPES, Budget, recipe_config
 from gan.data import sources
 from gan.zoo.cards import ModelCard, is_imported
 
-#: Every size the articles speak of, and two below.
+#: The sizes of the two articles, and two smaller ones.
 ZOO_SIZES = (50, 100, *sources.ARTICLE_SIZES)
 ZOO_RECIPES = ("plain", "rescue")
 #: The models of one recipe, by size, budget and snapshot.
@@ -18,8 +18,8 @@ Table = dict[tuple[int, str, str], ModelCard]
 
 
 def comparable(cards: Sequence[ModelCard]) -> list[ModelCard]:
-    """The digit models that differ in data, budget and recipe only: the same epochs and updates, and
-    the same settings all the way; measured here, not elsewhere."""
+    """The digit models that differ in size, budget, recipe and seed only. Leaves out models whose
+    settings were changed during training, and imported ones, which were measured elsewhere."""
     names = ("size", "budget", "seed")
     return [
         c
@@ -31,19 +31,19 @@ def comparable(cards: Sequence[ModelCard]) -> list[ModelCard]:
 
 
 def tables(cards: Sequence[ModelCard]) -> dict[str, Table]:
-    """A table for each recipe, in the recipes' own order. One run a place: the first, which is the
-    pretrained one where there is one, with its moments."""
+    """A table per recipe, in the order of `RECIPES`. Each cell has one run, the first in ``cards``: the
+    pretrained one if there is one."""
     run_of: dict[tuple[str, int, str], Path] = {}
     found: dict[str, Table] = {r: {} for r in RECIPES if any(c.recipe == r for c in cards)}
     for card in cards:
-        place = (card.recipe, card.size, card.budget)
-        if run_of.setdefault(place, card.evidence_path) == card.evidence_path:
+        cell = (card.recipe, card.size, card.budget)
+        if run_of.setdefault(cell, card.evidence_path) == card.evidence_path:
             found[card.recipe][card.size, card.budget, card.snapshot] = card
     return found
 
 
 def missing(cards: Sequence[ModelCard]) -> list[tuple[str, int, Budget]]:
-    """(recipe, size, budget) of the whole zoo that no final model in ``cards`` has."""
+    """(recipe, size, budget) of the models that a complete zoo has and ``cards`` does not."""
     there = {
         (c.recipe, c.size, c.budget) for c in cards if (c.source, c.snapshot) == ("mnist", "final")
     }

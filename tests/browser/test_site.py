@@ -116,7 +116,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, cards, name):
     with pytest.raises(ConfigError, match=f"{re.escape(name)}.* not from an export"):
         site.export(tmp_path, cards[:1])
     assert [path.name for path in tmp_path.iterdir()] == [name]
-    with pytest.raises(ConfigError, match="no folder"):
+    with pytest.raises(ConfigError, match="not a folder"):
         site.export(tmp_path / name, cards[:1])
 
 
@@ -131,7 +131,7 @@ def test_a_full_disk_names_the_folder(tmp_path, cards, monkeypatch):
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(
-        CheckpointError, match=f"{re.escape(str(tmp_path))}.*No space left.*goes on"
+        CheckpointError, match=f"{re.escape(str(tmp_path))}.*No space left.*to continue"
     ):
         site.export(tmp_path / "page", cards[:1])
 
@@ -151,7 +151,7 @@ def test_a_model_that_is_not_what_its_manifest_says_is_not_exported(tmp_path, ca
 
 
 def test_an_export_without_models_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="name some"):
+    with pytest.raises(ConfigError, match="choose some"):
         site.export(tmp_path / "page", [])
 
 

@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.alone]
 SMALL = "lang=en&source=drawn&size=200&batch_size=16&base_channels=4&hidden_units=16"
 LIVE = ".st-key-live img"
 PLACE = ".st-key-live"  # the picture itself is another one after every poll
+CHART = ".st-key-live_curves .chart-drawing"
 PATIENCE = 60_000  # milliseconds, on a machine that does something else as well
 
 
@@ -99,6 +100,8 @@ def test_a_reload_finds_the_training_and_polling_disturbs_nobody(visit, address)
     page.wait_for_selector(LIVE)
     pause = page.get_by_role("button", name="Pause", exact=True)
     pause.focus()
+    page.wait_for_selector(CHART)
+    chart = page.locator(CHART).first.element_handle()
     places = []
     for _ in range(3):
         before = progress(page)
@@ -109,6 +112,7 @@ def test_a_reload_finds_the_training_and_polling_disturbs_nobody(visit, address)
         places.append((pause.bounding_box()["y"], page.locator(PLACE).bounding_box()["y"]))
         assert pause.evaluate("e => e === document.activeElement")
     assert len(set(places)) == 1
+    assert chart.evaluate("e => e.isConnected")  # redrawn, not replaced
     page.keyboard.press("Enter")  # the same visitor, who may steer after the reload
     page.get_by_role("button", name="20 updates").wait_for()  # paused
     press(page, "Stop")

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -22,7 +23,7 @@ CONFIG = TrainConfig(size=600, updates=1_000)
 
 
 @pytest.fixture
-def book(tmp_path):
+def timings(tmp_path):
     return tmp_path / "runs" / "speed.json"
 
 
@@ -31,35 +32,35 @@ def of_width(width, **changes):
     return replace(CONFIG, model=model, **changes)
 
 
-def test_nothing_is_said_of_a_device_on_which_nothing_was_measured(book):
-    assert estimate.predict(book, HERE, CONFIG) is None
-    assert estimate.updates_for(book, HERE, CONFIG, 60) is None
-    estimate.record(book, HERE, CONFIG, 0.01)
-    estimate.record_phases(book, "another", CONFIG, start=3.0)
+def test_a_device_without_measurements_has_no_estimate(timings):
+    assert estimate.predict(timings, HERE, CONFIG) is None
+    assert estimate.updates_for(timings, HERE, CONFIG, 60) is None
+    estimate.record(timings, HERE, CONFIG, 0.01)
+    estimate.record_phases(timings, "another", CONFIG, start=3.0)
     for other in ("another", HERE.replace("1 thread", "2 threads")):
-        assert estimate.predict(book, other, CONFIG) is None
-        assert estimate.updates_for(book, other, CONFIG, 60) is None
+        assert estimate.predict(timings, other, CONFIG) is None
+        assert estimate.updates_for(timings, other, CONFIG, 60) is None
 
 
-def test_what_was_measured_of_this_very_run_is_what_is_said(book):
-    estimate.record(book, HERE, CONFIG, 0.01)
-    assert estimate.predict(book, HERE, CONFIG).basis == "scaled"  # the rest is a guess as yet
-    estimate.record_phases(book, HERE, CONFIG, start=3.0, look_each=0.5, scoring=8.0)
-    said = estimate.predict(book, HERE, CONFIG)
-    assert said.basis == "same"
-    assert said.starting == pytest.approx(3.0)
-    assert said.training == pytest.approx(1_000 * 0.01)
-    assert said.looking == pytest.approx(0.5 * monitor.count_looks(1_000))
-    assert said.scoring == pytest.approx(8.0)
-    assert said.total == pytest.approx(3 + 10 + 0.5 * monitor.count_looks(1_000) + 8)
+def test_an_estimate_of_a_measured_run_is_what_was_measured(timings):
+    estimate.record(timings, HERE, CONFIG, 0.01)
+    assert estimate.predict(timings, HERE, CONFIG).basis == "scaled"  # the other phases are guessed
+    estimate.record_phases(timings, HERE, CONFIG, start=3.0, moment=0.5, scoring=8.0)
+    expected = estimate.predict(timings, HERE, CONFIG)
+    assert expected.basis == "same"
+    assert expected.starting == pytest.approx(3.0)
+    assert expected.training == pytest.approx(1_000 * 0.01)
+    assert expected.monitoring == pytest.approx(0.5 * monitor.count_moments(1_000))
+    assert expected.scoring == pytest.approx(8.0)
+    assert expected.total == pytest.approx(3 + 10 + 0.5 * monitor.count_moments(1_000) + 8)
 
 
-def test_what_makes_no_difference_to_an_update_is_the_same_shape(book):
-    estimate.record(book, HERE, CONFIG, 0.01)
-    estimate.record_phases(book, HERE, CONFIG, start=3.0, look_each=0.5, scoring=8.0)
+def test_settings_that_do_not_change_the_work_of_an_update_keep_its_shape(timings):
+    estimate.record(timings, HERE, CONFIG, 0.01)
+    estimate.record_phases(timings, HERE, CONFIG, start=3.0, moment=0.5, scoring=8.0)
     same = replace(CONFIG, seed=3, size=6_000, lr_g=1e-4, budget="epochs", epochs=2)
-    assert estimate.predict(book, HERE, same).basis == "same"
-    assert estimate.predict(book, HERE, same).training == pytest.approx(0.01 * 2 * 93)
+    assert estimate.predict(timings, HERE, same).basis == "same"
+    assert estimate.predict(timings, HERE, same).training == pytest.approx(0.01 * 2 * 93)
     for other in (
         replace(CONFIG, batch_size=32),
         replace(CONFIG, size=63),
@@ -67,36 +68,36 @@ def test_what_makes_no_difference_to_an_update_is_the_same_shape(book):
         replace(CONFIG, r1_gamma=1.0),
         replace(CONFIG, model=ModelConfig(d_norm="none")),
     ):
-        assert estimate.predict(book, HERE, other).basis == "scaled"
+        assert estimate.predict(timings, HERE, other).basis == "scaled"
 
 
-def test_one_disturbed_measurement_of_three_is_not_believed(book):
+def test_one_disturbed_measurement_of_three_does_not_count(timings):
     for seconds in (0.01, 0.9, 0.012):
-        estimate.record(book, HERE, CONFIG, seconds)
-        estimate.record_phases(book, HERE, CONFIG, scoring=800 * seconds)
-    said = estimate.predict(book, HERE, CONFIG)
-    assert said.training == pytest.approx(1_000 * 0.012)
-    assert said.scoring == pytest.approx(800 * 0.012)
+        estimate.record(timings, HERE, CONFIG, seconds)
+        estimate.record_phases(timings, HERE, CONFIG, scoring=800 * seconds)
+    expected = estimate.predict(timings, HERE, CONFIG)
+    assert expected.training == pytest.approx(1_000 * 0.012)
+    assert expected.scoring == pytest.approx(800 * 0.012)
 
 
-def test_a_stopped_run_leaves_what_it_knows(book):
-    estimate.record(book, HERE, CONFIG, 0.01)
-    before = estimate.predict(book, HERE, CONFIG)
-    estimate.record_phases(book, HERE, CONFIG, start=2.0)
-    said = estimate.predict(book, HERE, CONFIG)
-    assert (said.starting, said.basis) == (pytest.approx(2.0), "scaled")
-    assert (said.looking, said.scoring) == (before.looking, before.scoring)
+def test_a_stopped_run_records_the_phases_it_reached(timings):
+    estimate.record(timings, HERE, CONFIG, 0.01)
+    before = estimate.predict(timings, HERE, CONFIG)
+    estimate.record_phases(timings, HERE, CONFIG, start=2.0)
+    expected = estimate.predict(timings, HERE, CONFIG)
+    assert (expected.starting, expected.basis) == (pytest.approx(2.0), "scaled")
+    assert (expected.monitoring, expected.scoring) == (before.monitoring, before.scoring)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf, 1e10])
-def test_what_is_no_time_is_not_written_down(book, seconds):
+def test_impossible_times_are_refused(timings, seconds):
     with pytest.raises(ConfigError, match=r"seconds_per_update=.* must be a positive"):
-        estimate.record(book, HERE, CONFIG, seconds)
+        estimate.record(timings, HERE, CONFIG, seconds)
     with pytest.raises(ConfigError, match=r"scoring=.* must be a positive"):
-        estimate.record_phases(book, HERE, CONFIG, start=1.0, scoring=seconds)
-    with pytest.raises(ConfigError, match="give start, look_each or scoring"):
-        estimate.record_phases(book, HERE, CONFIG)
-    assert not book.exists()
+        estimate.record_phases(timings, HERE, CONFIG, start=1.0, scoring=seconds)
+    with pytest.raises(ConfigError, match="give start, moment or scoring"):
+        estimate.record_phases(timings, HERE, CONFIG)
+    assert not timings.exists()
 
 
 @pytest.mark.parametrize(
@@ -107,41 +108,41 @@ def test_what_is_no_time_is_not_written_down(book, seconds):
         {8: 0.05, 32: 0.03, 64: 0.2},  # the first disturbed
     ],
 )
-def test_wider_networks_and_larger_batches_never_take_less(book, measured):
+def test_wider_networks_and_larger_batches_never_take_less(timings, measured):
     for width, seconds in measured.items():
-        estimate.record(book, HERE, of_width(width, batch_size=48), seconds)
+        estimate.record(timings, HERE, of_width(width, batch_size=48), seconds)
     for row in (
         [of_width(width) for width in (2, 4, 8, 12, 16, 32, 48, 64, 96)],
         [replace(CONFIG, batch_size=batch) for batch in (2, 8, 16, 32, 64, 128, 512)],
     ):
-        said = [estimate.predict(book, HERE, config) for config in row]
-        assert {s.basis for s in said} == {"scaled"}
-        for phase in ("training", "looking", "scoring", "total"):
-            values = [round(getattr(s, phase), 9) for s in said]
+        expected = [estimate.predict(timings, HERE, config) for config in row]
+        assert {s.basis for s in expected} == {"scaled"}
+        for phase in ("training", "monitoring", "scoring", "total"):
+            values = [round(getattr(s, phase), 9) for s in expected]
             assert values == sorted(values)
-        assert said[0].training < said[-1].training
+        assert expected[0].training < expected[-1].training
 
 
-def test_twice_the_work_takes_twice_as_long_and_half_of_it_more_than_half(book):
-    estimate.record(book, HERE, CONFIG, 0.02)
-    double = estimate.predict(book, HERE, replace(CONFIG, batch_size=128))
+def test_twice_the_work_takes_twice_as_long_and_half_of_it_more_than_half(timings):
+    estimate.record(timings, HERE, CONFIG, 0.02)
+    double = estimate.predict(timings, HERE, replace(CONFIG, batch_size=128))
     assert double.training == pytest.approx(1_000 * 0.04)
-    half = estimate.predict(book, HERE, replace(CONFIG, batch_size=32))
+    half = estimate.predict(timings, HERE, replace(CONFIG, batch_size=32))
     assert 1_000 * 0.01 < half.training < 1_000 * 0.02
 
 
-def test_between_two_measured_shapes_the_neighbours_decide(book):
+def test_between_two_measured_shapes_the_estimate_is_interpolated(timings):
     for batch, seconds in ((8, 0.004), (16, 0.006), (64, 0.02), (256, 5.0)):
-        estimate.record(book, HERE, replace(CONFIG, batch_size=batch), seconds)
-    said = estimate.predict(book, HERE, replace(CONFIG, batch_size=32))
-    assert said.training == pytest.approx(1_000 * math.sqrt(0.006 * 0.02))
+        estimate.record(timings, HERE, replace(CONFIG, batch_size=batch), seconds)
+    expected = estimate.predict(timings, HERE, replace(CONFIG, batch_size=32))
+    assert expected.training == pytest.approx(1_000 * math.sqrt(0.006 * 0.02))
 
 
-def test_scoring_takes_longer_against_more_training_images(book):
-    estimate.record(book, HERE, CONFIG, 0.01)
-    estimate.record_phases(book, HERE, CONFIG, scoring=7.0)
+def test_scoring_takes_longer_against_more_training_images(timings):
+    estimate.record(timings, HERE, CONFIG, 0.01)
+    estimate.record_phases(timings, HERE, CONFIG, scoring=7.0)
     times = [
-        estimate.predict(book, HERE, replace(CONFIG, size=size)).scoring
+        estimate.predict(timings, HERE, replace(CONFIG, size=size)).scoring
         for size in (200, 600, 6_000, 60_000)
     ]
     assert times == sorted(times)
@@ -151,29 +152,29 @@ def test_scoring_takes_longer_against_more_training_images(book):
 
 @pytest.mark.parametrize("seconds", [60.0, 300.0, 3_600.0])
 @pytest.mark.parametrize("each", [0.0005, 0.02])
-def test_as_many_updates_as_fit_and_hardly_more(book, seconds, each):
-    estimate.record(book, HERE, CONFIG, each)
-    updates = estimate.updates_for(book, HERE, CONFIG, seconds)
+def test_updates_for_fills_the_time(timings, seconds, each):
+    estimate.record(timings, HERE, CONFIG, each)
+    updates = estimate.updates_for(timings, HERE, CONFIG, seconds)
     assert len(str(updates).rstrip("0")) <= 2
 
     def total(count):
-        return estimate.predict(book, HERE, replace(CONFIG, updates=count)).total
+        return estimate.predict(timings, HERE, replace(CONFIG, updates=count)).total
 
     assert total(updates) <= seconds < total(math.ceil(updates * 1.1) + 1)
 
 
-def test_at_least_twenty_updates_and_no_more_than_a_run_may_have(book):
-    estimate.record(book, HERE, CONFIG, 1e-6)
-    assert estimate.updates_for(book, HERE, CONFIG, 1.0) == estimate.LEAST_UPDATES == 20
-    most = estimate.updates_for(book, HERE, CONFIG, 1e9)
+def test_updates_for_stays_within_the_limits_of_a_run(timings):
+    estimate.record(timings, HERE, CONFIG, 1e-6)
+    assert estimate.updates_for(timings, HERE, CONFIG, 1.0) == estimate.LEAST_UPDATES == 20
+    most = estimate.updates_for(timings, HERE, CONFIG, 1e9)
     assert replace(CONFIG, updates=most).updates == 10_000_000
 
 
-def test_the_budget_of_the_configuration_does_not_matter_to_the_inverse(book):
-    estimate.record(book, HERE, CONFIG, 0.01)
+def test_updates_for_ignores_the_budget_of_the_configuration(timings):
+    estimate.record(timings, HERE, CONFIG, 0.01)
     epochs = replace(CONFIG, budget="epochs", epochs=500)
-    assert estimate.updates_for(book, HERE, epochs, 60) == estimate.updates_for(
-        book, HERE, CONFIG, 60
+    assert estimate.updates_for(timings, HERE, epochs, 60) == estimate.updates_for(
+        timings, HERE, CONFIG, 60
     )
 
 
@@ -197,63 +198,78 @@ def _damaged():
 
 
 @pytest.mark.parametrize("text", list(_damaged()), ids=lambda text: repr(text[:30]))
-def test_a_damaged_or_foreign_book_is_an_empty_one(book, text):
-    book.parent.mkdir()
-    book.write_text(text, encoding="latin-1")
-    assert estimate.predict(book, HERE, CONFIG) is None
-    assert estimate.updates_for(book, HERE, CONFIG, 60) is None
-    estimate.record(book, HERE, CONFIG, 0.01)
-    assert estimate.predict(book, HERE, CONFIG).training == pytest.approx(10)
+def test_a_damaged_or_foreign_file_counts_as_empty(timings, text):
+    timings.parent.mkdir()
+    timings.write_text(text, encoding="latin-1")
+    assert estimate.predict(timings, HERE, CONFIG) is None
+    assert estimate.updates_for(timings, HERE, CONFIG, 60) is None
+    estimate.record(timings, HERE, CONFIG, 0.01)
+    assert estimate.predict(timings, HERE, CONFIG).training == pytest.approx(10)
 
 
-def test_what_is_no_file_or_far_too_large_is_an_empty_book(book, monkeypatch):
-    assert estimate.predict(book.parent, HERE, CONFIG) is None
-    estimate.record(book, HERE, CONFIG, 0.01)
-    monkeypatch.setattr(estimate, "_BOOK_BYTES", 10)
-    assert estimate.predict(book, HERE, CONFIG) is None
+def test_a_folder_or_a_very_large_file_counts_as_empty(timings, monkeypatch):
+    assert estimate.predict(timings.parent, HERE, CONFIG) is None
+    estimate.record(timings, HERE, CONFIG, 0.01)
+    monkeypatch.setattr(estimate, "_MAX_BYTES", 10)
+    assert estimate.predict(timings, HERE, CONFIG) is None
 
 
-def test_a_bad_row_does_not_spoil_the_good_ones(book):
-    estimate.record(book, HERE, CONFIG, 0.01)
-    content = json.loads(book.read_text())
+def test_bad_rows_are_dropped_and_the_others_kept(timings):
+    estimate.record(timings, HERE, CONFIG, 0.01)
+    content = json.loads(timings.read_text())
     content["devices"][HERE]["speeds"].insert(0, {"seconds": "soon"})
-    book.write_text(json.dumps(content))
-    assert estimate.predict(book, HERE, CONFIG).training == pytest.approx(10)
+    timings.write_text(json.dumps(content))
+    assert estimate.predict(timings, HERE, CONFIG).training == pytest.approx(10)
 
 
-def test_the_book_is_bounded_and_forgets_the_oldest(book, monkeypatch):
+def test_the_file_of_version_0_1_is_read_and_keeps_its_form(timings):
+    timings.parent.mkdir()
+    shutil.copy(Path(__file__).parents[1] / "fixtures/v0.1/runs/speed.json", timings)
+    old = json.loads(timings.read_text())
+    (device,) = old["devices"]
+    estimate.record(timings, device, CONFIG, 0.01)
+    before = estimate.predict(timings, HERE, CONFIG), estimate.predict(timings, device, CONFIG)
+    assert before[0] is None and before[1].training == pytest.approx(10)
+    new = json.loads(timings.read_text())
+    (row,) = new["devices"][device].pop("speeds")
+    assert set(row) == {"when", "shape", "operations", "batch", "augmented", "seconds"}
+    del old["devices"][device]["speeds"]
+    assert new == old
+
+
+def test_the_oldest_rows_are_dropped(timings, monkeypatch):
     now = iter(range(1, 10_000))
     monkeypatch.setattr(estimate, "time", SimpleNamespace(time=lambda: float(next(now))))
     monkeypatch.setattr(estimate, "_ROWS_OF_A_DEVICE", 6)
     monkeypatch.setattr(estimate, "_DEVICES", 3)
     for seconds in range(1, 9):
-        estimate.record(book, HERE, CONFIG, float(seconds))
-    rows = json.loads(book.read_text())["devices"][HERE]["speeds"]
+        estimate.record(timings, HERE, CONFIG, float(seconds))
+    rows = json.loads(timings.read_text())["devices"][HERE]["speeds"]
     assert [row["seconds"] for row in rows] == [6.0, 7.0, 8.0]
     for batch in range(2, 12):
-        estimate.record(book, HERE, replace(CONFIG, batch_size=batch), 1.0)
-        estimate.record_phases(book, HERE, CONFIG, start=1.0)
-    device = json.loads(book.read_text())["devices"][HERE]
+        estimate.record(timings, HERE, replace(CONFIG, batch_size=batch), 1.0)
+        estimate.record_phases(timings, HERE, CONFIG, start=1.0)
+    device = json.loads(timings.read_text())["devices"][HERE]
     assert [row["batch"] for row in device["speeds"]] == [6, 7, 8, 9, 10, 11]
     assert len(device["phases"]) == 6
     for name in "abc":
-        estimate.record(book, name, CONFIG, 1.0)
-    assert sorted(json.loads(book.read_text())["devices"]) == ["a", "b", "c"]
+        estimate.record(timings, name, CONFIG, 1.0)
+    assert sorted(json.loads(timings.read_text())["devices"]) == ["a", "b", "c"]
 
 
-def test_many_writers_and_readers_never_meet_half_a_book(book):
-    estimate.record(book, HERE, CONFIG, 0.01)
+def test_many_writers_and_readers_never_see_half_a_file(timings):
+    estimate.record(timings, HERE, CONFIG, 0.01)
     troubles = []
 
     def write(name):
         for _ in range(15):
-            estimate.record(book, name, CONFIG, 0.01)
+            estimate.record(timings, name, CONFIG, 0.01)
 
     def read():
         while any(writer.is_alive() for writer in writers):
             try:
-                json.loads(book.read_text())
-                assert estimate.predict(book, HERE, CONFIG).training == pytest.approx(10)
+                json.loads(timings.read_text())
+                assert estimate.predict(timings, HERE, CONFIG).training == pytest.approx(10)
             except Exception as error:
                 troubles.append(error)
 
@@ -264,16 +280,16 @@ def test_many_writers_and_readers_never_meet_half_a_book(book):
     for thread in (*writers, reader):
         thread.join()
     assert troubles == []
-    assert [path.name for path in book.parent.iterdir()] == [book.name]
-    assert estimate.predict(book, HERE, CONFIG) is not None
+    assert [path.name for path in timings.parent.iterdir()] == [timings.name]
+    assert estimate.predict(timings, HERE, CONFIG) is not None
 
 
-def test_where_nothing_can_be_written_the_writer_is_told(tmp_path):
+def test_a_file_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "a file").write_text("")
-    book = tmp_path / "a file" / "speed.json"
-    assert estimate.predict(book, HERE, CONFIG) is None
+    timings = tmp_path / "a file" / "speed.json"
+    assert estimate.predict(timings, HERE, CONFIG) is None
     with pytest.raises(CheckpointError, match=r"speed\.json could not be written"):
-        estimate.record(book, HERE, CONFIG, 0.01)
+        estimate.record(timings, HERE, CONFIG, 0.01)
 
 
 def _files():
@@ -281,7 +297,7 @@ def _files():
 
 
 @pytest.mark.parametrize("changes", [{}, {"augment": "adaptive", "lr_g": 1.0, "lr_d": 1.0}])
-def test_measuring_trains_for_about_as_long_as_asked_and_leaves_nothing(tiny, changes):
+def test_measuring_takes_about_the_given_time_and_writes_nothing(tiny, changes):
     before = _files()
     started = time.perf_counter()
     seconds = estimate.measure(tiny(**changes), CPU, "float32", 0.2)
@@ -291,7 +307,7 @@ def test_measuring_trains_for_about_as_long_as_asked_and_leaves_nothing(tiny, ch
     assert _files() == before
 
 
-def test_an_update_longer_than_asked_is_measured_by_itself(tiny, monkeypatch):
+def test_one_slow_update_is_measured_by_itself(tiny, monkeypatch):
     clock = iter(range(0, 10_000, 7))
     now = SimpleNamespace(perf_counter=lambda: float(next(clock)))
     monkeypatch.setattr(estimate, "time", now)
@@ -323,22 +339,22 @@ def test_the_key_names_device_threads_and_precision():
         estimate.device_key(CPU, "float16")
 
 
-def test_the_command_measures_and_writes_it_down(tiny, book, capsys, tmp_path, monkeypatch):
+def test_the_command_measures_and_records(tiny, timings, capsys, tmp_path, monkeypatch):
     config = tiny(updates=500)
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config.to_dict()))
-    command = ["bench", "update", "--json", "--config", str(path), "--timings", str(book)]
+    command = ["bench", "update", "--json", "--config", str(path), "--timings", str(timings)]
     monkeypatch.setattr(estimate.measure, "__defaults__", ("auto", 0.1))
     assert main.main([*command, "--device", "cpu", "--threads", "1", "--precision", "float32"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["device"] == estimate.device_key(CPU, "float32", threads=1)
     assert printed["operations_per_update"] == cost.operations_per_update(config)
     assert printed["batch"] == 8
-    said = estimate.predict(book, printed["device"], config)
-    assert said.training == pytest.approx(500 * printed["seconds_per_update"])
+    expected = estimate.predict(timings, printed["device"], config)
+    assert expected.training == pytest.approx(500 * printed["seconds_per_update"])
 
 
-def test_the_command_measures_the_defaults_and_needs_no_book(capsys, monkeypatch):
+def test_the_command_measures_the_defaults_without_a_file(capsys, monkeypatch):
     asked = []
     monkeypatch.setattr(estimate, "measure", lambda *a: asked.append(a) or 0.0125)
     before = _files()

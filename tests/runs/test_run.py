@@ -61,7 +61,7 @@ def test_a_finished_folder_is_a_zoo_of_one_run(finished, tiny):
     assert build.verify(finished) == []
 
 
-def test_the_saved_model_is_the_average_of_the_run(finished, tiny):
+def test_the_saved_model_is_generator_ema(finished, tiny):
     training, unseen = sources.load("drawn", 40), sources.load_held_out("drawn", 40)
     state = new_state(tiny(), CPU, devices.choose_precision(CPU))
     for _ in trainer.train(state, training.images, unseen.images):
@@ -96,7 +96,7 @@ def test_the_film_has_a_row_of_sixteen_for_every_moment(finished):
     with Image.open(finished / "film.png") as film:
         assert film.size == (16 * 28, len(moments) * 28)
         last = np.asarray(film)[-28:]
-    # the last row is what the finished model draws, but for the rounding of its weights
+    # the last row shows the images of the finished model, apart from the rounding of its weights
     generator, _ = model_file.load_model(finished / "model.safetensors")
     drawn = generator(latents.sample_z(range(16), 6))[:, 0]
     expected = (torch.cat(list(drawn), dim=1) + 1) * 127.5
@@ -109,7 +109,7 @@ def test_running_a_finished_folder_again_does_nothing(finished, tiny, classifier
     assert {p.name: p.stat().st_mtime_ns for p in finished.iterdir()} == before
 
 
-def test_another_run_is_not_put_into_a_finished_folder(finished, tiny, classifiers):
+def test_a_finished_folder_refuses_another_configuration(finished, tiny, classifiers):
     with pytest.raises(CheckpointError, match="finished run of another configuration"):
         next(run.run(tiny(seed=1), finished, CPU, classifiers))
     assert manifest.is_finished(finished, tiny())
@@ -123,7 +123,7 @@ def test_a_folder_with_a_foreign_manifest_is_left_alone(tmp_path, tiny, content)
 
 
 @pytest.mark.parametrize("stop", [1, 7, 12])
-def test_a_run_killed_on_the_way_ends_as_an_uninterrupted_one(
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     tmp_path, finished, tiny, classifiers, stop
 ):
     folder = tmp_path / "finished"
@@ -143,12 +143,12 @@ def test_a_run_killed_on_the_way_ends_as_an_uninterrupted_one(
     assert [c.metrics for c in there] == [c.metrics for c in here]
 
 
-def test_a_run_that_dies_goes_on_from_its_last_checkpoint(tmp_path, finished, tiny, classifiers):
+def test_a_crashed_run_goes_on_from_its_last_checkpoint(tmp_path, finished, tiny, classifiers):
     folder = tmp_path / "finished"
     loop = run.run(tiny(), folder, CPU, classifiers, checkpoint_seconds=0.0)
     for _ in range(5):
         next(loop)
-    # what a power cut leaves: the file as it is now, not what closing the loop would write
+    # a power cut leaves the file as it is now, not what closing the generator would write
     at_the_cut = (folder / "checkpoint.safetensors").read_bytes()
     loop.close()
     (folder / "checkpoint.safetensors").write_bytes(at_the_cut)
@@ -157,18 +157,16 @@ def test_a_run_that_dies_goes_on_from_its_last_checkpoint(tmp_path, finished, ti
     _assert_same_model(folder, finished)
 
 
-def test_what_was_written_down_before_an_interruption_is_not_lost(
-    tmp_path, tiny, classifiers, monkeypatch
-):
+def test_the_record_before_an_interruption_is_kept(tmp_path, tiny, classifiers, monkeypatch):
     config, total = tiny(updates=30), 30
     due = monitor.moments_to_measure(total)
     stop = next(step for step in range(1, total) if step not in due)
     folder, path = tmp_path / "run", tmp_path / "run" / "checkpoint.safetensors"
-    asked = set()
+    used = set()
     sample_images = evaluate.sample_images
 
     def watch(generator, latent_dim, first_seed, count):
-        asked.update((first_seed, first_seed + count))
+        used.update((first_seed, first_seed + count))
         return sample_images(generator, latent_dim, first_seed, count)
 
     class Monitor(monitor.Monitor):
@@ -194,11 +192,11 @@ def test_what_was_written_down_before_an_interruption_is_not_lost(
     evidence = load_evidence(final)
     assert [m["step"] for m in evidence["moments"]] == due
     assert evidence["curves"]["step"] == list(range(1, 31))
-    # the monitor chooses by other latents than those that are scored
-    assert min(asked) >= evaluate.FIRST_SEED + evaluate.SAMPLES * evaluate.DRAWS
+    # the monitor does not use the latents of the final score
+    assert min(used) >= evaluate.FIRST_SEED + evaluate.SAMPLES * evaluate.DRAWS
 
 
-def test_a_run_begun_with_other_settings_is_not_taken_up(tmp_path, tiny, classifiers):
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path, tiny, classifiers):
     loop = run.run(tiny(), tmp_path / "run", CPU, classifiers)
     next(loop)
     loop.close()
@@ -206,13 +204,13 @@ def test_a_run_begun_with_other_settings_is_not_taken_up(tmp_path, tiny, classif
         next(run.run(tiny(seed=1), tmp_path / "run", CPU, classifiers))
 
 
-def test_nothing_is_written_before_it_is_clear_that_the_data_is_there(tmp_path, tiny, classifiers):
+def test_nothing_is_written_if_the_data_is_missing(tmp_path, tiny, classifiers):
     with pytest.raises(DataError):
         next(run.run(tiny(source="folder:nowhere"), tmp_path / "run", CPU, classifiers))
     assert not (tmp_path / "run").exists()
 
 
-def test_blocks_that_a_listener_chooses_end_where_the_monitor_looks(
+def test_blocks_of_any_length_end_at_the_moments(
     tmp_path, finished, tiny, classifiers, monkeypatch
 ):
     monkeypatch.setattr(monitor, "moments_to_measure", lambda total: [2, 3, 7, total])
@@ -232,17 +230,19 @@ def test_blocks_that_a_listener_chooses_end_where_the_monitor_looks(
     _assert_same_model(folder, finished)
 
 
-def test_looking_at_a_run_does_not_change_it(tmp_path, finished, tiny, classifiers):
+def test_a_consumer_that_uses_random_numbers_does_not_change_the_run(
+    tmp_path, finished, tiny, classifiers
+):
     folder = tmp_path / "finished"
     for progress in run.run(tiny(), folder, CPU, classifiers):
-        torch.manual_seed(progress.report.step)  # a listener that draws and uses random numbers
+        torch.manual_seed(progress.report.step)  # a consumer that uses random numbers
         torch.rand(3)
         assert progress.images_per_second > 0
     _assert_same_model(folder, finished)
 
 
 @pytest.mark.parametrize(("best_fd", "kept_apart"), [(10.0, True), (80.0, False)])
-def test_the_best_moment_is_kept_where_the_end_is_clearly_worse(
+def test_the_best_moment_is_kept_if_the_end_is_clearly_worse(
     tmp_path, tiny, classifiers, monkeypatch, best_fd, kept_apart
 ):
     class Monitor(monitor.Monitor):
@@ -275,9 +275,7 @@ def test_the_best_moment_is_kept_where_the_end_is_clearly_worse(
         assert torch.equal(kept[name], expected), name
 
 
-def test_a_moment_in_which_nothing_is_read_is_not_the_best(
-    tmp_path, tiny, classifiers, monkeypatch
-):
+def test_a_moment_without_legible_digits_is_not_the_best(tmp_path, tiny, classifiers, monkeypatch):
     class Monitor(monitor.Monitor):
         def __call__(self, generator, step):
             seen = super().__call__(generator, step)
@@ -289,9 +287,7 @@ def test_a_moment_in_which_nothing_is_read_is_not_the_best(
     assert [card.snapshot for card in read_manifest(tmp_path / "run")] == ["final"]
 
 
-def test_scoring_anew_gives_the_figures_of_the_measures_as_they_are_now(
-    tmp_path, finished, tiny, classifiers
-):
+def test_rescoring_replaces_old_scores(tmp_path, finished, tiny, classifiers):
     folder = tmp_path / "finished"
     shutil.copytree(finished, folder)
     before = json.loads((folder / "manifest.json").read_text())
@@ -306,9 +302,7 @@ def test_scoring_anew_gives_the_figures_of_the_measures_as_they_are_now(
         manifest.rescore(tmp_path / "none", tiny(), classifiers)
 
 
-def test_a_scoring_that_fails_does_not_cost_the_training(
-    tmp_path, finished, tiny, classifiers, monkeypatch
-):
+def test_a_failed_scoring_keeps_the_training(tmp_path, finished, tiny, classifiers, monkeypatch):
     folder = tmp_path / "finished"
 
     def fail(*_):
@@ -323,33 +317,31 @@ def test_a_scoring_that_fails_does_not_cost_the_training(
     _assert_same_model(folder, finished)
 
 
-def test_ones_own_pictures_can_be_trained_on(tmp_path, tiny, classifiers, monkeypatch):
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
+def test_a_folder_of_images_can_be_trained_on(tmp_path, tiny, classifiers, monkeypatch):
+    folder = tmp_path / "folder"
+    folder.mkdir()
     for index, pixels in enumerate(sources.load("drawn", 10).images):
-        Image.fromarray(pixels[0].numpy()).save(pictures / f"{index}.png")
+        Image.fromarray(pixels[0].numpy()).save(folder / f"{index}.png")
 
     class Monitor(monitor.Monitor):
         def __call__(self, generator, step):
             return replace(super().__call__(generator, step), fd=float(step))
 
     monkeypatch.setattr(monitor, "Monitor", Monitor)
-    config = tiny(source=f"folder:{pictures}", size=9)
+    config = tiny(source=f"folder:{folder}", size=9)
     for _ in run.run(config, tmp_path / "run", CPU, classifiers):
         pass
-    # nearness to digits says nothing of them, so no moment is the best
+    # the distance to digits does not rank these images, so there is no best moment
     (card,) = read_manifest(tmp_path / "run")
     assert (card.snapshot, card.source) == ("final", config.source)
     assert card.metrics.copies is None
     text = (tmp_path / "run" / "evidence.json").read_text()
-    assert "NaN" not in text  # one picture held out is too few for a batch
+    assert "NaN" not in text  # one held-out image is too few for a batch
     assert set(json.loads(text)["curves"]["prob_held_out"]) == {None}
 
 
 @pytest.mark.parametrize("block", [1, 7, 500])
-def test_the_monitor_looks_at_the_same_moments_however_long_the_blocks(
-    tmp_path, tiny, classifiers, block
-):
+def test_the_length_of_the_blocks_does_not_change_the_moments(tmp_path, tiny, classifiers, block):
     steps = run.run(tiny(updates=60), tmp_path, CPU, classifiers, block=lambda step: block)
     progress = list(steps)
     seen = [p.moment.step for p in progress if p.moment is not None]
@@ -359,14 +351,12 @@ def test_the_monitor_looks_at_the_same_moments_however_long_the_blocks(
     assert len(progress) == {1: 60, 500: len(seen)}.get(block, len(progress))
 
 
-def test_a_listener_sees_the_average_and_can_have_the_checkpoint_written(
-    tmp_path, tiny, classifiers
-):
+def test_progress_gives_generator_ema_and_saves_the_checkpoint(tmp_path, tiny, classifiers):
     loop = run.run(tiny(), tmp_path, CPU, classifiers)
     progress = next(loop)
     path = tmp_path / run.CHECKPOINT
     assert not path.exists()
-    progress.keep()
+    progress.save()
     assert run.read_checkpoint_step(path) == progress.report.step
     saved, _ = load_checkpoint(path, tiny(), CPU)
     for ours, theirs in zip(
@@ -444,7 +434,7 @@ def test_no_snapshot_is_kept_of_a_run_that_has_diverged(tmp_path, tiny, classifi
             list(run.run(tiny(), tmp_path / "run", CPU, classifiers, snapshots=11))
     assert _snapshots(tmp_path / "run") == [f"{step:08d}.safetensors" for step in range(1, 6)]
 
-    class Monitor(monitor.Monitor):  # the losses are numbers still, the weights no longer
+    class Monitor(monitor.Monitor):  # the losses are finite, the weights are not
         def film(self, generator):
             frame = super().film(generator)
             if len(_snapshots(folder)) == 2:
@@ -458,16 +448,16 @@ def test_no_snapshot_is_kept_of_a_run_that_has_diverged(tmp_path, tiny, classifi
         next(loop)
     loop.close()
     assert _snapshots(folder) == ["00000001.safetensors", "00000002.safetensors"]
-    # nor does it cost the last one that can be gone on from
+    # the last sound checkpoint is still there
     assert run.read_checkpoint_step(folder / "checkpoint.safetensors") == 2
 
 
-def test_going_on_from_a_snapshot_with_other_settings_shows_the_whole_history(
+def test_a_run_continued_with_other_settings_keeps_the_whole_history(
     tmp_path, kept, tiny, classifiers, monkeypatch
 ):
     class Monitor(monitor.Monitor):
         def __call__(self, generator, step):
-            assert step > 6  # what was seen is not looked at again
+            assert step > 6  # earlier moments are not measured again
             return replace(super().__call__(generator, step), counts=(10,) * 10, fd=1e9)
 
     monkeypatch.setattr(monitor, "Monitor", Monitor)
@@ -501,9 +491,7 @@ def test_going_on_from_a_snapshot_with_other_settings_shows_the_whole_history(
     assert len(kept_steps) == 2 and all(6 < step < 30 for step in kept_steps)
 
 
-def test_a_run_that_was_continued_and_killed_knows_where_it_came_from(
-    tmp_path, kept, tiny, classifiers
-):
+def test_a_continued_and_interrupted_run_knows_its_origin(tmp_path, kept, tiny, classifiers):
     source = kept / "snapshots" / "00000006.safetensors"
     second, third = tiny(lr_g=2e-3), tiny(lr_g=3e-3)
     note = {"config": tiny().to_dict(), "step": 6}
@@ -517,7 +505,7 @@ def test_a_run_that_was_continued_and_killed_knows_where_it_came_from(
     loop.close()
     assert run.read_checkpoint_step(path) == 8
     path.write_bytes(at_the_cut)
-    # it goes on from its own, whatever there is to start from; a copy is taken up with a third setting
+    # the folder's own checkpoint wins over ``start``; a copy continues with a third setting
     loop = run.run(second, folder, CPU, classifiers, start=tmp_path / "gone")
     assert next(loop).report.step == 7
     loop.close()
@@ -531,7 +519,7 @@ def test_a_run_that_was_continued_and_killed_knows_where_it_came_from(
     assert last.provenance["continued_from"] == [note, {"config": second.to_dict(), "step": 7}]
 
 
-def test_a_snapshot_taken_up_unchanged_ends_as_the_run_it_is_from(
+def test_a_snapshot_continued_unchanged_ends_like_its_run(
     tmp_path, kept, finished, tiny, classifiers
 ):
     folder = tmp_path / "finished"
@@ -545,18 +533,18 @@ def test_a_snapshot_taken_up_unchanged_ends_as_the_run_it_is_from(
     assert source.exists()
 
 
-def test_a_checkpoint_that_no_run_has_written_is_no_start(tmp_path, tiny, classifiers):
+def test_a_checkpoint_without_a_record_cannot_be_continued(tmp_path, tiny, classifiers):
     path = tmp_path / "bare.safetensors"
     state = new_state(tiny(), CPU)
     save_checkpoint(path, state)
     with pytest.raises(
-        CheckpointError, match=r"bare\.safetensors does not say .* a run has written"
+        CheckpointError, match=r"bare\.safetensors has no record of its run .* a run has written"
     ):
         next(run.run(tiny(), tmp_path / "run", CPU, classifiers, start=path))
     assert not (tmp_path / "run").exists()
 
 
-def test_the_step_of_a_checkpoint_is_read_or_what_is_wrong_is_told(tmp_path, finished):
+def test_the_step_of_a_checkpoint_is_read_or_the_error_is_named(tmp_path, finished):
     with pytest.raises(CheckpointError, match="is missing"):
         run.read_checkpoint_step(tmp_path / "none")
     with pytest.raises(CheckpointError, match="holds 'generator'"):
@@ -592,7 +580,7 @@ def test_uploads_are_trained_on_in_64_pixels(tmp_path, tiny, tiny_model, classif
     drawn = model.generator(latents.sample_z(range(16), model.generator.latent_dim))
     assert drawn.shape == (16, 1, 64, 64)
     assert np.abs(film[-1] - ((drawn + 1) * 127.5).permute(0, 2, 3, 1).numpy()).max() < 3
-    # both are told in units of the training images, not of digits
+    # spread and contrast are relative to the training images, not to digits
     assert not card.metrics.digits
     training = from_uint8(sources.load(config.source, 27, resolution=64).images)
     sampled = evaluate.sample_images(model.generator, 6, evaluate.FIRST_SEED, 400)
@@ -608,7 +596,7 @@ def test_uploads_are_trained_on_in_64_pixels(tmp_path, tiny, tiny_model, classif
     assert (folder / "manifest.json").read_bytes() == before
 
 
-def test_uploads_of_64_pixels_go_on_after_a_kill_and_train_as_a_stack(
+def test_uploads_of_64_pixels_resume_and_train_in_a_stack(
     tmp_path, tiny, tiny_model, classifiers, uploaded
 ):
     config = tiny(source=f"folder:{uploaded}", size=27, model=replace(tiny_model, img_size=64))
@@ -627,7 +615,7 @@ def test_uploads_of_64_pixels_go_on_after_a_kill_and_train_as_a_stack(
         for n in ("one", "a", "b")
     ]
     assert [len(c) for c in curves] == [12] * 3
-    # a stack adds in another order, which tells after a few updates
+    # a stack sums in another order, which shows after a few updates
     assert np.abs(curves[0] - curves[1])[:2].max() < 3e-4 < np.abs(curves[0] - curves[2])[:2].max()
 
 
@@ -688,18 +676,18 @@ def test_an_unfinished_run_of_version_0_1_goes_on_in_its_folder(tmp_path, classi
 
 
 @pytest.mark.parametrize("total", [1, 47, 60, 300, 18_740])
-def test_looks_are_counted_as_a_run_makes_them(total, tiny, tmp_path, classifiers, monkeypatch):
+def test_count_moments_agrees_with_a_run(total, tiny, tmp_path, classifiers, monkeypatch):
     monkeypatch.setattr(monitor.Monitor, "__call__", lambda self, generator, step: step)
     monkeypatch.setattr(monitor.Monitor, "film", lambda self, generator: None)
-    monkeypatch.setattr(RunRecord, "see", lambda self, *a: None)
+    monkeypatch.setattr(RunRecord, "add_moment", lambda self, *a: None)
     one = run._Run(tiny(updates=total), tmp_path, torch.device("cpu"), classifiers, 1e9, "float32")
     assert one.block == monitor.block_length(total) <= trainer.BLOCK
     ends = [*range(one.block, total, one.block), total]
     loss = torch.zeros(1)
     reports = [trainer.Report(step, total, loss, loss, loss, loss, 0.5) for step in ends]
-    looks = [progress.moment for report in reports if (progress := one.take(report)).moment]
-    assert len(looks) == monitor.count_looks(total)
-    assert looks[-1] == total
+    moments = [progress.moment for report in reports if (progress := one.add(report)).moment]
+    assert len(moments) == monitor.count_moments(total)
+    assert moments[-1] == total
 
 
 @pytest.mark.parametrize("total", [1, 2, 10, 60, 6_000, 18_740])
@@ -714,7 +702,7 @@ def test_moments_grow_from_the_start_to_the_very_end(total):
         assert max(ratios) / min(ratios) < 1.05
 
 
-def test_a_training_set_past_sixty_thousand_is_judged_by_the_half_it_never_saw():
+def test_a_training_set_above_60_000_is_scored_against_5_000_test_images():
     assert names.reference_images(TrainConfig(size=60_000)) == 10_000
     assert names.reference_images(TrainConfig(size=65_000)) == 5_000
     assert names.reference_images(TrainConfig(source="drawn", size=65_000)) == 10_000
@@ -731,7 +719,7 @@ def test_a_training_set_past_sixty_thousand_is_judged_by_the_half_it_never_saw()
         recipe_config("rescue", source="folder:cats", size=9, model={"img_size": 64}),
     ],
 )
-def test_the_command_line_of_a_run_makes_that_very_run(config, tmp_path, monkeypatch):
+def test_train_arguments_give_the_same_configuration(config, tmp_path, monkeypatch):
     seen = {}
 
     def watch(config, folder, device, **_):
@@ -799,7 +787,7 @@ def test_runs_trained_together_end_like_runs_trained_alone(tmp_path, tiny, class
         assert ours == pytest.approx(theirs, abs=0.05)
 
 
-def test_runs_trained_together_are_kept_when_nobody_asks_any_more(tmp_path, tiny, classifiers):
+def test_a_stack_that_is_closed_saves_every_run(tmp_path, tiny, classifiers):
     configs = [tiny(seed=s) for s in range(2)]
     folders = [tmp_path / str(s) for s in range(2)]
     steps = run.run_together(configs, folders, CPU, classifiers)
@@ -816,9 +804,7 @@ def test_runs_trained_together_are_kept_when_nobody_asks_any_more(tmp_path, tiny
     assert all(manifest.is_finished(f, c) for c, f in zip(configs, folders, strict=True))
 
 
-def test_a_run_that_diverges_does_not_stop_those_beside_it(
-    tmp_path, tiny, classifiers, monkeypatch
-):
+def test_a_diverging_run_does_not_stop_the_others(tmp_path, tiny, classifiers, monkeypatch):
     report = trainer.report
 
     def diverges(state, record, held_out):
@@ -841,7 +827,7 @@ def test_a_run_that_diverges_does_not_stop_those_beside_it(
     assert not list(tmp_path.glob("*/progress.json"))
 
 
-def test_seeds_of_one_amount_of_data_share_it_in_memory(tmp_path, tiny, classifiers, monkeypatch):
+def test_seeds_share_their_data_in_memory(tmp_path, tiny, classifiers, monkeypatch):
     lengths = []
     pool = stacking._pool
     monkeypatch.setattr(

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(autouse=True)
 def fresh_caches():
     """AppTest shares one process: what one test has loaded must not serve the next."""
-    for cached in (cache._cards, cache._model, cache._generated, cache._evidence):
+    for cached in (cache._cards, cache.model, cache.generated, cache.evidence):
         cached.clear()
     cache.classifier.clear()
     cache.reference.clear()

@@ -12,58 +12,56 @@ from views.shared.i18n import text
 
 
 def amounts(lang: str, tables: dict[str, compare.Table], card: cards.ModelCard) -> None:
-    """The final distance of every amount of data under this budget, a line for each recipe."""
+    """The final distance for every data size with the budget of ``card``, one line per recipe."""
     st.header(text(lang, "amounts_title"), anchor=False)
     names = {recipe: text(lang, f"recipe_{recipe}") for recipe in tables}
     rows = []
+    distances: dict[str, dict[int, float]] = {recipe: {} for recipe in tables}
     for recipe, table in tables.items():
         for (size, budget, snapshot), found in sorted(table.items()):
             if (budget, snapshot) == (card.budget, "final"):
-                distances = [row["fd"] for row in found.seed_rows]
-                low, high = min(distances), max(distances)
-                fd = found.metrics.figures["fd"].value
-                rows.append(
-                    {"size": size, "recipe": names[recipe], "fd": fd, "low": low, "high": high}
-                )
+                fd = distances[recipe][size] = found.metrics.figures["fd"].value
+                of_seeds = [row["fd"] for row in found.seed_rows]
+                seeds = {"low": min(of_seeds), "high": max(of_seeds)}
+                rows.append({"size": size, "recipe": names[recipe], "fd": fd, **seeds})
     real = cache.reference(card.metrics.test_images).real_score(card.metrics.figures["fd"].n).fd
     chart = charts.amounts_curve(
         rows, real, list(names.values()), text(lang, "amounts_axis"), text(lang, "fd"), card.size
     )
-    words = []
-    for name in names.values():
-        distances = {row["size"]: row["fd"] for row in rows if row["recipe"] == name}
-        if distances:
-            listed = ", ".join(f"{size:,}: {fd:.1f}" for size, fd in distances.items())
-            words.append(f"{name}: {listed}.")
-    st.altair_chart(chart, key="amounts", alt=" ".join([text(lang, "amounts_alt") + ".", *words]))
-    plain, rescue = (
-        {row["size"]: row["fd"] for row in rows if row["recipe"] == names.get(recipe)}
-        for recipe in ("plain", "rescue")
-    )
-    crossing = charts.crossing(plain, rescue)
+    alt = [text(lang, "amounts_alt") + "."]
+    for recipe, of_sizes in distances.items():
+        if of_sizes:
+            listed = ", ".join(f"{size:,}: {fd:.1f}" for size, fd in of_sizes.items())
+            alt.append(f"{names[recipe]}: {listed}.")
+    st.altair_chart(chart, key="amounts", alt=" ".join(alt))
+    crossing = charts.crossing(distances.get("plain", {}), distances.get("rescue", {}))
     if crossing is not None:
         low, high = (f"{size:,}" for size in crossing)
         ahead = {"better": names["rescue"], "other": names["plain"]}
         st.markdown(text(lang, "crossing", low=low, high=high, **ahead))
-    absent: dict[str, list[str]] = {}
-    for recipe, size, missing_budget in compare.missing(
-        [c for t in tables.values() for c in t.values()]
-    ):
-        if missing_budget == card.budget:
-            absent.setdefault(text(lang, f"recipe_{recipe}"), []).append(f"{size:,}")
-    if absent:
-        cells = "; ".join(f"{name}: {', '.join(sizes)}" for name, sizes in absent.items())
-        st.caption(text(lang, "amounts_missing", cells=cells))
+    _missing(lang, tables, card.budget)
     budget = text(lang, f"amounts_word_{card.budget}")
     st.caption(text(lang, "amounts_note", budget=budget))
 
 
+def _missing(lang: str, tables: dict[str, compare.Table], budget: str) -> None:
+    """The data sizes that were not trained with this budget."""
+    absent: dict[str, list[str]] = {}
+    every = [found for table in tables.values() for found in table.values()]
+    for recipe, size, missing_budget in compare.missing(every):
+        if missing_budget == budget:
+            absent.setdefault(text(lang, f"recipe_{recipe}"), []).append(f"{size:,}")
+    if absent:
+        cells = "; ".join(f"{name}: {', '.join(sizes)}" for name, sizes in absent.items())
+        st.caption(text(lang, "amounts_missing", cells=cells))
+
+
 def articles(lang: str, table: compare.Table, size: int) -> None:
-    """``table``: of the plain recipe, which is what the articles trained."""
+    """``table``: the models of the plain recipe, which is that of the articles."""
     st.header(text(lang, "articles_title"), anchor=False)
     claims = CLAIMS.get(size, ())
-    said, epochs, updates = st.columns(3)
-    with said, st.container(border=True, height="stretch"):
+    article, epochs, updates = st.columns(3)
+    with article, st.container(border=True, height="stretch"):
         for claim in claims:
             st.caption(f"{text(lang, 'article')}: [{claim.article}]({claim.url})")
             st.markdown(f"**{claim.says[lang]}**")

@@ -80,52 +80,48 @@ def _cards(stamp: tuple[tuple[str, int], ...]) -> list[ModelCard]:
     return list_models()
 
 
-def model(card: ModelCard) -> Model:
-    """The model of a card. A CheckpointError is raised, not cached."""
-    return _model(card.name, card.sha256, card)
-
-
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _model(name: str, sha256: str, _card: ModelCard) -> Model:
-    return open_model(_card)
-
-
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _generated(sha256: str, request: LatentRequest, count: int, _model: Model) -> GenerateResult:
-    return generate(_model, request, count)
-
-
-def generated(opened: Model, request: LatentRequest, count: int) -> GenerateResult:
-    """The images of the first ``count`` latents of ``request``."""
-    return _generated(opened.card.sha256, request, count, opened)
-
-
-def evidence(card: ModelCard) -> dict[str, Any]:
-    """The curves and moments of a card's run."""
-    return _evidence(str(card.evidence_path), _stamp(card.evidence_path), card)
-
-
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _evidence(path: str, stamp: int, _card: ModelCard) -> dict[str, Any]:
-    return load_evidence(_card)
-
-
-def film(card: ModelCard, moments: int) -> np.ndarray:
-    """The images of the same latents at each moment of a card's run."""
-    return _film(str(card.film_path), _stamp(card.film_path), moments, card)
-
-
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _film(path: str, stamp: int, moments: int, _card: ModelCard) -> np.ndarray:
-    return load_film(_card, moments)
-
-
 def _stamp(path: Path) -> int:
     """Changes when the file does; 0 without a file."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
+
+
+#: The key of a model in a cache changes when one of its files does. It has the name because the moments of one run share
+#: these files, but each has its own check for copies.
+_KEYS: dict[Any, Any] = {
+    ModelCard: lambda card: (
+        card.name,
+        card.sha256,
+        *map(_stamp, (card.evidence_path, card.film_path)),
+    ),
+    Model: lambda opened: opened.card.sha256,
+}
+
+
+@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=_KEYS)
+def model(card: ModelCard) -> Model:
+    """The model of a card. A CheckpointError is raised, not cached."""
+    return open_model(card)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=_KEYS)
+def generated(opened: Model, request: LatentRequest, count: int) -> GenerateResult:
+    """The images of the first ``count`` latents of ``request``."""
+    return generate(opened, request, count)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=_KEYS)
+def evidence(card: ModelCard) -> dict[str, Any]:
+    """The curves and moments of a card's run."""
+    return load_evidence(card)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=_KEYS)
+def film(card: ModelCard, moments: int) -> np.ndarray:
+    """The images of the same latents at each moment of a card's run."""
+    return load_film(card, moments)
 
 
 @st.cache_resource(show_spinner=False)
@@ -168,14 +164,10 @@ def _metrics(folder: str) -> history.Reader:
     return history.Reader(Path(folder))
 
 
+@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=_KEYS)
 def packed(card: ModelCard) -> bytes:
     """A model as a bundle."""
-    return _packed(card.sha256, card)
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _packed(sha256: str, _card: ModelCard) -> bytes:
-    return bundle.pack(_card)
+    return bundle.pack(card)
 
 
 def asset(path: Path, sha256: str, suffix: str) -> dict[str, Any]:
@@ -228,16 +220,13 @@ def film_sheet(card: ModelCard) -> dict[str, Any]:
 
 
 def run_payload(card: ModelCard) -> dict[str, Any]:
-    """The film payload of the run behind a card, as a file for browsers."""
-    return asset_of_bytes(
-        _run_payload(str(card.evidence_path), _stamp(card.evidence_path), card.name, card), ".json"
-    )
+    """The film payload of a card's run, as a file for browsers."""
+    return asset_of_bytes(_run_payload(card), ".json")
 
 
-@st.cache_resource(show_spinner=False, max_entries=128)
-def _run_payload(path: str, stamp: int, name: str, _card: ModelCard) -> bytes:
-    # by name: the moments of one run share its evidence, but each has its own check for copies
-    return _json(film_payload.film_payload(_card, load_evidence(_card)))
+@st.cache_resource(show_spinner=False, max_entries=128, hash_funcs=_KEYS)
+def _run_payload(card: ModelCard) -> bytes:
+    return _json(film_payload.film_payload(card, load_evidence(card)))
 
 
 def real_images(config: TrainConfig) -> copies.RealImages:

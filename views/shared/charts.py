@@ -1,7 +1,7 @@
-"""Data in, Altair chart out; no streamlit here.
+"""Altair charts of digits and data sizes; no streamlit here. Training curves are in `views.shared.run_charts`.
 
-Colours as in GAN Lab: real is green, generated purple, the discriminator blue; they are apart in
-lightness too, and every series is also named. Colour never means good or bad.
+Colours as in GAN Lab: real is green, generated purple, the discriminator blue. They differ in lightness too, and
+every series has a label. Colour never means good or bad.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def amounts_curve(
     value_title: str,
     marked_size: int,
 ) -> alt.LayerChart:
-    """rows: size, recipe (one of ``names``), fd, and low and high of its seeds -> a line a recipe, both
-    axes logarithmic, a bar for each range, a rule at ``marked_size`` and a dashed one at ``real``."""
+    """One line per recipe with logarithmic axes, a bar for the range of the seeds, a vertical line at ``marked_size``
+    and a dashed line at ``real``. rows: size, recipe (one of ``names``), fd, low and high."""
     frame = pd.DataFrame(rows)
     x = alt.X(
         "size:Q",
@@ -105,8 +105,8 @@ def amounts_curve(
 
 
 def crossing(one: Mapping[int, float], other: Mapping[int, float]) -> tuple[int, int] | None:
-    """one, other: size -> distance. The largest size up to which ``other`` is always closer, and the next
-    that both have, from which ``one`` always is; None where they do not part like that."""
+    """one, other: size -> distance. The largest size up to which ``other`` is always smaller, and the next common size,
+    from which ``one`` always is; None if there is no such crossing."""
     sizes = sorted(one.keys() & other.keys())
     ahead = [other[size] < one[size] for size in sizes]
     turn = sum(ahead)

@@ -1,9 +1,9 @@
-// Small helpers for building and wiring HTML.
+// Small helpers for HTML and SVG elements.
 
 /**
- * An element: `element("button", {class: "x", onclick: f, "aria-label": "y"}, "text", child)`.
- * Properties that begin with "on" are listeners, `false` and `null` leave an attribute out, `true` sets an
- * empty one. Text is always text, never markup.
+ * Makes an element: `element("button", {class: "x", onclick: f, "aria-label": "y"}, "text", child)`.
+ * Properties that begin with "on" are listeners; `false` and `null` omit an attribute, `true` sets an empty one. Strings
+ * become text, never markup.
  */
 export function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
@@ -24,20 +24,20 @@ export function svgElement(tag, attributes = {}, ...children) {
   return made;
 }
 
-/** Makes `nodes` the children of `parent`, without touching them where they are that already: what has the focus keeps it. */
+/** Makes `nodes` the children of `parent`. Does nothing if they are already, so that an element keeps the focus. */
 export function placeChildren(parent, nodes) {
   const there = [...parent.children];
   if (there.length !== nodes.length || nodes.some((node, i) => node !== there[i])) parent.replaceChildren(...nodes);
 }
 
-/** Whether the visitor asked the system for less motion. */
+/** Whether the visitor's system is set to reduce motion. */
 export function reducedMotion() {
   return matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
 /**
- * Calls `draw` once before the next frame, however often it is asked to. Returned: `ask()`, `now()` (draws at once
- * what was asked for), `stop()`.
+ * Calls `draw` once before the next frame, however often `ask()` is called. Returned: `ask()`, `now()` (draws at once if
+ * a call is pending), `stop()`.
  */
 export function onFrame(draw) {
   let waiting = 0;

@@ -1,16 +1,16 @@
-// Where files come from: two loaders with the same functions, `bytes`, `json` and `image`, each of a ref `{id, url, size}`:
-// the sha256 of the content, where it lies, and its bytes; and `forget(ref)`, for content that turned out to be bad.
+// Loads files: two loaders with the same functions. `bytes(ref)`, `json(ref)` and `image(ref)` load the file of a ref `{id,
+// url, size}`, where id is the sha256 of the content and size its bytes. `forget(ref)` drops content found to be bad.
 
 import { LoadError } from "../nn/weights.js";
 
 const STORE = "files";
-const KEPT_FILES = 160; // in the browser's own storage, more than are shipped; the oldest goes first
-const REMEMBERED = 32; // in memory; the one asked for longest ago goes first
-const STORE_PATIENCE = 2000; // milliseconds: some browsers leave their storage's requests unanswered
+const KEPT_FILES = 160; // in the browser's storage, more than are shipped; the oldest is removed first
+const REMEMBERED = 32; // in memory; the least recently used is removed first
+const STORE_PATIENCE = 2000; // milliseconds; in some browsers storage requests are never answered
 
 /**
- * Of the app: by URL, verified, and kept in the browser (IndexedDB) under their id, so that a file travels once. Every
- * step of the keeping may fail (a private window, a full disk): the file is fetched then.
+ * The app's loader: fetches files by URL, verifies them, and stores them in the browser (IndexedDB) by id, so that a file
+ * is fetched once. If the storage fails (a private window, a full disk), the file is fetched again.
  */
 export function fetchingAssets() {
   const store = makeStore();
@@ -22,7 +22,7 @@ export function fetchingAssets() {
     const kept = await store.get(ref.id);
     if (kept) return kept;
     try {
-      // what failed may be a wrong answer in the browser's cache, which is passed by then
+      // after a failure, bypass the browser's HTTP cache, which may hold a wrong answer
       const bytes = await fetched(ref, failed.has(ref.id) ? "reload" : "default");
       store.put(ref.id, bytes);
       return bytes;
@@ -44,9 +44,9 @@ export function fetchingAssets() {
   };
 }
 
-/** `once(kind, ref, load)`: the promise of `load()`, the same for who asks again soon, unless it failed; `forget(ref)`. */
+/** `once(kind, ref, load)`: the promise of `load()`, shared by later calls unless it failed; `forget(ref)`. */
 function makeMemory() {
-  const recent = new Map(); // kind and id -> promise; the last asked for is the last
+  const recent = new Map(); // kind and id -> promise, the most recently used last
   const once = (kind, ref, load) => {
     const key = `${kind} ${ref.id}`;
     const known = recent.get(key);
@@ -73,12 +73,12 @@ async function fetched({ id, url, size }, cache) {
     throw new LoadError("network", error.message);
   }
   if (!answer.ok) throw new LoadError("missing", `HTTP ${answer.status}`);
-  // with static serving switched off, the server answers any address with its own page
+  // without static serving, the server answers every address with the app's page
   if (answer.headers.get("content-type")?.startsWith("text/html")) throw new LoadError("page");
   return verified(bytes, { id, size });
 }
 
-/** The content, if it is what its ref says; `size` may be unknown. */
+/** The content, if it matches its ref; `size` may be unknown. */
 async function verified(bytes, { id, size }) {
   const { byteLength } = bytes;
   if (byteLength < size) throw new LoadError("truncated", `${byteLength} of ${size} bytes`);
@@ -87,7 +87,7 @@ async function verified(bytes, { id, size }) {
   return bytes;
 }
 
-/** Whether the content is not what its id says. Outside a secure context browsers have no sha256. */
+/** Whether the content does not match its id. Outside a secure context browsers offer no sha256. */
 async function differs(bytes, id) {
   if (!globalThis.crypto?.subtle) return false;
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
@@ -117,14 +117,14 @@ async function decodedImage(url) {
   try {
     await image.decode();
   } catch {
-    throw new LoadError("damaged", "not a picture");
+    throw new LoadError("damaged", "not an image");
   }
   return image;
 }
 
 // --- the browser's storage -----------------------------------------------------------------------------
 
-/** `get(id)` -> bytes or null, `put(id, bytes)` and `remove(id)`: none of them fails, and none keeps anyone waiting for long. */
+/** `get(id)` -> bytes or null, `put(id, bytes)` and `remove(id)`: none of them fails or takes long. */
 function makeStore() {
   let answers = true;
 
@@ -133,7 +133,7 @@ function makeStore() {
     let timer;
     const silence = new Promise((resolve) => {
       timer = setTimeout(() => {
-        answers = false; // it is not asked again
+        answers = false; // do not use it again
         resolve(null);
       }, STORE_PATIENCE);
     });
@@ -153,7 +153,7 @@ function makeStore() {
         for (const old of await finished(files.index("used").getAllKeys(null, surplus))) files.delete(old);
       });
     } catch {
-      // it is fetched again next time
+      // not stored: it will be fetched again
     }
   }
 
@@ -192,12 +192,12 @@ function finished(request) {
 // --- from files beside the page --------------------------------------------------------------------------
 
 /**
- * Of the page without a server: a page from a disk may not fetch its neighbours, but it may run them. Each file but
- * pictures is a script that calls `ganFile(id, value)`, bytes as base64.
+ * The loader of the page without a server: a page from a disk cannot fetch the files beside it, but it can run them as
+ * scripts. So each file except images is a script that calls `ganFile(id, value)`, with bytes as base64.
  */
 export function scriptAssets() {
   const { once, forget } = makeMemory();
-  const waiting = new Map(); // id -> who takes the value
+  const waiting = new Map(); // id -> function that takes the value
   globalThis.ganFile = (id, value) => waiting.get(id)?.(value);
   return {
     bytes: (ref) => once("bytes", ref, async () => verified(fromBase64(await scripted(ref, waiting)), ref)),
@@ -212,7 +212,7 @@ function scripted({ id, url }, waiting) {
   const value = new Promise((resolve, reject) => {
     waiting.set(id, resolve);
     script.onerror = () => reject(new LoadError("missing", url));
-    script.onload = () => reject(new LoadError("damaged", url)); // without effect where it has called ganFile
+    script.onload = () => reject(new LoadError("damaged", url)); // no effect if the script has called ganFile
     script.src = url;
     document.head.append(script);
   });

@@ -1,8 +1,8 @@
-// The words of the browser's parts; they lie in words/*.json, the same keys in every language.
+// Interface texts; they are in words/*.json, with the same keys in every language.
 
 /**
- * `speaker(table, "ja")` -> `say(key, facts)`: the words under `key` with every `{name}` replaced by `facts.name`.
- * Numbers are written as that language writes them.
+ * `speaker(table, "ja")` -> `say(key, facts)`: the text of `key` with every `{name}` replaced by `facts.name`; numbers
+ * are formatted for the language.
  */
 export function speaker(table, language) {
   const words = table[language] ?? table.en;

@@ -1,4 +1,4 @@
-// The address of what is shown: the words of the app's own links (views/explore/state.py), behind the # of the page.
+// The state of the page in its address, behind the #, with the parameters of the app's links (views/explore/state.py).
 
 import { LAST_SEED } from "../nn/latents.js";
 import { MAX_AXES, MAX_SHIFT, MAX_TRUNCATION } from "../playground/pad.js";
@@ -9,21 +9,21 @@ const LAST_AXIS = 4095; // as gan/networks/latent_request.py allows
 const CHOICES = ["lang", "model", "size", "budget", "recipe", "moment"];
 
 /**
- * What a link asks for: `{lang, model, size, budget, recipe, moment, request}`, the `defaults` where it says nothing, or nothing
- * that is on offer. `offered`: for each of these but the request the values there are; sizes are numbers.
+ * The state in a link: `{lang, model, size, budget, recipe, moment, request}`. `offered`: the possible values of each except
+ * the request; sizes are numbers. `defaults`: used for values that are missing or not offered.
  */
 export function readLink(text, offered, defaults) {
-  const asked = new URLSearchParams(text.replace(/^#/, ""));
+  const given = new URLSearchParams(text.replace(/^#/, ""));
   const found = { ...defaults };
   for (const name of CHOICES) {
-    const value = offered[name].find((one) => String(one) === asked.get(name));
+    const value = offered[name].find((one) => String(one) === given.get(name));
     if (value !== undefined) found[name] = value;
   }
-  found.request = linkedRequest(asked, defaults.request);
+  found.request = linkedRequest(given, defaults.request);
   return found;
 }
 
-/** The link of a state: what differs from `defaults`, and the language. */
+/** The link to a state: the language and everything that differs from `defaults`. */
 export function writeLink(state, defaults) {
   const { request } = state;
   const parts = CHOICES.filter((name) => name === "lang" || state[name] !== defaults[name]).map((name) => [name, state[name]]);
@@ -45,19 +45,19 @@ function rowsText(rows) {
   return `sum:${rows.plus},${rows.minus},${rows.other}`;
 }
 
-function linkedRequest(asked, request) {
-  const first = whole(asked.get("seed") ?? "", MAX_SEED);
-  const shifts = (asked.get("move") ?? "").split(",").map((text) => number(text, MAX_SHIFT));
-  const truncation = number(asked.get("psi") ?? "", MAX_TRUNCATION);
+function linkedRequest(given, request) {
+  const first = whole(given.get("seed") ?? "", MAX_SEED);
+  const shifts = (given.get("move") ?? "").split(",").map((text) => number(text, MAX_SHIFT));
+  const truncation = number(given.get("psi") ?? "", MAX_TRUNCATION);
   return {
-    rows: linkedRows(asked.get("rows") ?? "") ?? (first === null ? request.rows : { kind: "seeds", first }),
+    rows: linkedRows(given.get("rows") ?? "") ?? (first === null ? request.rows : { kind: "seeds", first }),
     shifts: shifts.includes(null) ? request.shifts : request.shifts.map((_, i) => shifts[i] ?? 0),
     truncation: truncation === null || truncation < 0 ? request.truncation : truncation,
-    axes: linkedAxes(asked.get("z") ?? "") ?? request.axes,
+    axes: linkedAxes(given.get("z") ?? "") ?? request.axes,
   };
 }
 
-/** "walk:0,64,0.5" as gan/networks/latent_request.py has it; null where any part does not fit. */
+/** "walk:0,64,0.5" as in gan/networks/latent_request.py; null if any part is invalid. */
 function linkedRows(text) {
   const [kind, numbers = ""] = text.split(":");
   const parts = numbers.split(",");
@@ -72,7 +72,7 @@ function linkedRows(text) {
   return null;
 }
 
-/** "3:1.5,10:-2" -> [[3, 1.5], [10, -2]]; null where any part does not fit. */
+/** "3:1.5,10:-2" -> [[3, 1.5], [10, -2]]; null if any part is invalid. */
 function linkedAxes(text) {
   const pairs = text.split(",").map((part) => {
     const [axis, value] = part.split(":");

@@ -1,4 +1,4 @@
-// The page without a server: what gan/browser/site.py wrote down of the models, shown by the same parts as in the app.
+// The page without a server: shows the models exported by gan/browser/site.py with the same parts as the app.
 
 import { element } from "../shared/dom.js";
 import { makeFilm } from "../film/film.js";
@@ -13,7 +13,7 @@ const LANGUAGES = [
   { value: "en", label: "English", lang: "en" },
   { value: "ja", label: "日本語", lang: "ja" },
 ];
-const USUAL_SIZE = 6000; // what a page begins with, as the app does
+const USUAL_SIZE = 6000; // shown first, as in the app
 
 /** `data`: {words, models, classifier, columns, recipes, budgets, request} as gan/browser/site.py writes it. */
 export function startSite(data) {
@@ -62,12 +62,12 @@ export function startSite(data) {
   build();
 }
 
-/** The address says what is shown. Some browsers refuse that to a page from a disk; nothing else depends on it. */
+/** Writes the state into the address. Some browsers refuse this for a page from a disk; nothing else depends on it. */
 function remember(link) {
   try {
     history.replaceState(null, "", `#${link}`);
   } catch {
-    // it is shown all the same
+    // only the address is stale then
   }
 }
 
@@ -96,7 +96,7 @@ function defaultsOf({ request }, offered) {
   };
 }
 
-/** All that is seen, in one language: `{node, show(state, starts), destroy()}`. */
+/** The whole page in one language: `{node, show(state, starts), destroy()}`. */
 function makePage(say, data, { assets, offered, onChange, onRequest }) {
   const languages = makeChoice(say("site_language"), (lang) => onChange({ lang }));
   const controls = makeControls(say, labelled(say, data, offered), onChange);
@@ -125,7 +125,7 @@ function makePage(say, data, { assets, offered, onChange, onRequest }) {
     const moments = data.models.filter((model) => matches(model, state));
     const chosen = chosenOf(data.models, state, moments);
     controls.show({ ...state, moment: chosen?.snapshot }, moments.map((model) => momentOption(say, model)));
-    lead.hidden = Boolean(chosen?.alone); // it speaks of the comparison
+    lead.hidden = Boolean(chosen?.alone); // it describes the comparison
     absent.hidden = Boolean(chosen);
     trained.hidden = !chosen;
     about.replaceChildren(...(chosen ? aboutLines(say, chosen) : []));
@@ -156,7 +156,7 @@ function makePage(say, data, { assets, offered, onChange, onRequest }) {
   };
 }
 
-/** What is offered, with the words for it. */
+/** The choices with their labels. */
 function labelled(say, { models }, offered) {
   const alone = models.filter((model) => model.alone).map((model) => ({ value: model.name, label: `${leadOf(say, model)} (${model.name})` }));
   return {
@@ -184,7 +184,7 @@ function leadOf(say, { size, source, recipe, step, seed }) {
   return say("site_own_lead", { count: size, source: say(`site_source_${source}`), recipe: say(`site_recipe_${recipe}`), step, seed: String(seed) });
 }
 
-/** What is to be said of a model before its figures. */
+/** The lines about a model above its results. */
 function aboutLines(say, model) {
   const words = [model.alone ? leadOf(say, model) : say("site_updates_done", { step: model.step, count: model.size })];
   if (model.alone && model.continued !== null) words.push(say("site_continued", { step: model.continued }));
@@ -210,7 +210,7 @@ function sameTable(model, { budget, recipe }) {
   return !model.alone && model.budget === budget && model.recipe === recipe;
 }
 
-/** The final models under the budget of the chosen one, a line for each recipe. */
+/** The final models with the budget of the chosen one, one line per recipe. */
 function linesOf(say, { models, recipes }, chosen) {
   return recipes
     .map((recipe) => ({

@@ -1,11 +1,11 @@
-// What is chosen on the page without a server: language, models, amount of data, training time, recipe, moment.
+// The controls of the page without a server: language, models, data size, training time, recipe, moment.
 
 import { shortNumber } from "../film/charts.js";
 import { element } from "../shared/dom.js";
 
 /**
- * Buttons of which one is pressed. `makeChoice(label, onChoose)` -> `{node, show(options, chosen)}` with options [{value,
- * label, lang}]; it hides where there is nothing to choose.
+ * A row of buttons, one of them pressed: `makeChoice(label, onChoose)` -> `{node, show(options, chosen)}` with options
+ * [{value, label, lang}]. It is hidden if there are fewer than two options.
  */
 export function makeChoice(label, onChoose) {
   const buttons = element("div", { class: "row" });
@@ -32,9 +32,8 @@ function choiceButton({ value, label, lang }, onChoose) {
 /**
  * `makeControls(say, offered, onChange)` -> `{node, show(state, moments)}`.
  *
- * offered: {models: [{value, label}] the comparison ("") and those that are a choice by themselves, sizes: [{value, label}]
- * ascending, budgets, recipes: [{value, label}]}. moments: [{value, label}] of the run that is shown. `onChange(changes)`: the parts of
- * the state that the visitor changed.
+ * offered: {models, sizes (ascending), budgets, recipes}, each [{value, label}]; the model "" is the comparison. moments:
+ * [{value, label}] of the run that is shown. `onChange(changes)`: the parts of the state that the visitor changed.
  */
 export function makeControls(say, offered, onChange) {
   const models = element("select", { onchange: () => onChange({ model: models.value }) });

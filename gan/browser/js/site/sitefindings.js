@@ -1,11 +1,11 @@
-// What was measured of a model, and of all amounts of data beside each other.
+// The results of a model, and the comparison of all data sizes.
 
 import { COLOURS, lineChart } from "../film/charts.js";
 import { element } from "../shared/dom.js";
 
 const RECIPE_COLOURS = [COLOURS.generated, COLOURS.discriminator, COLOURS.unseen];
 
-/** The verdicts and figures of one model: `makeFindings(say)` -> `{node, show(model)}`; models as gan/browser/site.py writes them. */
+/** The verdicts and scores of a model: `makeFindings(say)` -> `{node, show(model)}`; for models see gan/browser/site.py. */
 export function makeFindings(say) {
   const verdicts = element("div", { class: "site-verdicts" });
   const figures = element("dl", { class: "site-figures" });

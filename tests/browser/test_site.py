@@ -337,7 +337,7 @@ def test_another_size_or_recipe_is_another_model_with_other_words(visit, exporte
     seen(small)
     assert "size=200" in page.evaluate("location.hash")
     page.get_by_role("button", name="Rescue").click()
-    page.wait_for_selector("text=There is no model of this amount")  # it was not exported
+    page.wait_for_selector("text=There is no model of this size")  # it was not exported
     assert not page.locator(".playground").is_visible()
     page.focus(".site-size")
     page.keyboard.press("ArrowRight")
@@ -369,7 +369,7 @@ def test_what_is_seen_can_be_saved(visit, exported, cards):
 @pytest.mark.browser
 def test_the_amounts_stand_beside_each_other_in_a_chart_and_a_table(visit, exported, cards):
     page = visit().open(_at(exported))
-    page.get_by_text("The figures as a table").press(
+    page.get_by_text("Scores as a table").press(
         "Enter"
     )  # the page may still grow below a mouse
     cells = page.locator(".site-table tbody tr").all_inner_texts()

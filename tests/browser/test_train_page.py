@@ -66,7 +66,7 @@ def test_a_training_is_watched_left_found_again_and_explored(visit, address):
     first.get_by_role("button", name="Train", exact=True).dblclick()
     first.wait_for_url("**job=**")
     first.wait_for_selector(LIVE)
-    assert "64 latents" in first.get_attribute(LIVE, "alt")
+    assert "64 latent vectors" in first.get_attribute(LIVE, "alt")
     link = first.url
     first.context.close()  # the training goes on
 
@@ -121,7 +121,7 @@ def test_a_reload_finds_the_training_and_polling_disturbs_nobody(visit, address)
     page.wait_for_url(lambda url: "job=" not in url)
     page.get_by_role("button", name="Train", exact=True).wait_for()
     page.go_back()  # to a training that is no more
-    page.get_by_text("There is no training").wait_for()
+    page.get_by_text("no longer exists here").wait_for()
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])

@@ -29,6 +29,7 @@ from gan.jobs.folder import (
     Job,
     Parent,
     create,
+    enqueue,
     write_control,
 )
 from gan.jobs.limits import Limits, may_control
@@ -167,7 +168,7 @@ class Orders:
         if self._runner.find(folder) is None:
             self._make_room(seen.job.device, {seen.job.id})
             write_control(folder, control)
-            self._supervisor.enqueue(folder)
+            enqueue(folder)
         else:
             write_control(folder, control)
         self._supervisor.supervise(folder)

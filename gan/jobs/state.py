@@ -95,28 +95,23 @@ def write_status(folder: Path, status: Status) -> None:
     files.write_json(folder / STATUS, asdict(replace(status, updated=time.time())))
 
 
-def following(last: Status, state: State, **facts: Any) -> Status:
-    """The status after a transition of ``last`` to ``state``. ``facts`` are fields that change with it; a
-    problem and its message last for one transition only.
-
-    A job that has ended keeps its end: then this is ``last``, so that of several processes that see a job
-    end the first one decides. ValueError for a transition of an active job that `TRANSITIONS` does not list.
-    """
-    if state in TRANSITIONS[last.state]:
-        return replace(last, state=state, **{"problem": "", "message": "", **facts})
-    if not last.active:
-        return last
-    raise ValueError(f"a job that is {last.state} cannot become {state}")
-
-
 def change(folder: Path, state: State, last: Status | None = None, **facts: Any) -> Status:
-    """Writes the status that is `following`, and returns it. ``last``: the status the caller has just read or
-    written, if it is sure that no one else has written since. CheckpointError if the disk does not take it."""
+    """Writes a transition to ``state`` and returns the new status. ``last``: the status that the caller has
+    just read or written, if no one else can have written since. ``facts``: fields that change too; a problem
+    and its message last for one transition only.
+
+    A job that has ended keeps its end, and ``last`` is returned: of several processes that see a job end, the
+    first one decides. ValueError for a transition of an active job that `TRANSITIONS` does not list.
+    CheckpointError if the disk does not take it.
+    """
     last = last or read_status(folder)
-    status = following(last, state, **facts)
-    if status is not last:
+    if state in TRANSITIONS[last.state]:
+        status = replace(last, state=state, **{"problem": "", "message": "", **facts})
         write_status(folder, status)
-    return status
+        return status
+    if last.active:
+        raise ValueError(f"a job that is {last.state} cannot become {state}")
+    return last
 
 
 def problem_of(error: BaseException) -> Problem:

@@ -16,21 +16,12 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from gan.errors import CheckpointError, GanError
 from gan.jobs import folder as job_folder
 from gan.jobs import state
-from gan.jobs.folder import (
-    JOB,
-    SUPERVISOR_LOCK,
-    WORKER_LOCK,
-    Caps,
-    Job,
-    Table,
-    read,
-    read_control,
-    updates_kept,
-)
+from gan.jobs.folder import Caps, Job, Table, read, read_control, updates_kept
 from gan.jobs.limits import Limits
 from gan.jobs.runner import UNKNOWN, Runner, Worker
 from gan.jobs.state import ACTIVE, WORKING, Problem, State, Status, problem_of, read_status
@@ -58,10 +49,14 @@ class Supervisor:
     def status(self, folder: Path, written: Status) -> Status:
         """The status of a job whose file says ``written``, also if worker and supervisor are gone and none of
         them could write its end."""
-        status = self._unwritten.get(folder.name) or written
+        unwritten = self._unwritten.get(folder.name, written)
+        status = max(written, unwritten, key=lambda s: s.updated)
         if status.state not in WORKING or time.time() - status.updated < 5.0:
             return status
-        if locks.is_locked(folder / SUPERVISOR_LOCK) or self._runner.find(folder) is not None:
+        if (
+            locks.is_locked(folder / job_folder.SUPERVISOR_LOCK)
+            or self._runner.find(folder) is not None
+        ):
             return status
         message = "the worker is gone and the job has no supervisor; resume it"
         return replace(status, state="failed", problem="interrupted", message=message)
@@ -92,7 +87,7 @@ class Supervisor:
 
     def supervise(self, folder: Path) -> bool:
         """Starts a supervisor for the job if it has none; returns whether it had none."""
-        handle = locks.lock(folder / SUPERVISOR_LOCK, patience=0.2)
+        handle = locks.lock(folder / job_folder.SUPERVISOR_LOCK, patience=0.2)
         if handle is None:
             return False
         thread = threading.Thread(
@@ -107,11 +102,6 @@ class Supervisor:
             os.close(handle)
             return False
         return True
-
-    def enqueue(self, folder: Path) -> None:
-        """Puts the job behind all that wait already."""
-        job_folder.enqueue(folder)
-        self._unwritten.pop(folder.name, None)
 
     def _supervise(self, folder: Path, handle: int) -> None:
         try:
@@ -178,7 +168,7 @@ class Supervisor:
             self._end(folder, "failed", "settings", f"there is no {job.device} here any more")
             return None
         checked_at = time.monotonic()
-        while (folder / JOB).exists() and self._runner.find(folder) is None:
+        while (folder / job_folder.JOB).exists() and self._runner.find(folder) is None:
             if read_control(folder).want == "stop":
                 self._end(folder, "stopped")
                 return None
@@ -232,7 +222,7 @@ class Supervisor:
             self._end(folder, "stopped", "time", "the job has used up its time")
         elif status.state == "paused":
             if not control.pauses_at(status.step):
-                self.enqueue(folder)
+                job_folder.enqueue(folder)
                 return True
         elif status.state == "queued":  # its worker was asked to leave, and saved first
             if status.attempts < MOST_ATTEMPTS:
@@ -267,13 +257,17 @@ class Supervisor:
 
     def _end(self, folder: Path, end: State, problem: Problem = "", message: str = "") -> None:
         """Writes the end of a job whose worker is gone. If the disk takes nothing, remembers it."""
-        if not (folder / JOB).exists() or locks.is_locked(folder / WORKER_LOCK):
+        if not (folder / job_folder.JOB).exists() or locks.is_locked(
+            folder / job_folder.WORKER_LOCK
+        ):
             return  # the job was removed, or its worker is alive and will write its end itself
-        facts = {"problem": problem, "message": message, "step": updates_kept(folder)}
+        facts: dict[str, Any] = {
+            "problem": problem,
+            "message": message,
+            "step": updates_kept(folder),
+        }
         last = read_status(folder)
         try:
             state.change(folder, end, last, **facts)
-            self._unwritten.pop(folder.name, None)
         except CheckpointError:
-            ended = state.following(last, end, **facts)
-            self._unwritten[folder.name] = replace(ended, updated=time.time())
+            self._unwritten[folder.name] = replace(last, state=end, updated=time.time(), **facts)

@@ -23,19 +23,9 @@ import torch
 
 from gan.errors import CheckpointError, ConfigError, GanError
 from gan.evaluation import classifier
+from gan.jobs import folder as job_folder
 from gan.jobs import history, state
-from gan.jobs.folder import (
-    CONTROL,
-    START,
-    WORKER_LOCK,
-    Control,
-    Job,
-    Table,
-    bytes_of,
-    read,
-    read_control,
-    updates_kept,
-)
+from gan.jobs.folder import Control, Job, Table, read, read_control, updates_kept
 from gan.jobs.state import Problem, State, problem_of, read_status
 from gan.runs import estimate, manifest, run
 from gan.system import devices, files, locks
@@ -71,7 +61,7 @@ def work(
     the job has another worker."""
     folder = Path(folder)
     if held is None:
-        held = locks.lock(folder / WORKER_LOCK, patience=5.0)
+        held = locks.lock(folder / job_folder.WORKER_LOCK, patience=5.0)
         if held is None:
             raise ConfigError(f"{folder} has a worker already; wait until it ends, or end it")
         locks.write_owner(held)
@@ -155,7 +145,7 @@ class _Worker:
         self._check_disk()
         self._step = updates_kept(folder)
         history.forget_after(folder, self._step)
-        start = folder / START
+        start = folder / job_folder.START
         if not self._step and not history.samples(folder):
             self._recorder.record_untrained(config)  # loading the data takes time
         steps = run.run(
@@ -209,7 +199,7 @@ class _Worker:
     def _order(self) -> Control:
         """The latest order. Reads the file only if it has changed."""
         try:
-            found = (self._folder / CONTROL).stat()
+            found = (self._folder / job_folder.CONTROL).stat()
         except OSError:
             return self._control
         stamp = (found.st_mtime_ns, found.st_ino)
@@ -272,7 +262,7 @@ class _Worker:
                 f"only {free / 1e6:.0f} MB are free on the disk of {self._folder.parent}, and "
                 f"{_FREE_BYTES / 1e6:.0f} must stay free; remove old runs, then resume",
             )
-        taken = bytes_of(self._folder)
+        taken = job_folder.bytes_of(self._folder)
         if taken > self._job.caps.bytes:
             raise _Leave(
                 "stopped",

@@ -224,7 +224,7 @@ class Supervisor:
             if not control.pauses_at(status.step):
                 job_folder.enqueue(folder)
                 return True
-        elif status.state == "queued":  # its worker was asked to leave, and saved first
+        elif status.state == "queued":  # its worker saved and left, as ordered
             if status.attempts < MOST_ATTEMPTS:
                 return True
             self._give_up(folder, status)

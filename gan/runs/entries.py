@@ -1,7 +1,7 @@
 """What `manifest.json` and `evidence.json` hold, as models that check every value.
 
 They accept what any version has written so far. A file of a run on this machine and one from a
-stranger have the same form; `gan.zoo.bundle_check` adds what is asked of a stranger's file only.
+stranger have the same form; `gan.zoo.bundle_check` adds what holds for files from elsewhere only.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def _press_remove(service: Service, id: str, visitor: str) -> None:
     _act(service.orders.remove, id, visitor)
     if service.queries.view(id) is None:
         form_state.watch("")
-        st.session_state["train_said"] = "removed"
+        st.session_state["train_notice"] = "removed"
 
 
 def _act(action: Any, *args: Any) -> None:

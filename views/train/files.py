@@ -24,7 +24,7 @@ from views.train.settings import RESOLUTIONS
 _PREVIEW = 24
 
 
-def own_pictures(lang: str, service: Service) -> None:
+def own_images(lang: str, service: Service) -> None:
     limits = uploads.Limits()
     files = st.file_uploader(
         text(lang, "upload"),
@@ -39,16 +39,19 @@ def own_pictures(lang: str, service: Service) -> None:
         ),
     )
     if files:
-        _take_in(lang, service, files)
+        _store(lang, service, files)
     name = form_state.value("own")
     folder = service.runs / UPLOADS / name
     if not name or not folder.is_dir():
         form_state.set(own="")
         return
-    pictures = sorted(folder.glob("*.png"))
     available = folder_size(folder)
     st.session_state["own_count"] = available
-    st.caption(text(lang, "uploaded" if files else "uploaded_before", count=len(pictures)))
+    st.caption(
+        text(
+            lang, "uploaded" if files else "uploaded_before", count=len(list(folder.glob("*.png")))
+        )
+    )
     shown = sources.load(f"folder:{folder}", min(_PREVIEW, available)).images
     sheet = images.grid(shown.permute(0, 2, 3, 1).numpy(), 8, gap=1, background=40)
     st.html(image_tag(np.ascontiguousarray(sheet), text(lang, "upload_alt"), max_width=360))
@@ -60,8 +63,8 @@ def own_pictures(lang: str, service: Service) -> None:
     )
 
 
-def _take_in(lang: str, service: Service, files: list[Any]) -> None:
-    """Once for the same files: decoding them at every rerun would take its time."""
+def _store(lang: str, service: Service, files: list[Any]) -> None:
+    """Stores the files, once for the same files: decoding them at every rerun would be slow."""
     most = uploads.Limits().uploaded_bytes
     if sum(f.size for f in files) > most:
         st.error(
@@ -73,17 +76,17 @@ def _take_in(lang: str, service: Service, files: list[Any]) -> None:
     for name, content in contents:
         stamp.update(name.encode() + b"\0" + content)
     digest = stamp.hexdigest()
-    said = st.session_state.get("own_said")
-    if said is None or said[0] != digest:
+    last = st.session_state.get("own_result")
+    if last is None or last[0] != digest:
         try:
             with st.spinner(text(lang, "upload_reading")):
                 kept = service.save_upload(contents)
         except GanError as error:
-            st.session_state["own_said"] = (digest, error, ())
+            st.session_state["own_result"] = (digest, error, ())
         else:
-            st.session_state["own_said"] = (digest, None, kept.skipped)
+            st.session_state["own_result"] = (digest, None, kept.skipped)
             form_state.set(own=kept.folder.name, size=max(2, folder_size(kept.folder)))
-    _, error, skipped = st.session_state["own_said"]
+    _, error, skipped = st.session_state["own_result"]
     if error is not None:
         st.error(reason(lang, error), icon=":material/error:")
     if skipped:

@@ -1,4 +1,4 @@
-"""Widgets of the Train page, the session's state behind them, and its link."""
+"""The widgets of the Train page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def widgets(lang: str, service: Service) -> TrainSettings:
             on_change=_source_changed,
         )
         if form_state.value("source") == "own":
-            files.own_pictures(lang, service)
+            files.own_images(lang, service)
         else:
             st.select_slider(
                 text(lang, "train_size"),
@@ -127,7 +127,7 @@ def _duration(lang: str, service: Service) -> None:
 
 
 def _a_minute(service: Service) -> None:
-    """As many updates as fit into a minute on the chosen device, judging included."""
+    """Sets as many updates as fit into a minute on the chosen device, scoring included."""
     form_state.set(budget="updates")
     try:
         config = config_of(form_state.settings(), str(service.runs / UPLOADS))
@@ -178,7 +178,7 @@ def _fine(lang: str) -> None:
 
 
 def device_choice(lang: str, devices: list[str]) -> str:
-    """The fastest unless another is chosen; said, not asked, where there is one only."""
+    """The device to train on: the fastest unless the visitor chooses another. A single device is only named."""
     if len(devices) == 1:
         st.caption(text(lang, "device_only", device=text(lang, f"device_{devices[0]}")))
         return devices[0]

@@ -35,7 +35,7 @@ def page(lang: str) -> None:
     session.head(lang, "train_title", other="explore")
     try:
         service = cache.training()
-        service.attach(every=5.0)  # what another server has left behind
+        service.attach(every=5.0)  # to trainings that another server started
     except GanError as error:
         st.error(reason(lang, error), icon=":material/error:")
         return
@@ -45,11 +45,11 @@ def page(lang: str) -> None:
             text(lang, "no_such_job", id=watched.replace("`", "")), icon=":material/link_off:"
         )
         watched = form_state.watch("")
-    _say_what_came_of_it(lang)
+    _show_notice(lang)
     if not service.limits.enabled:
         st.info(text(lang, "train_off"), icon=":material/block:")
     if watched:
-        # before the rest is drawn, for whoever is off again before that
+        # before the rest is drawn, in case the visitor leaves before the run ends
         form_state.write_link(lang)
         watch.panel(lang, service, watched)
         with st.expander(text(lang, "train_another"), icon=":material/add:"):
@@ -63,9 +63,9 @@ def page(lang: str) -> None:
     form_state.write_link(lang)
 
 
-def _say_what_came_of_it(lang: str) -> None:
-    """What the press of a button led to, said once after it."""
-    key = st.session_state.pop("train_said", None)
+def _show_notice(lang: str) -> None:
+    """Shows once what the last press of a button led to."""
+    key = st.session_state.pop("train_notice", None)
     if key:
         st.toast(text(lang, key), icon=":material/info:")
 
@@ -97,10 +97,7 @@ def _form(lang: str, service: Service) -> None:
         args=(service, config, device),
     )
     refused = st.session_state.get("train_refused")
-    if refused is not None and refused[0] == (
-        config,
-        device,
-    ):  # said until something else is asked for
+    if refused is not None and refused[0] == (config, device):  # until the settings change
         st.error(reason(lang, refused[1]), icon=":material/error:")
 
 
@@ -111,12 +108,11 @@ def _press(service: Service, config: TrainConfig, device: str) -> None:
     except GanError as error:
         st.session_state["train_refused"] = ((config, device), error)
         return
-    said = {"joined": "joined", "finished": "already", "resumed": "resumed"}
-    if ticket.kind in said and ticket.id != form_state.watched():  # a second press says nothing new
-        st.session_state["train_said"] = said[ticket.kind]
-    if (
-        service.queries.view(ticket.id) is None
-    ):  # trained from the command line: there is nothing to watch
+    notices = {"joined": "joined", "finished": "already", "resumed": "resumed"}
+    if ticket.kind in notices and ticket.id != form_state.watched():  # not after a second press
+        st.session_state["train_notice"] = notices[ticket.kind]
+    # a model trained from the command line has no job to watch
+    if service.queries.view(ticket.id) is None:
         session.go_explore(ticket.id)
     else:
         form_state.watch(ticket.id)
@@ -125,10 +121,10 @@ def _press(service: Service, config: TrainConfig, device: str) -> None:
 def _expected(
     lang: str, service: Service, config: TrainConfig, device: str, measuring: bool
 ) -> None:
-    """How long it would take, and who is before. Polls while the device is being measured."""
+    """Shows the estimated time and the queue. Polls while the device is being measured."""
     expected = service.queries.expected(config, device)
     if measuring and (expected is not None or not service.queries.measure(device)):
-        st.rerun()  # it is known, or will not be: without polling from now on
+        st.rerun()  # the estimate is known or failed: stop polling
     if expected is None:
         st.caption(text(lang, "expected_unknown" if measuring else "expected_never"))
         return
@@ -150,7 +146,7 @@ def _expected(
 
 
 def _jobs(lang: str, service: Service, watched: str) -> None:
-    """All trainings but the one above. Polls while another one is under way."""
+    """Lists all trainings except the watched one. Polls while one of them is active."""
     views = [v for v in service.queries.views() if v.job.id != watched]
     if watched and not views:
         return
@@ -169,7 +165,7 @@ def _jobs(lang: str, service: Service, watched: str) -> None:
             facts.append(text(lang, "job_mine"))
         title = job_title(lang, view.job)
         row.markdown(f"{' · '.join(facts)}  \n{title}", width="stretch")
-        # of the whole page: what is watched is not this fragment's to say
+        # rerun the whole page: the fragment cannot change which job is watched
         if row.button(
             text(lang, "job_watch"),
             key=f"watch_{view.job.id}",

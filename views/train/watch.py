@@ -1,4 +1,4 @@
-"""A training as one watches it: the one part of the app that polls."""
+"""The panel that shows a training and polls while it is active."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _STOP_ICONS = {"failed": ":material/error:", "stopped": ":material/stop:"}
 
 
 def panel(lang: str, service: Service, id: str) -> None:
-    """Polls while there is something to wait for."""
+    """Shows the job. Polls while it is active or paused."""
     view = service.queries.view(id)
     phase = _phase(view)
     if view is not None:
@@ -42,7 +42,7 @@ def panel(lang: str, service: Service, id: str) -> None:
 
 
 def _phase(view: View | None) -> str:
-    """Of the page: what is on it besides the panel depends on it."""
+    """What the page shows besides the panel depends on this."""
     if view is None:
         return "gone"
     if view.status.state == "paused":
@@ -53,28 +53,28 @@ def _phase(view: View | None) -> str:
 def _panel(lang: str, service: Service, id: str, phase: str) -> None:
     view = service.queries.view(id)
     if view is None or _phase(view) != phase:
-        st.rerun()  # another kind of page from now on
+        st.rerun()  # the rest of the page changes too
     status = view.status
     _progress(lang, service, view)
     actions.buttons(lang, service, view)
     actions.show_refusal(lang)
     if status.problem:
-        told = st.error if status.state == "failed" else st.warning
-        told(
+        show = st.error if status.state == "failed" else st.warning
+        show(
             f"**{text(lang, f'problem_{status.problem}')}** {_escaped(status.message)}",
             icon=_STOP_ICONS.get(status.state, ":material/info:"),
         )
     metrics = cache.metrics(view.job.folder)
     lines = metrics.lines()
-    looks = history.measurements(lines)
+    measured = history.measurements(lines)
     if phase == "active":
         _alarm(lang, view, lines)
     left, right = st.columns([1, 1], gap="large")
     with left:
-        _pictures(lang, view)
+        _images(lang, view)
     with right:
-        _look(lang, view, looks)
-    _curves(lang, view, metrics.curves(), looks)
+        _verdict_so_far(lang, view, measured)
+    _curves(lang, view, metrics.curves(), measured)
 
 
 def _alarm(lang: str, view: View, lines: list[dict[str, Any]]) -> None:
@@ -116,7 +116,7 @@ def _note(lang: str, service: Service, view: View) -> str:
     return queue_words(lang, ahead, wait)
 
 
-def _pictures(lang: str, view: View) -> None:
+def _images(lang: str, view: View) -> None:
     with st.container(key="live"):
         shown = history.latest_sample(history.samples(view.job.folder))
         if shown is None:
@@ -128,18 +128,18 @@ def _pictures(lang: str, view: View) -> None:
         st.caption(text(lang, "live_step", step=step))
 
 
-def _look(lang: str, view: View, looks: Sequence[Mapping[str, Any]]) -> None:
+def _verdict_so_far(lang: str, view: View, measured: Sequence[Mapping[str, Any]]) -> None:
     """The verdict so far and the digits there are."""
-    if not looks:
+    if not measured:
         st.caption(text(lang, "look_none"))
         return
-    look = looks[-1]
-    measures = history.measures(view.job.config, look)
+    last = measured[-1]
+    measures = history.measures(view.job.config, last)
     verdicts = diagnose(measures)
     total = view.job.config.total_updates
-    if view.status.state != "finished" and early.hardly_begun(look["step"], total, verdicts):
+    if view.status.state != "finished" and early.hardly_begun(last["step"], total, verdicts):
         with st.container(border=True, key="live_begun"):
-            facts = {"step": look["step"], "from_step": early.first_verdict(total)}
+            facts = {"step": last["step"], "from_step": early.first_verdict(total)}
             facts = {name: f"{value:,}" for name, value in {**facts, "total": total}.items()}
             st.markdown(text(lang, "hardly_begun", **facts))
         verdicts = []
@@ -157,24 +157,24 @@ def _look(lang: str, view: View, looks: Sequence[Mapping[str, Any]]) -> None:
         st.markdown(f"**{text(lang, 'digits_so_far')}**")
         alt = text(lang, "digits_alt", present=len(present), missing=absent)
         st.html(digit_row(measures.counts, present, alt))
-        st.caption(text(lang, "digits_note", n=look["n"], step=f"{look['step']:,}"))
+        st.caption(text(lang, "digits_note", n=last["n"], step=f"{last['step']:,}"))
 
 
 def _curves(
     lang: str,
     view: View,
     curves: Mapping[str, Sequence[float | None]],
-    looks: Sequence[Mapping[str, Any]],
+    measured: Sequence[Mapping[str, Any]],
 ) -> None:
     """Also before there is any data, so that nothing on the page moves later."""
     config = view.job.config
-    payload = chart_payload(curves, looks, config.total_updates, has_digits(config.source))
+    payload = chart_payload(curves, measured, config.total_updates, has_digits(config.source))
     notes = [text(lang, f"live_{name}_note") for name in ("loss", "prob", "fd")]
     run_charts(lang, payload, notes, key="live_curves", described=not view.status.active)
 
 
 def _finished(lang: str, view: View) -> None:
-    """Its model is there: what can be done with it."""
+    """What the visitor can do with the finished model."""
     taken = about(lang, view.status.seconds)
     st.success(text(lang, "finished_note", time=taken), icon=":material/check_circle:")
     row = st.container(horizontal=True)
@@ -197,7 +197,7 @@ def _export(lang: str, row: Any, view: View) -> None:
         return
     row.download_button(
         text(lang, "export"),
-        data=partial(cache.packed, card),  # made when it is asked for
+        data=partial(cache.packed, card),  # packed only when the visitor downloads it
         file_name=f"{card.name}.zip",
         mime="application/zip",
         on_click="ignore",

@@ -32,8 +32,7 @@ UI_FREE = [
     ROOT / "views" / name
     for name in (
         *("shared/charts.py", "shared/pictures.py", "shared/i18n.py", "shared/words.py"),
-        *("shared/words_train.py", "explore/state.py", "explore/articles.py"),
-        *("train/settings.py", "train/early.py"),
+        *("explore/state.py", "explore/articles.py", "train/settings.py", "train/early.py"),
     )
 ]
 

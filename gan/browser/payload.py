@@ -10,7 +10,6 @@ from typing import Any
 
 from gan.data import mnist
 from gan.evaluation.classifier import Reference
-from gan.evaluation.verdict import verdict_words
 from gan.evaluation.verdict_words import LANGUAGES
 from gan.networks.latent_request import LatentRequest
 from gan.runs import monitor
@@ -83,15 +82,10 @@ def start(identity: str, request: LatentRequest, chosen: str) -> dict[str, Any]:
 def verdicts(card: ModelCard) -> list[dict[str, Any]]:
     """The verdicts on a model, the most serious first: {"kind", "en": {"title", "seen", "measured", "meaning"}, "ja":
     the same}."""
-    names = ("title", "seen", "measured", "meaning")
-    entries = []
-    for verdict in card.metrics.verdicts():
-        texts = {language: verdict_words(language, verdict) for language in LANGUAGES}
-        entries.append(
-            {"kind": verdict.kind}
-            | {lang: {name: getattr(text, name) for name in names} for lang, text in texts.items()}
-        )
-    return entries
+    return [
+        {"kind": verdict.kind, **{lang: verdict.words(lang)._asdict() for lang in LANGUAGES}}
+        for verdict in card.metrics.verdicts()
+    ]
 
 
 def figures(card: ModelCard, reference: Reference) -> list[dict[str, Any]]:

@@ -14,8 +14,9 @@ import json
 import re
 from pathlib import Path
 
+from gan.evaluation.verdict_words import LANGUAGES, TABLES
+
 JS = Path(__file__).resolve().parent / "js"
-LANGUAGES = ("en", "ja")
 _IMPORT = re.compile(r'^import \{ ([\w, ]+) \} from "\.{1,2}/(?:\w+/)?(\w+)\.js";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?function\b|class\b|const\b|let\b)", re.MULTILINE)
 _DECLARED = re.compile(
@@ -82,9 +83,12 @@ def style(*names: str) -> str:
 
 @functools.cache
 def words(*names: str) -> dict[str, dict[str, str]]:
-    """Language -> key -> interface text, of the files ``words/NAME.json``; without names, of all of them. ValueError
-    if two files have the same key."""
-    table: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}
+    """Language -> key -> interface text, of the files ``words/NAME.json``; without names, of all of them; and the titles
+    of the verdicts as ``film_verdict_KIND``. ValueError if two files have the same key."""
+    table = {
+        language: {f"film_verdict_{key}": words.title for key, words in TABLES[language].items()}
+        for language in LANGUAGES
+    }
     for name in names or sorted(path.stem for path in (JS / "words").glob("*.json")):
         for language, found in json.loads(read(f"{name}.json")).items():
             twice = table[language].keys() & found.keys()

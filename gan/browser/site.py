@@ -273,7 +273,7 @@ def _page(models: Sequence[dict[str, Any]], classifier_weights: dict[str, Any] |
         data=_json(data),
         script=code,
         title=words["en"]["site_title"],
-        no_script=" ".join(words[language]["site_no_script"] for language in scripts.LANGUAGES),
+        no_script=" ".join(table["site_no_script"] for table in words.values()),
     )
 
 
@@ -284,5 +284,5 @@ def _in_order(order: Iterable[str], present: Iterable[str]) -> list[str]:
 
 def _read_me() -> str:
     words = scripts.words()
-    parts = [_MARK, *(words[language]["site_read_me"] for language in scripts.LANGUAGES)]
+    parts = [_MARK, *(table["site_read_me"] for table in words.values())]
     return "\n\n".join([*parts, _read(_LICENSE).decode()])

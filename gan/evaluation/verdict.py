@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeGuard
 
 from gan.evaluation.figures import CopyFigures
 from gan.evaluation.metrics import wilson_interval
-from gan.evaluation.verdict_words import ENGLISH, LANGUAGES, Words
+from gan.evaluation.verdict_words import TABLES, Words
 
 Kind = Literal[
     "one_picture", "noise", "few_kinds", "copies", "rough", "healthy", "unsure", "not_digits"
@@ -69,17 +69,11 @@ class Verdict:
     def key(self) -> str:
         """The key of its words; for images that are not digits "copies/other", for example."""
         other = f"{self.kind}/other"
-        return other if other in ENGLISH and not self.facts.get("digits", True) else self.kind
+        return other if other in TABLES["en"] and not self.facts.get("digits", True) else self.kind
 
-    def words(self, templates: Mapping[str, Words] | None = None) -> Words:
-        """The sentences of this verdict, from the ``templates`` of a language (default: English)."""
-        template = (templates or ENGLISH)[self.key]
-        return Words(*(text.format(**self.facts) for text in template))
-
-
-def verdict_words(language: str, verdict: Verdict) -> Words:
-    """A verdict's title and three sentences in "en" or "ja". KeyError for another language."""
-    return verdict.words(LANGUAGES[language])
+    def words(self, language: str = "en") -> Words:
+        """The title and three sentences in "en" or "ja". KeyError for another language."""
+        return Words(*(text.format(**self.facts) for text in TABLES[language][self.key]))
 
 
 def effective_kinds(counts: tuple[int, ...]) -> float:

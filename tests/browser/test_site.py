@@ -17,7 +17,6 @@ import pytest
 from gan.browser import payload, scripts, site
 from gan.errors import CheckpointError, ConfigError
 from gan.evaluation import classifier
-from gan.evaluation.verdict import verdict_words
 from gan.networks.latent_request import (
     LAST_SEED,
     LatentRequest,
@@ -315,7 +314,7 @@ def test_another_size_or_recipe_is_another_model_with_other_words(visit, exporte
     title = page.locator(".site-verdict h2").first
 
     def seen(card):
-        assert title.inner_text() == verdict_words("en", card.metrics.verdicts()[0]).title
+        assert title.inner_text() == card.metrics.verdicts()[0].words("en").title
         assert payload.figures(card, classifier.load_reference())[1]["value"] in page.inner_text(
             ".site-figures"
         )
@@ -405,7 +404,7 @@ def test_it_speaks_the_browsers_language_and_can_be_told_another(visit, exported
     visited = visit(locale="ja-JP", viewport={"width": 390, "height": 800}, color_scheme="dark")
     page = visited.open(_at(exported, "move=1,0,0,0,0,0,0,0"))
     words = scripts.words()
-    said = verdict_words("ja", cards[1].metrics.verdicts()[0])
+    said = cards[1].metrics.verdicts()[0].words("ja")
 
     def heads():
         return page.title(), page.evaluate("document.documentElement.lang"), page.inner_text("h1")

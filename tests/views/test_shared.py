@@ -133,6 +133,12 @@ def placeholders(template):
     return {name for _, name, _, _ in string.Formatter().parse(template) if name}
 
 
+def test_a_text_belongs_to_one_file():
+    files = [json.loads(path.read_text("utf-8")) for path in i18n.WORDS.glob("*.json")]
+    for language in i18n.LANGUAGES:
+        assert sum(len(table[language]) for table in files) == len(i18n._TABLES[language])
+
+
 def test_both_languages_say_the_same_things_with_the_same_facts():
     english, japanese = i18n._TABLES["en"], i18n._TABLES["ja"]
     assert english.keys() == japanese.keys()

@@ -8,7 +8,6 @@ from gan.browser import payload
 from gan.config import TrainConfig
 from gan.errors import GanError
 from gan.evaluation import classifier
-from gan.evaluation.verdict import verdict_words
 from gan.networks import images
 from gan.networks.latent_request import LatentRequest, Seeds
 from gan.zoo import compare
@@ -165,7 +164,7 @@ def _grid(lang: str, model: Model) -> None:
 
 def _verdicts(lang: str, card: ModelCard) -> None:
     for verdict in card.metrics.verdicts():
-        words = verdict_words(lang, verdict)
+        words = verdict.words(lang)
         with st.container(border=True, key=f"verdict_{verdict.kind}"):
             st.header(f"{_ICONS[verdict.kind]} {words.title}", anchor=False)
             st.markdown(f"**{words.seen}** {words.measured}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from gan.evaluation.verdict import Verdict, verdict_words
+from gan.evaluation.verdict import Verdict
 from gan.zoo import cards, compare
 from views.explore.articles import CLAIMS
 from views.shared import cache, charts
@@ -88,4 +88,4 @@ def _legible_fd(card: cards.ModelCard) -> dict[str, float]:
 
 
 def _titles(lang: str, verdicts: list[Verdict]) -> str:
-    return " · ".join(f"**{verdict_words(lang, v).title}**" for v in verdicts)
+    return " · ".join(f"**{v.words(lang).title}**" for v in verdicts)

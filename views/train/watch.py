@@ -11,7 +11,7 @@ import streamlit as st
 from gan.browser.film_payload import chart_payload
 from gan.config import has_digits
 from gan.errors import GanError
-from gan.evaluation.verdict import diagnose, missing_digits, verdict_words
+from gan.evaluation.verdict import diagnose, missing_digits
 from gan.jobs import history
 from gan.jobs.queries import View
 from gan.jobs.service import Service
@@ -144,7 +144,7 @@ def _verdict_so_far(lang: str, view: View, measured: Sequence[Mapping[str, Any]]
             st.markdown(text(lang, "hardly_begun", **facts))
         verdicts = []
     for verdict in verdicts:
-        words = verdict_words(lang, verdict)
+        words = verdict.words(lang)
         with st.container(border=True, key=f"live_{verdict.kind}"):
             title = words.title
             if view.status.state != "finished":

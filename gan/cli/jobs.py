@@ -36,42 +36,27 @@ def list_jobs() -> tuple[Any, str]:
     return rows, "\n".join(lines) or "no trainings"
 
 
-@jobs.command()
-@click.argument("name")
-@answers
-def pause(name: str) -> tuple[Any, str]:
-    """Pause a training. It can be resumed in the app."""
-    return _order("pause", name, until="paused")
+def _order(verb: str, until: str, text: str) -> None:
+    """Adds the command ``verb``: gives the order, waits until the job is in the state ``until``, and says its
+    state now."""
+
+    @jobs.command(verb, help=text)
+    @click.argument("name")
+    @answers
+    def order(name: str) -> tuple[Any, str]:
+        opened = service.open_service(cards.RUNS, os.environ)
+        # no owner: whoever has the terminal may order every job
+        getattr(opened.orders, verb)(name, None)
+        deadline = time.monotonic() + _PATIENCE
+        while view := opened.queries.view(name):
+            waits = view.status.active and view.status.state != until
+            if not waits or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        state = view.status.state if view else "removed"
+        return {"id": name, "state": state}, f"{name}: {state}"
 
 
-@jobs.command()
-@click.argument("name")
-@answers
-def stop(name: str) -> tuple[Any, str]:
-    """Stop a training for good. What it has drawn so far stays."""
-    return _order("stop", name, until="stopped")
-
-
-@jobs.command()
-@click.argument("name")
-@answers
-def remove(name: str) -> tuple[Any, str]:
-    """Remove a training that is over, with its files."""
-    return _order("remove", name)
-
-
-def _order(verb: str, name: str, until: str | None = None) -> tuple[Any, str]:
-    """Gives the order, waits until the job is in the state ``until``, and says its state now."""
-    opened = service.open_service(cards.RUNS, os.environ)
-    getattr(opened.orders, verb)(
-        name, None
-    )  # no owner: whoever has the terminal may order every job
-    deadline = time.monotonic() + _PATIENCE
-    view = opened.queries.view(name)
-    while until and view is not None and view.status.active and view.status.state != until:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.1)
-        view = opened.queries.view(name)
-    state = "removed" if view is None else view.status.state
-    return {"id": name, "state": state}, f"{name}: {state}"
+_order("pause", "paused", "Pause a training. It can be resumed in the app.")
+_order("stop", "stopped", "Stop a training for good. What it has drawn so far stays.")
+_order("remove", "removed", "Remove a training that is over, with its files.")

@@ -28,28 +28,18 @@ class Size(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
-class _Listed(click.ParamType[list[Any]]):
-    """Values separated by commas."""
-
-    def __init__(self, kind: click.ParamType[Any]) -> None:
-        self.kind, self.name = kind, kind.name
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> list[Any]:
-        return [self.kind.convert(part.strip(), param, ctx) for part in value.split(",")]
-
-
 def several(
     name: str, kind: click.ParamType[Any], default: Sequence[Any] | None, help: str
 ) -> Callable[[Any], Any]:
     """An option that gives a list: ``--sizes 200,600``, or the option repeated, or, where the command is a
     `Spread`, ``--sizes 200 600``."""
 
-    def joined(ctx: click.Context, param: click.Parameter, value: Sequence[list[Any]]) -> Any:
-        return [item for part in value for item in part] or (default and list(default))
+    def converted(ctx: click.Context, param: click.Parameter, given: Sequence[str]) -> Any:
+        words = [word.strip() for text in given for word in text.split(",")]
+        return [kind.convert(word, param, ctx) for word in words] or default
 
-    return click.option(name, multiple=True, type=_Listed(kind), callback=joined, help=help)
+    metavar = kind.name.upper()
+    return click.option(name, multiple=True, metavar=metavar, callback=converted, help=help)
 
 
 class Spread(click.Command):

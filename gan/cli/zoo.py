@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 from tqdm import tqdm
 
 from gan.cli import options
-from gan.config import BUDGETS, RECIPES, Budget
+from gan.config import BUDGETS, RECIPES, Budget, TrainConfig
 from gan.data import mnist
 from gan.errors import ConfigError
 from gan.evaluation import classifier
@@ -95,25 +96,27 @@ def build(
 ) -> tuple[Any, str]:
     """Train and score what is missing. Killed and started again, it goes on where it was."""
     configs = zoo_build.plan(**plan)
+    start = partial(zoo_build.build, configs, work, out, workers, threads, device)
+    result, text = train_all(configs, start, out)
+    return result, "\n".join([text, *result["failed"]])
+
+
+def train_all(
+    configs: Sequence[TrainConfig], start: Callable[..., Iterator[zoo_build.Built]], folder: Path
+) -> tuple[dict[str, Any], str]:
+    """Follows ``start``, which trains ``configs``, with a progress bar. Returns the counts with the errors, and
+    the counts in words."""
     failed = []
     total = sum(config.total_updates for config in configs)
     with tqdm(total=total, unit="update", disable=None) as bar:
-        for built in zoo_build.build(
-            configs,
-            work,
-            out,
-            workers,
-            threads,
-            device,
-            on_progress=lambda done: bar.update(done - bar.n),
-        ):
+        for built in start(on_progress=lambda done: bar.update(done - bar.n)):
             bar.set_postfix_str(f"{built.done} of {built.total} runs, {built.name}")
             if built.error:
                 failed.append(f"{built.name}: {built.error}")
                 tqdm.write(failed[-1], file=sys.stderr)
     done = len(configs) - len(failed)
-    text = f"{done} of {len(configs)} runs are in {out}"
-    return {"done": done, "total": len(configs), "failed": failed}, "\n".join([text, *failed])
+    result = {"done": done, "total": len(configs), "failed": failed}
+    return result, f"{done} of {len(configs)} runs are in {folder}"
 
 
 @zoo.command(cls=options.Spread)

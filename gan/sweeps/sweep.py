@@ -86,7 +86,7 @@ def start(
                 else:
                     todo.append((config, place))
             except GanError as error:
-                yield build.Built(place.name, done, len(runs), 0.0, str(error))
+                yield build.Built(place.name, done, len(runs), str(error))
 
         def report_progress() -> None:
             if on_progress is not None:
@@ -113,7 +113,7 @@ def start(
                     else:
                         results.add(row)
                         done += 1
-                yield build.Built(place.name, done, len(runs), outcome.seconds, error_text)
+                yield build.Built(place.name, done, len(runs), error_text)
 
 
 def default_workers(device: torch.device, threads: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +23,13 @@ from gan.zoo import cards, compare
 
 @dataclass(frozen=True)
 class Built:
-    """A run that has just finished or failed: its name, how many of the ``total`` runs are done, how
-    long it took, and what went wrong ("" if nothing did)."""
+    """A run that has just finished or failed: its name, how many of the ``total`` runs are done, and what
+    went wrong ("" if nothing did)."""
 
     name: str
     done: int
     total: int
-    seconds: float
-    error: str
+    error: str = ""
 
 
 def plan(
@@ -98,7 +96,7 @@ def build(
         else:
             error = outcome.error or f"exit code {outcome.code}"
         name = todo[outcome.index][1].name
-        yield Built(name, done, len(runs), outcome.seconds, error)
+        yield Built(name, done, len(runs), error)
 
 
 def check_inputs(configs: Sequence[TrainConfig]) -> None:
@@ -132,11 +130,10 @@ def score(configs: Sequence[TrainConfig], work: Path, root: Path = PRETRAINED) -
     when the classifier or a metric has changed."""
     finished = _finished(configs, work)
     for done, (config, folder) in enumerate(finished, start=1):
-        started = time.monotonic()
         run_manifest.rescore(folder, config)
         if done == len(finished):
             collect(configs, work, root)
-        yield Built(folder.name, done, len(finished), time.monotonic() - started, "")
+        yield Built(folder.name, done, len(finished))
 
 
 def collect(configs: Sequence[TrainConfig], work: Path, root: Path) -> list[str]:

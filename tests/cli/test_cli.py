@@ -506,7 +506,7 @@ def test_zoo_build_reports_what_failed(capsys, monkeypatch, tmp_path):
         plans.append((configs, work, out, workers, threads, device))
         for done, config in enumerate(configs):
             error = "no luck" if config.seed else ""
-            yield Built(f"run{config.seed}", done, len(configs), 1.0, error)
+            yield Built(f"run{config.seed}", done, len(configs), error)
 
     monkeypatch.setattr(zoo_build, "build", build)
     line = "zoo build --source drawn --sizes 1% 40 --budgets updates --recipes plain --seeds 0 1 --updates 5"
@@ -580,7 +580,7 @@ def test_the_module_is_the_program(monkeypatch, capsys, finished):
 def test_zoo_score_says_how_many_runs_it_scored(capsys, monkeypatch, tmp_path):
     def score(configs, work, out):
         for done in (1, 2):
-            yield Built("run", done, 2, 1.0, "")
+            yield Built("run", done, 2)
 
     monkeypatch.setattr(zoo_build, "score", score)
     assert main.main(["zoo", "score", "--out", str(tmp_path), "--json"]) == 0

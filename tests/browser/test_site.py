@@ -17,6 +17,7 @@ import pytest
 from gan.browser import payload, scripts, site
 from gan.errors import CheckpointError, ConfigError
 from gan.evaluation import classifier
+from gan.networks.images import to_uint8
 from gan.networks.latent_request import (
     LAST_SEED,
     LatentRequest,
@@ -27,7 +28,6 @@ from gan.networks.latent_request import (
     resolve_latents,
 )
 from gan.system import files
-from gan.zoo import generate
 from gan.zoo.cards import find, list_models, open_model, read_manifest
 from views.explore.state import ExploreState, from_query, to_query
 
@@ -256,7 +256,7 @@ def _wall(page, column):
 def _drawn(card, wanted, directions_of):
     """What torch draws of the wanted, moved along the directions of another model."""
     z = resolve_latents(wanted, ROWS, open_model(directions_of).directions)
-    return generate.generate_z(open_model(card), z).pixels[..., 0]
+    return to_uint8(open_model(card).generator(z))[..., 0]
 
 
 def _differ(here, there):

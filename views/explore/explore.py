@@ -141,8 +141,8 @@ def _chosen(table: compare.Table, lang: str) -> ModelCard | None:
 
 def _grid(lang: str, model: Model) -> None:
     state = controls.state()
-    result = cache.generated(model, LatentRequest(Seeds(state.seed)), GRID_COUNT)
-    sheet = images.grid(result.pixels, GRID_COLUMNS, gap=1, background=40)
+    pixels = cache.generated(model, LatentRequest(Seeds(state.seed)), GRID_COUNT)
+    sheet = images.grid(pixels, GRID_COLUMNS, gap=1, background=40)
     count = f"{model.card.size:,}"
     with st.container(key="grid"):
         alt = "grid_alt" if model.card.metrics.digits else "own_grid_alt"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import streamlit as st
+from torch import Tensor
 
 from gan.browser import payload
 from gan.errors import GanError
+from gan.evaluation.classifier import read
 from gan.networks import images
 from gan.networks.latent_request import resolve_latents
-from gan.zoo import compare, generate
+from gan.zoo import compare
 from gan.zoo.cards import Model, ModelCard
 from views.explore import controls, pad
 from views.shared import cache
@@ -66,26 +68,27 @@ def _drawn_by_the_server(lang: str, model: Model, cards: list[ModelCard]) -> Non
             shown = model if current else cache.model(card)
         except GanError:
             continue  # the page names the problem when this model is the chosen one
-        drawn = generate.generate_z(shown, z)
+        pixels = images.to_uint8(shown.generator(z))
         alt = text(lang, "same_z_alt", n=payload.WALL_ROWS, count=f"{card.size:,}")
-        sheet = images.grid(drawn.pixels, 1, gap=1, background=40)
+        sheet = images.grid(pixels, 1, gap=1, background=40)
         columns.append((payload.size_title(card), alt, sheet, current))
-    first = generate.generate_z(model, z[:1])
+    first = model.generator(z[:1])
     with wall:
         st.html(strip(columns, text(lang, "latents_title")))
-        if model.card.metrics.digits and first.images.shape[1] == 1:
+        if model.card.metrics.digits and first.shape[1] == 1:
             _first_digit(lang, first)
 
 
-def _first_digit(lang: str, first: generate.GenerateResult) -> None:
-    """The image of the first latent, enlarged, and the classifier's reading of it."""
+def _first_digit(lang: str, first: Tensor) -> None:
+    """The image [1, 1, H, W] of the first latent, enlarged, and the classifier's reading of it."""
     try:
-        digit, confidence = generate.read_one(cache.classifier(), first.images[0])
+        reading = read(cache.classifier(), first)
     except GanError as error:
         st.error(str(error), icon=":material/error:")
         return
+    digit, confidence = int(reading.digit[0]), float(reading.confidence[0])
     enlarged, words = st.columns([1, 3], vertical_alignment="center")
     with enlarged:
         alt = text(lang, "first_digit_alt", digit=digit)
-        st.html(image_tag(first.pixels[0], alt, max_width=140))
+        st.html(image_tag(images.to_uint8(first)[0], alt, max_width=140))
     words.caption(text(lang, "first_digit", digit=digit, confidence=confidence))

@@ -15,7 +15,6 @@ from gan.errors import ConfigError, GanError
 from gan.evaluation import copies
 from gan.networks import images
 from gan.networks.latent_request import LatentRequest, resolve_latents
-from gan.zoo import generate
 from gan.zoo.cards import Model, ModelCard
 from views.explore import controls
 from views.shared import cache
@@ -121,8 +120,8 @@ def _take_film_failure() -> None:
 
 def _still(model: Model, request: LatentRequest) -> str:
     """The image of the first latent, as a data link: the pad shows it until the weights have arrived."""
-    drawn = generate.generate_z(model, _first(model, request, 1))
-    return data_link(images.to_png(drawn.pixels[0]))
+    drawn = model.generator(_first(model, request, 1))
+    return data_link(images.to_png(images.to_uint8(drawn)[0]))
 
 
 def _first(model: Model, request: LatentRequest, count: int) -> Tensor:
@@ -152,8 +151,8 @@ def _looks_up(lang: str, model: Model, known: dict[str, ModelCard]) -> Callable[
 def _nearest(lang: str, card: ModelCard, z: Tensor) -> dict[str, Any]:
     """The nearest images as data links, and a sentence about them; only a sentence if the data set is missing."""
     try:
-        drawn = generate.generate_z(cache.model(card), z)
-        found = cache.real_images(card.config).nearest(drawn.images[0], card.size)
+        (drawn,) = cache.model(card).generator(z)
+        found = cache.real_images(card.config).nearest(drawn, card.size)
     except GanError as error:
         words = text(lang, "near_none", reason=str(error))
         return {"training": None, "unseen": None, "words": words}

@@ -23,13 +23,13 @@ from gan.evaluation import classifier as digit_classifier
 from gan.evaluation import copies
 from gan.evaluation.classifier import Classifier, Reference, weights_file
 from gan.jobs import history, service
-from gan.networks.latent_request import LatentRequest
+from gan.networks.images import to_uint8
+from gan.networks.latent_request import LatentRequest, resolve_latents
 from gan.runs import manifest, monitor
 from gan.system import files
 from gan.zoo import bundle
 from gan.zoo import cards as model_cards
 from gan.zoo.cards import Model, ModelCard, list_models, load_evidence, load_film, open_model
-from gan.zoo.generate import GenerateResult, generate
 
 _PUBLISHED_SECONDS = 24 * 3600.0
 
@@ -107,9 +107,9 @@ def model(card: ModelCard) -> Model:
 
 
 @st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=_KEYS)
-def generated(opened: Model, request: LatentRequest, count: int) -> GenerateResult:
-    """The images of the first ``count`` latents of ``request``."""
-    return generate(opened, request, count)
+def generated(opened: Model, request: LatentRequest, count: int) -> np.ndarray:
+    """The images of the first ``count`` latents of ``request``: uint8 [count, H, W, C]."""
+    return to_uint8(opened.generator(resolve_latents(request, count, opened.directions)))
 
 
 @st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=_KEYS)

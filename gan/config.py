@@ -100,13 +100,10 @@ def describe(error: ValidationError, model: str) -> str:
         line = f"{model} does not know {place}; remove it"
     elif kind in ("missing", "missing_argument"):
         line = f"{model} lacks {place}; add it"
+    elif text.startswith("Input "):
+        line = f"{place or model}{value} {text.removeprefix('Input ')}"
     else:
-        line = f"{place or model}{value} "
-        line += (
-            text.removeprefix("Input ")
-            if text.startswith("Input ")
-            else f"is wrong: {text.removeprefix('Value error, ')}"
-        )
+        line = f"{place or model}{value} is wrong: {text.removeprefix('Value error, ')}"
     return f"{line} (and {more} more)" if more else line
 
 
@@ -250,6 +247,12 @@ class TrainConfig(Settings):
         if self.budget == "updates":
             return self.updates
         return self.epochs * self.updates_per_epoch
+
+
+def standard_config(config: TrainConfig) -> TrainConfig:
+    """The recipe of ``config`` without other changes, for the same source, size, budget and seed."""
+    names = ("source", "size", "budget", "seed")
+    return recipe_config(config.recipe, **{name: getattr(config, name) for name in names})
 
 
 def recipe_config(recipe: str, **changes: Any) -> TrainConfig:

@@ -1,10 +1,4 @@
-"""The errors a user can meet, as one tree.
-
-    GanError
-    +-- ConfigError       a setting, name or command that cannot work
-    +-- DataError         a data set that is missing, damaged or too small
-    +-- CheckpointError   a weight or checkpoint file that is missing, altered or of another kind
-    +-- TrainingError     a training run that broke down
+"""The errors a user can meet.
 
 Every message says what happened, names the value, and says what to try. ``assert`` is for
 our own mistakes; these are for everything a user can cause or mend.

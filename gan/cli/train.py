@@ -103,7 +103,7 @@ def train(
     if len(runs) > 1:
         steps = run.run_together(runs, places, chosen, **how)
     else:
-        steps = _rows(run.write_progress(run.run(runs[0], places[0], chosen, **how), places[0]))
+        steps = run.write_progress(run.run(runs[0], places[0], chosen, **how), places[0])
     _follow(steps, sum(config.total_updates for config in runs), parent)
     results, texts = zip(*map(_trained, runs, places), strict=True)
     if len(runs) > 1:
@@ -131,13 +131,6 @@ def _follow(steps: Generator[list[run.Progress]], total: int, parent: int | None
                 D=f"{float(last.report.d_loss[-1]):.2f}",
                 img_s=f"{sum(p.images_per_second for p in row):.0f}",
             )
-
-
-def _rows(steps: Generator[run.Progress]) -> Generator[list[run.Progress]]:
-    """The progress of a single run, in the form that `run.run_together` gives of several."""
-    with contextlib.closing(steps):
-        for progress in steps:
-            yield [progress]
 
 
 def _trained(config: TrainConfig, folder: Path) -> tuple[dict[str, Any], str]:

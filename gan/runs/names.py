@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gan.config import TrainConfig, read_as, recipe_config
+from gan.config import TrainConfig, read_as, recipe_config, standard_config
 from gan.data import labelled, mnist
 from gan.errors import CheckpointError, ConfigError
 from gan.system import files
@@ -38,8 +38,7 @@ def run_name(config: TrainConfig) -> str:
     The hash leaves out what does not differ, so that the names stay when `TrainConfig` gets a new
     setting.
     """
-    cell = {name: getattr(config, name) for name in ("source", "size", "budget", "seed")}
-    default = flat(recipe_config(config.recipe, **cell))
+    default = flat(standard_config(config))
     other = {key: value for key, value in flat(config).items() if value != default[key]}
     if config.source.startswith("folder:"):  # its last part alone stands in the cell's name
         other["source"] = config.source

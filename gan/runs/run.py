@@ -321,13 +321,13 @@ class _Run:
         self._path.unlink(missing_ok=True)
 
 
-def write_progress(steps: Generator[Progress], folder: Path) -> Generator[Progress]:
-    """``steps``, while `PROGRESS` in ``folder`` says how far they are, for other processes. To close it
-    closes ``steps``."""
+def write_progress(steps: Generator[Progress], folder: Path) -> Generator[list[Progress]]:
+    """``steps``, each as `run_together` gives it, while `PROGRESS` in ``folder`` says how far they are, for other
+    processes. To close it closes ``steps``."""
     with _progress_file(folder) as write, contextlib.closing(steps):
         for progress in steps:
             write(progress.report)
-            yield progress
+            yield [progress]
 
 
 @contextlib.contextmanager

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gan.config import BUDGETS, Budget, TrainConfig, recipe_config
+from gan.config import BUDGETS, Budget, TrainConfig, recipe_config, standard_config
 from gan.data import sources
 from gan.errors import CheckpointError, ConfigError
 from gan.evaluation import classifier
@@ -45,10 +46,7 @@ def plan(
     changes: dict[str, Any] = {} if updates is None else {"updates": updates}
     return [
         recipe_config(recipe, source=source, size=size, budget=budget, seed=seed, **changes)
-        for seed in seeds
-        for recipe in recipes
-        for size in sizes
-        for budget in budgets
+        for seed, recipe, size, budget in itertools.product(seeds, recipes, sizes, budgets)
     ]
 
 
@@ -68,7 +66,7 @@ def build(
     the number of updates done of all ``configs``. ConfigError if ``root`` is the zoo that comes
     with the program and a configuration differs from its recipe.
     """
-    if root.resolve() == PRETRAINED and any(_standard(c) != c for c in configs):
+    if root.resolve() == PRETRAINED and any(standard_config(c) != c for c in configs):
         raise ConfigError(
             f"{root} holds models that differ in data, budget, recipe and seed only; give other runs "
             "a zoo of their own with --out"
@@ -89,14 +87,12 @@ def build(
             on_progress(sum(run.updates_done(folder, config) for config, folder in runs))
 
     for outcome in processes.run_all(commands, workers, poll_seconds=1.0, on_wait=report_progress):
-        error = ""
+        error = outcome.error or f"exit code {outcome.code}"
         if outcome.code == 0:
             done += 1
+            error = ""
             collect(configs, work, root)
-        else:
-            error = outcome.error or f"exit code {outcome.code}"
-        name = todo[outcome.index][1].name
-        yield Built(name, done, len(runs), error)
+        yield Built(todo[outcome.index][1].name, done, len(runs), error)
 
 
 def check_inputs(configs: Sequence[TrainConfig]) -> None:
@@ -112,12 +108,6 @@ def check_inputs(configs: Sequence[TrainConfig]) -> None:
         largest[key] = max(config.size, largest.get(key, 0))
     for (source, data_seed, side), size in largest.items():
         sources.load(source, size, data_seed, side)
-
-
-def _standard(config: TrainConfig) -> TrainConfig:
-    """The configuration of the recipe for the same source, size, budget and seed."""
-    names = ("source", "size", "budget", "seed")
-    return recipe_config(config.recipe, **{name: getattr(config, name) for name in names})
 
 
 def _finished(configs: Sequence[TrainConfig], work: Path) -> list[tuple[TrainConfig, Path]]:
@@ -152,12 +142,12 @@ def collect(configs: Sequence[TrainConfig], work: Path, root: Path) -> list[str]
     if (root / MANIFEST).exists():
         cards.read_manifest(root)  # a manifest that cannot be read is an error, not an empty zoo
         kept = files.read_json(root / MANIFEST, "restore it")["models"]
-    written: dict[str, dict[str, Any]] = {}
-    for cell, finished in cells.items():
-        for entry in _cell_entries(cell, finished, root):
-            written[entry["name"]] = entry
     models = [e for e in kept if e["name"].removesuffix("-best") not in cells]
-    models += written.values()
+    written = []
+    for cell, finished in cells.items():
+        entries = _cell_entries(cell, finished, root)
+        models += entries
+        written += [entry["name"] for entry in entries]
     models.sort(key=_manifest_order)
     manifest: dict[str, Any] = {"version": 1, "models": models}
     if root.resolve() == PRETRAINED:

@@ -22,9 +22,7 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import reprlib
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -66,10 +64,8 @@ def pack(card: ModelCard) -> bytes:
         raise CheckpointError(
             f"{card.name} cannot be exported: {error}; restore the file, or train the model again"
         ) from error
-    digest = card.sha256
     if config != card.config:
         weights = _with_config(card.path, config)
-        digest = hashlib.sha256(weights).hexdigest()
     provenance = {key: card.provenance[key] for key in _PUBLIC if key in card.provenance}
     if notes := card.provenance.get("continued_from"):
         provenance["continued_from"] = [
@@ -81,7 +77,7 @@ def pack(card: ModelCard) -> bytes:
         "snapshot": card.snapshot,
         "step": card.step,
         "file": WEIGHTS,
-        "sha256": digest,
+        "sha256": hashlib.sha256(weights).hexdigest(),
         "bytes": len(weights),
         "evidence": EVIDENCE,
         "film": FILM,
@@ -116,7 +112,7 @@ def install(content: bytes, runs: Path = model_cards.RUNS) -> ModelCard:
     with _refusing("this file cannot be imported", remedy):
         files = _unzipped(content)
         entry = bundle_check.check(files)
-    folder = Path(runs) / f"import-{entry['sha256'][:12]}-{entry['snapshot']}"
+    folder = runs / f"import-{entry['sha256'][:12]}-{entry['snapshot']}"
     provenance = {
         **{k: v for k, v in entry["provenance"].items() if k in (*_PUBLIC, "continued_from")},
         "imported": datetime.now(UTC).date().isoformat(),
@@ -199,34 +195,32 @@ def _with_config(path: Path, config: TrainConfig) -> bytes:
     tensors, info = tensor_files.load_tensors(path, model_file.MODEL_KIND)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / WEIGHTS
-        text = {"config": config.to_dict(), "step": info["step"]}
-        tensor_files.save_tensors(file, model_file.MODEL_KIND, tensors, text)
+        info["config"] = config.to_dict()
+        tensor_files.save_tensors(file, model_file.MODEL_KIND, tensors, info)
         return file.read_bytes()
 
 
 def _place(files: dict[str, bytes], entry: dict[str, Any], folder: Path) -> None:
-    """Write all files under a temporary name and rename the folder, so that no reader meets half of
-    it."""
-    temporary: Path | None = None
+    """Write all files into a hidden folder and move them in one step, so that no reader meets half of
+    them."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".import-"))
-        for name in (WEIGHTS, FILM, EVIDENCE):
-            file_system.write_atomically(temporary / name, files[name])
-        file_system.write_json(temporary / MANIFEST, {"version": 1, "models": [entry]})
-        temporary.chmod(0o755)
-        try:
-            os.rename(temporary, folder)
-        except OSError:
-            if not folder.is_dir():  # otherwise another process imported the same bundle
-                raise
+        with tempfile.TemporaryDirectory(
+            dir=folder.parent, prefix=".import-", ignore_cleanup_errors=True
+        ) as hidden:
+            whole = Path(hidden) / folder.name
+            for name in (WEIGHTS, FILM, EVIDENCE):
+                file_system.write_atomically(whole / name, files[name])
+            file_system.write_json(whole / MANIFEST, {"version": 1, "models": [entry]})
+            try:
+                whole.rename(folder)
+            except OSError:
+                if not folder.is_dir():  # otherwise another process imported the same bundle
+                    raise
     except OSError as error:
         raise CheckpointError(
             f"{folder} could not be written ({error}); free some space or choose another folder"
         ) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _installed(files: dict[str, bytes], entry: dict[str, Any], folder: Path) -> ModelCard:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan.config import BUDGETS, RECIPES, Budget, recipe_config
+from gan.config import BUDGETS, RECIPES, Budget, standard_config
 from gan.data import sources
 from gan.zoo.cards import ModelCard, is_imported
 
@@ -20,11 +20,11 @@ Table = dict[tuple[int, str, str], ModelCard]
 def comparable(cards: Sequence[ModelCard]) -> list[ModelCard]:
     """The digit models that differ in size, budget, recipe and seed only. Leaves out models whose
     settings were changed during training, and imported ones, which were measured elsewhere."""
-    names = ("size", "budget", "seed")
     return [
         c
         for c in cards
-        if recipe_config(c.recipe, **{n: getattr(c.config, n) for n in names}) == c.config
+        if c.config.source == "mnist"
+        and c.config == standard_config(c.config)
         and "continued_from" not in c.provenance
         and not is_imported(c)
     ]

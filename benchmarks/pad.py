@@ -7,6 +7,7 @@ the websocket are counted meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
@@ -21,46 +22,32 @@ MODEL = "mnist-6000-updates-plain"
 LINK = "?lang=en&size=6000&budget=updates"
 #: The columns of the wall that is measured: 4 amounts of training data, each with 4 latents.
 WALL = ("200", "600", "6,000", "60,000")
-_PATIENCE = 60_000.0  # milliseconds
 
 
-def pad(rounds: int = 3, seconds: float = 3.0) -> dict[str, Any]:
+def pad(rounds: int, seconds: float) -> dict[str, Any]:
     """Opens the Explore page ``rounds`` times in an empty browser. Each time it drags for ``seconds`` over the
     pad alone, and again with a wall of 4 x 4."""
     about = pages.machine()
-    taken: dict[str, list[float]] = {}
     with pages.browser() as chromium, pages.serve() as address:
-        pages.wait_until_up(address)
-        for _ in range(rounds):
-            for name, value in _round(chromium, address, seconds).items():
-                taken.setdefault(name, []).append(value)
-    return {
-        **{name: pages.summary(values) for name, values in taken.items()},
-        "bytes": sizes(),
-        "seconds": seconds,
-        **about,
-    }
+        taken = [_round(chromium, f"{address}/{LINK}", seconds) for _ in range(rounds)]
+    return {**pages.summaries(taken), "bytes": sizes(), "seconds": seconds, **about}
 
 
 def _round(chromium: Any, address: str, seconds: float) -> dict[str, float]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    try:
-        page = context.new_page()
+    with contextlib.closing(pages.new_page(chromium)) as page:
         weights: list[str] = []
         page.on("request", lambda r: weights.append(r.url) if "/app/static/" in r.url else None)
         messages: list[float] = []
         page.on("websocket", lambda socket: count_messages(socket, messages))
-        taken = {"live_seconds": open_pad(page, f"{address}/{LINK}")}
+        taken = {"live_seconds": open_pad(page, address)}
         show_columns(page, ("6,000",))
         taken |= {f"pad_{k}": v for k, v in drag(page, seconds, messages).items()}
         show_columns(page, WALL)
         taken |= {f"wall_{k}": v for k, v in drag(page, seconds, messages).items()}
         weights.clear()
-        taken["live_again_seconds"] = open_pad(page, f"{address}/{LINK}")
-        taken["files_again"] = float(len([url for url in weights if url.endswith(".safetensors")]))
+        taken["live_again_seconds"] = open_pad(page, address)
+        taken["files_again"] = float(sum(url.endswith(".safetensors") for url in weights))
         return taken
-    finally:
-        context.close()
 
 
 def count_messages(socket: Any, times: list[float]) -> None:
@@ -74,10 +61,10 @@ def open_pad(page: Any, address: str) -> float:
     script has run."""
     started = time.monotonic()
     page.goto(address)
-    page.wait_for_selector(PLANE, timeout=_PATIENCE)
-    page.wait_for_function(f"() => {{ {FIND} return find()?.stats.draws > 0; }}", timeout=_PATIENCE)
+    page.wait_for_selector(PLANE)
+    page.wait_for_function(f"() => {{ {FIND} return find()?.stats.draws > 0; }}")
     seconds = time.monotonic() - started
-    page.wait_for_selector("[data-test-script-state=notRunning]", timeout=_PATIENCE)
+    page.wait_for_selector(pages.SETTLED)
     return seconds
 
 
@@ -99,9 +86,7 @@ def show_columns(page: Any, wanted: tuple[str, ...]) -> None:
 
 def wait_for_wall(page: Any) -> None:
     """Returns when every column of the wall is drawn."""
-    page.wait_for_function(
-        f"() => {{ {FIND} return !find().querySelector('[aria-busy]'); }}", timeout=_PATIENCE
-    )
+    page.wait_for_function(f"() => {{ {FIND} return !find().querySelector('[aria-busy]'); }}")
 
 
 def drag(page: Any, seconds: float, messages: list[float], settle: float = 1.5) -> dict[str, float]:
@@ -127,7 +112,7 @@ def drag(page: Any, seconds: float, messages: list[float], settle: float = 1.5) 
     address = page.url
     released = time.monotonic()
     page.mouse.up()
-    page.wait_for_function("before => location.href !== before", arg=address, timeout=_PATIENCE)
+    page.wait_for_function("before => location.href !== before", arg=address)
     echo = (time.monotonic() - released) * 1000
     draws = after["draws"] - before["draws"]
     return {
@@ -161,22 +146,20 @@ def describe(result: dict[str, Any]) -> str:
     """The figures of `pad` for people."""
     one = result["bytes"]
     rows = (
-        ("live_seconds", "address to the first live image", "s"),
-        ("live_again_seconds", "the same, opened again", "s"),
-        ("pad_frames_per_second", "images while dragging, pad alone", "1/s"),
-        ("pad_frame_milliseconds", "time to draw one", "ms"),
-        ("pad_messages", "websocket messages meanwhile", ""),
-        ("wall_frames_per_second", "walls of 4 x 4 while dragging", "1/s"),
-        ("wall_frame_milliseconds", "time to draw one", "ms"),
-        ("wall_messages", "websocket messages meanwhile", ""),
-        ("pad_release_milliseconds", "release of the mouse to the address", "ms"),
-        ("files_again", "weights fetched when opened again", ""),
+        ("address to the first live image", "live_seconds", "s"),
+        ("the same, opened again", "live_again_seconds", "s"),
+        ("images while dragging, pad alone", "pad_frames_per_second", "1/s"),
+        ("time to draw one", "pad_frame_milliseconds", "ms"),
+        ("websocket messages meanwhile", "pad_messages", ""),
+        ("walls of 4 x 4 while dragging", "wall_frames_per_second", "1/s"),
+        ("time to draw one", "wall_frame_milliseconds", "ms"),
+        ("websocket messages meanwhile", "wall_messages", ""),
+        ("release of the mouse to the address", "pad_release_milliseconds", "ms"),
+        ("weights fetched when opened again", "files_again", ""),
     )
-    return "\n".join(
-        [
-            f"{pages.heading(result)}; drags of {result['seconds']:g} s",
-            *(pages.line(name, result[key], unit) for key, name, unit in rows),
-            f"one model: {one['weights']:,} bytes of weights, {one['script']:,} of script and style; the classifier "
-            f"{one['classifier']:,}",
-        ]
+    figures = [(name, result[key], unit) for name, key, unit in rows]
+    return (
+        pages.report(result, figures, f"; drags of {result['seconds']:g} s") + "\n"
+        f"one model: {one['weights']:,} bytes of weights, {one['script']:,} of script and style; the classifier "
+        f"{one['classifier']:,}"
     )

@@ -15,9 +15,8 @@ import socket
 import statistics
 import sys
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +26,27 @@ from gan.system import processes
 APP = Path(__file__).resolve().parent.parent / "streamlit_app.py"
 GRID = ".st-key-grid img"  # the generated digits on the Explore page
 SLIDER = ".st-key-size input"
+SETTLED = "[data-test-script-state=notRunning]"  # the page's script has run
 _PATIENCE = 60.0  # seconds until a step counts as failed
-_BROWSER_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+#: Runs before anything of a page: notes when a key or button was pressed last, and when another image appeared,
+#: in milliseconds since 1970.
+_LISTEN = """
+(() => {
+    const now = () => performance.timeOrigin + performance.now();
+    const watched = window.watched = {pressed: null, pictured: null};
+    for (const event of ["click", "keydown"])
+        addEventListener(event, () => { watched.pressed = now(); }, {capture: true});
+    watched.awaitImage = ([selector, before]) => {
+        watched.pictured = null;
+        const check = () => {
+            const image = document.querySelector(selector);
+            if (image?.complete && image.src !== before) watched.pictured = now();
+            else requestAnimationFrame(check);
+        };
+        check();
+    };
+})();
+"""
 
 
 def find_browser() -> str:
@@ -60,7 +70,7 @@ def browser() -> Iterator[Any]:
         ) from error
     with sync_playwright() as driver:
         opened = driver.chromium.launch(
-            executable_path=find_browser(), headless=True, args=list(_BROWSER_FLAGS)
+            executable_path=find_browser(), args=["--disable-gpu", "--disable-quic"]
         )
         try:
             yield opened
@@ -68,34 +78,41 @@ def browser() -> Iterator[Any]:
             opened.close()
 
 
+def new_page(chromium: Any, patience: float = _PATIENCE) -> Any:
+    """A page of another visitor, with an empty browser. ``patience``: seconds until a step counts as failed."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(patience * 1000)
+    page.add_init_script(_LISTEN)
+    return page
+
+
 @contextlib.contextmanager
-def serve(environment: dict[str, str] | None = None, folder: Path | None = None) -> Iterator[str]:
-    """Starts the app on a free port of this machine, as a child process, and yields its address at once, while
-    it is still starting. The process ends with the block. ``folder``: its working directory, which has
-    ``runs/`` and, unless ``GAN_DATA`` names another folder, the data; by default the checkout."""
+def serve(environment: dict[str, str] | None = None, folder: Path = APP.parent) -> Iterator[str]:
+    """Starts the app on a free port of this machine, as a child process, and yields its address when it
+    answers. The process ends with the block. ``folder``: its working directory, which has ``runs/`` and,
+    unless ``GAN_DATA`` names another folder, the data. ConfigError after a minute without an answer."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(APP)]
     command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
     command += ["--server.headless", "true"]
+    address = f"http://127.0.0.1:{port}"
     # in another folder its children would not find the package
-    paths = os.pathsep.join(filter(None, [str(APP.parent), os.environ.get("PYTHONPATH")]))
-    environment = {"PYTHONPATH": paths, **(environment or {})}
-    with processes.background(command, folder or APP.parent, environment):
-        yield f"http://127.0.0.1:{port}"
+    environment = processes.python_path() | (environment or {})
+    with processes.background(command, folder, environment):
+        _wait_until_up(address)
+        yield address
 
 
-def wait_until_up(address: str) -> None:
-    """Returns when the server answers. ConfigError after a minute without an answer."""
+def _wait_until_up(address: str) -> None:
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:
         with (
-            contextlib.suppress(urllib.error.URLError, OSError),
-            urllib.request.urlopen(f"{address}/_stcore/health", timeout=1) as answer,
+            contextlib.suppress(OSError),  # and urllib's URLError, which is one
+            urllib.request.urlopen(f"{address}/_stcore/health", timeout=1),
         ):
-            if answer.status == 200:
-                return
+            return
         time.sleep(0.02)
     raise ConfigError(f"the app did not answer on {address} within {_PATIENCE:.0f} s")
 
@@ -108,43 +125,23 @@ def app(rounds: int) -> dict[str, Any]:
     with browser() as chromium:
         for _ in range(rounds):
             started = time.monotonic()
-            with serve() as address:
-                wait_until_up(address)
-                page = chromium.new_page(viewport={"width": 1280, "height": 900})
+            with serve() as address, contextlib.closing(new_page(chromium)) as page:
                 page.goto(f"{address}/?lang=en&size=6000")
-                page.wait_for_selector(GRID, timeout=_PATIENCE * 1000)
+                page.wait_for_selector(GRID)
                 starts.append(time.monotonic() - started)
                 page.wait_for_load_state("networkidle")
                 page.wait_for_timeout(1500)
-                for key in ("ArrowLeft", "ArrowRight"):
-                    changes.append(_change_size(page, key))
-                page.close()
+                changes += [_change_size(page, key) for key in ("ArrowLeft", "ArrowRight")]
     return {"start_seconds": summary(starts), "size_change_seconds": summary(changes), **about}
 
 
 def _change_size(page: Any, key: str) -> float:
     """Seconds from the key press to another image, by the browser's own clock."""
-    before = page.get_attribute(GRID, "src")
     page.focus(SLIDER)
-    page.evaluate(
-        """([selector, before]) => {
-            window.changed = null;
-            const begun = {};
-            addEventListener("keydown", () => { begun.at = performance.now(); },
-                             {capture: true, once: true});
-            const check = () => {
-                const image = document.querySelector(selector);
-                if (image && image.src !== before && image.complete)
-                    window.changed = performance.now() - begun.at;
-                else requestAnimationFrame(check);
-            };
-            requestAnimationFrame(check);
-        }""",
-        [GRID, before],
-    )
+    page.evaluate("watched.awaitImage", [GRID, page.get_attribute(GRID, "src")])
     page.keyboard.press(key)
-    page.wait_for_function("window.changed !== null", timeout=_PATIENCE * 1000)
-    seconds = float(page.evaluate("window.changed")) / 1000
+    page.wait_for_function("watched.pictured !== null")
+    seconds = float(page.evaluate("watched.pictured - watched.pressed")) / 1000
     page.wait_for_timeout(1500)  # let the rest of the page settle before the next one
     return seconds
 
@@ -168,11 +165,19 @@ def summary(values: list[float], digits: int = 3) -> dict[str, Any]:
     }
 
 
-def heading(result: dict[str, Any]) -> str:
-    """What `machine` has found, for people."""
+def summaries(rows: list[dict[str, float]]) -> dict[str, Any]:
+    """A `summary` of each column of a table."""
+    return {name: summary([row[name] for row in rows]) for name in rows[0]}
+
+
+def report(
+    result: dict[str, Any], rows: Sequence[tuple[str, dict[str, Any], str]], note: str = ""
+) -> str:
+    """A result for people: its `machine`, a ``note``, and a `line` of each row."""
     load = result["load_average_before"]
     busy = "" if load is None else f", load {load:.2f} before"
-    return f"on {result['machine']}, Python {result['python']}{busy}"
+    heading = f"on {result['machine']}, Python {result['python']}{busy}{note}"
+    return "\n".join([heading, *(line(*row) for row in rows)])
 
 
 def line(name: str, row: dict[str, Any], unit: str) -> str:
@@ -186,10 +191,8 @@ def line(name: str, row: dict[str, Any], unit: str) -> str:
 
 def describe(result: dict[str, Any]) -> str:
     """The figures of `app` for people."""
-    return "\n".join(
-        [
-            heading(result),
-            line("start of the app to first digits", result["start_seconds"], "s"),
-            line("key press on the size to other digits", result["size_change_seconds"], "s"),
-        ]
+    rows = (
+        ("start of the app to first digits", result["start_seconds"], "s"),
+        ("key press on the size to other digits", result["size_change_seconds"], "s"),
     )
+    return report(result, rows)

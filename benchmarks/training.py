@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -59,7 +59,7 @@ def train(
 
     def loop(networks: tuple[nn.Module, nn.Module], latent_dim: int, side: int) -> Iterator[Any]:
         batches = _batches(textbook_data(source, images, side), config.batch_size)
-        return _Loop(*networks, latent_dim, device).steps(batches)
+        return _textbook_loop(*networks, latent_dim, batches, device)
 
     model = config.model
     textbook = loop(textbook_networks(model), model.latent_dim, model.img_size)
@@ -169,48 +169,41 @@ def _batches(dataset: Dataset[tuple[Tensor, int]], batch: int) -> Iterator[Tenso
             yield images
 
 
-class _Loop:
-    """The textbook loop with two networks."""
-
-    def __init__(
-        self, generator: nn.Module, discriminator: nn.Module, latent_dim: int, device: torch.device
-    ) -> None:
-        self._generator, self._discriminator = generator.to(device), discriminator.to(device)
-        self._latent_dim, self._device = latent_dim, device
-        self._adam_g = torch.optim.Adam(generator.parameters(), 2e-4, (0.5, 0.999))
-        self._adam_d = torch.optim.Adam(discriminator.parameters(), 2e-4, (0.5, 0.999))
-
-    def steps(self, batches: Iterator[Tensor]) -> Iterator[tuple[float, float]]:
-        for batch in batches:
-            yield self._step(batch)
-
-    def _step(self, batch: Tensor) -> tuple[float, float]:
-        real = batch.to(self._device)
-        ones = torch.ones(len(real), device=self._device)
-        zeros = torch.zeros(len(real), device=self._device)
-        entropy = F.binary_cross_entropy_with_logits
-        self._discriminator.zero_grad()
-        loss_real = entropy(self._discriminator(real).view(-1), ones)
+def _textbook_loop(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    latent_dim: int,
+    batches: Iterable[Tensor],
+    device: torch.device,
+) -> Iterator[tuple[float, float]]:
+    """Trains both networks with one update a batch; yields (loss of G, loss of D) after each."""
+    adam_g, adam_d = (
+        torch.optim.Adam(network.to(device).parameters(), 2e-4, (0.5, 0.999))
+        for network in (generator, discriminator)
+    )
+    entropy = F.binary_cross_entropy_with_logits
+    for batch in batches:
+        real = batch.to(device)
+        ones = torch.ones(len(real), device=device)
+        zeros = torch.zeros(len(real), device=device)
+        discriminator.zero_grad()
+        loss_real = entropy(discriminator(real).view(-1), ones)
         loss_real.backward()
-        fake = self._generator(torch.randn(len(real), self._latent_dim, device=self._device))
-        loss_fake = entropy(self._discriminator(fake.detach()).view(-1), zeros)
+        fake = generator(torch.randn(len(real), latent_dim, device=device))
+        loss_fake = entropy(discriminator(fake.detach()).view(-1), zeros)
         loss_fake.backward()
-        self._adam_d.step()
-        self._generator.zero_grad()
-        g_loss = entropy(self._discriminator(fake).view(-1), ones)
+        adam_d.step()
+        generator.zero_grad()
+        g_loss = entropy(discriminator(fake).view(-1), ones)
         g_loss.backward()
-        self._adam_g.step()
-        return g_loss.item(), (loss_real + loss_fake).item()
+        adam_g.step()
+        yield g_loss.item(), (loss_real + loss_fake).item()
 
 
 def textbook_networks(model: ModelConfig) -> tuple[nn.Module, nn.Module]:
     """(G, D) of `gan.networks.dcgan`, layer by layer, in the style of a tutorial."""
-    side, maps, base, hidden = (
-        model.img_size // 4,
-        2 * model.base_channels,
-        model.base_channels,
-        model.hidden_units,
-    )
+    base, hidden, side = model.base_channels, model.hidden_units, model.img_size // 4
+    maps = 2 * base
     inner = maps * side**2
     generator = nn.Sequential(
         nn.Linear(model.latent_dim, hidden, bias=False),
@@ -284,20 +277,17 @@ def matrix_rate(device: torch.device, precision: str, side: int = 2048) -> float
 
 def describe(result: dict[str, Any]) -> str:
     """The figures of `train` for people."""
-    lines = [
-        f"on {result['device']}, {result['threads']} threads, torch {result['torch']}, batch "
-        f"{result['batch']}, {result['source']}, ours with matrix products in {result['precision']}"
-    ]
     names = {"ours": "ours", "textbook": "textbook loop, same networks", "example": "DCGAN example"}
-    for key, name in names.items():
-        if key in result:
-            lines.append(pages.line(name, result[key], "images/s"))
-    lines += [
-        f"ratio ours / textbook: {result['ratio']:.2f}",
-        f"one update: {result['milliseconds_per_update']:.2f} ms; at the rate of "
-        f"a large matrix product ({result['matrix_rate'] / 1e9:,.0f} GFLOP/s) its "
-        f"{result['operations_per_update'] / 1e9:.2f} GFLOP take {result['limit_milliseconds']:.2f} ms: "
-        f"{result['share_of_limit']:.0%} of the limit",
-        f"a full recipe, 1 million images: {result['full_recipe_seconds']:,.1f} s",
-    ]
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            f"on {result['device']}, {result['threads']} threads, torch {result['torch']}, batch "
+            f"{result['batch']}, {result['source']}, ours with matrix products in {result['precision']}",
+            *(pages.line(names[key], result[key], "images/s") for key in names if key in result),
+            f"ratio ours / textbook: {result['ratio']:.2f}",
+            f"one update: {result['milliseconds_per_update']:.2f} ms; at the rate of "
+            f"a large matrix product ({result['matrix_rate'] / 1e9:,.0f} GFLOP/s) its "
+            f"{result['operations_per_update'] / 1e9:.2f} GFLOP take {result['limit_milliseconds']:.2f} ms: "
+            f"{result['share_of_limit']:.0%} of the limit",
+            f"a full recipe, 1 million images: {result['full_recipe_seconds']:,.1f} s",
+        ]
+    )

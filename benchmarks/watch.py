@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import itertools
 import os
 import statistics
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
@@ -28,35 +29,21 @@ from gan.errors import ConfigError, TrainingError
 from gan.jobs import history, state, worker
 from gan.jobs.folder import WORKER_LOCK, Control, folders, write_control
 from gan.jobs.state import Status
-from gan.system import locks
+from gan.system import locks, processes
 from gan.zoo import cards
+
+T = TypeVar("T")
 
 SOURCES = ("drawn", "mnist")
 IMAGE = ".st-key-live img"  # what the training has drawn last
 _TRAIN, _PAUSE, _RESUME, _STOP = (
     f".st-key-{key} button" for key in ("train_go", "job_pause", "job_resume", "job_stop")
 )
-_SETTLED = "[data-test-script-state=notRunning]"
 _UPDATES = 100_000  # more than fit into the time; the training is stopped in the end
 _PATIENCE = 120.0  # seconds until a step counts as failed
 _LOADING = 2  # polls that a page makes while it is still being built, and that are left out
 _SLICE = 5.0  # seconds over which one figure of the training's speed is taken
 _INTERVAL = 0.005
-#: Runs before anything of the page: notes when a button was pressed last, and when an image appeared.
-_LISTEN = """
-(() => {
-    const watched = window.watched = {pressed: null, pictured: null};
-    addEventListener("click", () => { watched.pressed = Date.now(); }, {capture: true});
-    watched.awaitImage = selector => {
-        watched.pictured = null;
-        const check = () => {
-            if (document.querySelector(selector)?.complete) watched.pictured = Date.now();
-            else requestAnimationFrame(check);
-        };
-        check();
-    };
-})();
-"""
 #: A viewer whose browser draws nothing, because the machine that serves is usually not the one that draws: opens
 #: the page with the messages of a real viewer, and polls once a second.
 _REPLAY = """
@@ -145,7 +132,7 @@ class Connection:
         self._sent = None
 
 
-def watch(seconds: float = 30.0, source: str = "drawn", rounds: int = 3) -> dict[str, Any]:
+def watch(seconds: float, source: str, rounds: int) -> dict[str, Any]:
     """Starts and stops ``rounds`` trainings from the page, and watches the last one.
 
     Its polls are timed for ``seconds`` while it trains (of a viewer whose browser draws nothing, and of
@@ -164,21 +151,17 @@ def watch(seconds: float = 30.0, source: str = "drawn", rounds: int = 3) -> dict
         pages.browser() as chromium,
         tempfile.TemporaryDirectory(prefix="bench-watch-") as folder,
         pages.serve(environment, Path(folder)) as address,
-        _no_worker_left(Path(folder) / cards.RUNS),
+        _no_worker_left(Path(folder) / cards.RUNS) as runs,
     ):
-        pages.wait_until_up(address)
-        # one browser context is one visitor, who may still stop his training after he has come back
-        page = chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
-        page.set_default_timeout(_PATIENCE * 1000)
-        page.add_init_script(_LISTEN)
-        measured = _measure(page, f"{address}/train?lang=en", Path(folder), seconds, source, rounds)
+        # one page is one visitor, who may still stop his training after he has come back
+        page = pages.new_page(chromium, _PATIENCE)
+        measured = _measure(page, f"{address}/train?lang=en", runs, seconds, source, rounds)
     return {**measured, "source": source, **about}
 
 
 def _measure(
-    page: Any, address: str, folder: Path, seconds: float, source: str, rounds: int
+    page: Any, address: str, runs: Path, seconds: float, source: str, rounds: int
 ) -> dict[str, Any]:
-    runs = folder / cards.RUNS
     form = f"{address}&source={source}&size=6000&updates={_UPDATES}"
     connection = Connection()
     connection.listen_to(page)
@@ -188,39 +171,39 @@ def _measure(
     firsts, stops = [], []
     for seed in range(rounds):
         page.goto(f"{form}&seed={seed}")
-        started, first = _start(page, runs)
+        job, first = _start(page, runs)
         firsts.append(first)
         if seed < rounds - 1:
-            stops.append(_stop(page, started))
-    job = f"{address}&job={started.name}"
+            stops.append(_stop(page, job))
     _settle(page)
-    polls, watched = _watch(page, connection, started, seconds / 2)
+    half = functools.partial(_speeds, job, seconds / 2)
+    polls, watched = _poll_while(page, connection, half)
     late = connection.late
-    page.goto(job)  # as another viewer does
+    page.goto(f"{address}&job={job.name}")  # as another viewer does
     _settle(page)
     light = _replay(page, connection, f"{address.partition('/train')[0]}/_stcore/health", seconds)
-    alone = _speeds(started, seconds)
-    page.goto(job)
+    alone = _speeds(job, seconds)
+    page.goto(f"{address}&job={job.name}")
     _settle(page)
-    more_polls, more_watched = _watch(page, connection, started, seconds / 2)
+    more_polls, more_watched = _poll_while(page, connection, half)
     polls, watched, late = polls + more_polls, watched + more_watched, late + connection.late
     page.click(_PAUSE)
-    _until(lambda: _active(started).state == "paused", "paused the training")
+    _until(lambda: _active(job).state == "paused", "paused the training")
     page.wait_for_selector(_RESUME)
     _settle(page)
-    idle = _polls(page, connection, lambda: time.sleep(seconds))
+    idle, _ = _poll_while(page, connection, lambda: time.sleep(seconds))
     page.click(_RESUME)
-    _until(lambda: _active(started).state == "training", "resumed the training")
+    _until(lambda: _active(job).state == "training", "resumed the training")
     page.wait_for_selector(_PAUSE)
-    stops.append(_stop(page, started))
+    stops.append(_stop(page, job))
     return {
-        "first_sample_seconds": _columns(firsts),
+        "first_sample_seconds": pages.summaries(firsts),
         "light_rerun_milliseconds": spread([p.milliseconds for p in light]),
         "rerun_milliseconds": spread([p.milliseconds for p in polls]),
         "idle_rerun_milliseconds": spread([p.milliseconds for p in idle]),
         "rerun_kilobytes": spread([p.bytes / 1000 for p in polls]),
         "late_polls": late,
-        "stop_seconds": _columns(stops),
+        "stop_seconds": pages.summaries(stops),
         "training_updates_per_second": {
             "alone": pages.summary(alone),
             "watched": pages.summary(watched),
@@ -229,18 +212,18 @@ def _measure(
 
 
 @contextlib.contextmanager
-def _no_worker_left(runs: Path) -> Iterator[None]:
+def _no_worker_left(runs: Path) -> Iterator[Path]:
     """Stops the workers in the end. They outlive their server by design, but must not outlive the block."""
     try:
-        yield
+        yield runs
     finally:
         working = [f for f in folders(runs) if locks.is_locked(f / WORKER_LOCK)]
         for folder in working:
             write_control(folder, Control("stop"))
-        until = time.monotonic() + 10.0
         for folder in working:
-            while locks.is_locked(folder / WORKER_LOCK) and time.monotonic() < until:
-                time.sleep(0.05)
+            # taken as soon as the worker has ended
+            if (handle := locks.lock(folder / WORKER_LOCK, patience=10.0)) is not None:
+                os.close(handle)
 
 
 def _until(happened: Callable[[], bool], what: str) -> float:
@@ -255,7 +238,7 @@ def _until(happened: Callable[[], bool], what: str) -> float:
 
 def _settle(page: Any) -> None:
     """Waits until the page shows the result of its last request."""
-    page.wait_for_selector(_SETTLED)
+    page.wait_for_selector(pages.SETTLED)
     page.wait_for_timeout(1_000)
 
 
@@ -265,7 +248,7 @@ def _start(page: Any, runs: Path) -> tuple[Path, dict[str, float]]:
     page.wait_for_selector(f"{_TRAIN}:not([disabled])")
     _settle(page)
     before = set(folders(runs))
-    page.evaluate("selector => watched.awaitImage(selector)", IMAGE)
+    page.evaluate("watched.awaitImage", [IMAGE, None])
     page.click(_TRAIN)
     _until(lambda: set(folders(runs)) > before, "accepted the job")
     (folder,) = set(folders(runs)) - before
@@ -298,47 +281,23 @@ def _stop(page: Any, folder: Path) -> dict[str, float]:
     """Presses Stop. Returns the seconds until the status said so and until the process was gone."""
     pid = _active(folder).pid
     page.click(_STOP)
-    moments: dict[str, float] = {}
-
-    def both() -> bool:
-        if "press_to_stopped" not in moments and state.read_status(folder).state == "stopped":
-            moments["press_to_stopped"] = time.time()
-        if "press_to_gone" not in moments and not _exists(pid):
-            moments["press_to_gone"] = time.time()
-        return len(moments) == 2
-
-    _until(both, "stopped the training")
+    # the worker writes the status before it ends
+    stopped = _until(lambda: state.read_status(folder).state == "stopped", "stopped the training")
+    # a dead process exists until its parent reaps it, a tenth of a second at most
+    gone = _until(lambda: not processes.exists(pid), "ended the worker")
     pressed = page.evaluate("watched.pressed") / 1000
-    return {key: moments[key] - pressed for key in ("press_to_stopped", "press_to_gone")}
+    return {"press_to_stopped": stopped - pressed, "press_to_gone": gone - pressed}
 
 
-def _exists(pid: int) -> bool:
-    """Whether the process exists. A dead one does until its parent reaps it, a tenth of a second at most."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _watch(
-    page: Any, connection: Connection, folder: Path, seconds: float
-) -> tuple[list[Poll], list[float]]:
-    """The polls of the page, and the speeds of the training meanwhile."""
-    speeds: list[float] = []
-    polls = _polls(page, connection, lambda: speeds.extend(_speeds(folder, seconds)))
-    return polls, speeds
-
-
-def _polls(page: Any, connection: Connection, wait: Callable[[], None]) -> list[Poll]:
-    """The polls of the page while ``wait`` waited. ConfigError if there was none."""
+def _poll_while(page: Any, connection: Connection, wait: Callable[[], T]) -> tuple[list[Poll], T]:
+    """The polls of the page while ``wait`` waited, and what that returned. ConfigError if there was none."""
     already = len(connection.polls)
-    wait()
+    result = wait()
     page.wait_for_timeout(100)  # what the browser has reported meanwhile comes in now
     polls = connection.polls[max(_LOADING, already) :]
     if not polls:
         raise ConfigError("the page has not polled; take more --seconds")
-    return polls
+    return polls, result
 
 
 def _replay(page: Any, connection: Connection, blank: str, seconds: float) -> list[Poll]:
@@ -382,31 +341,23 @@ def spread(values: list[float]) -> dict[str, Any]:
     return {**pages.summary(values, digits=1), "p95": round(p95, 1)}
 
 
-def _columns(rows: list[dict[str, float]]) -> dict[str, Any]:
-    return {name: pages.summary([row[name] for row in rows]) for name in rows[0]}
-
-
 def describe(result: dict[str, Any]) -> str:
     """The figures of `watch` for people."""
     first, stop = result["first_sample_seconds"], result["stop_seconds"]
     speeds = result["training_updates_per_second"]
-    return "\n".join(
-        [
-            f"{pages.heading(result)}; {result['source']} digits",
-            pages.line("Train to the start of a worker", first["press_to_start"], "s"),
-            pages.line("start of a worker to its first report", first["start_to_worker"], "s"),
-            pages.line("start of a worker to the first file", first["start_to_file"], "s"),
-            pages.line("start of a worker to the first image", first["start_to_picture"], "s"),
-            pages.line("Train to the first image", first["press_to_picture"], "s"),
-            pages.line("Stop to the status", stop["press_to_stopped"], "s"),
-            pages.line("Stop to the end of the worker", stop["press_to_gone"], "s"),
-            pages.line(
-                "a poll while it trains, not drawn", result["light_rerun_milliseconds"], "ms"
-            ),
-            pages.line("the same, drawn on the same cores", result["rerun_milliseconds"], "ms"),
-            pages.line("a poll while it is paused", result["idle_rerun_milliseconds"], "ms"),
-            pages.line("size of a poll while it trains", result["rerun_kilobytes"], "kB"),
-            pages.line("updates, with the page closed", speeds["alone"], "1/s"),
-            pages.line("updates, while it is watched", speeds["watched"], "1/s"),
-        ]
+    rows = (
+        ("Train to the start of a worker", first["press_to_start"], "s"),
+        ("start of a worker to its first report", first["start_to_worker"], "s"),
+        ("start of a worker to the first file", first["start_to_file"], "s"),
+        ("start of a worker to the first image", first["start_to_picture"], "s"),
+        ("Train to the first image", first["press_to_picture"], "s"),
+        ("Stop to the status", stop["press_to_stopped"], "s"),
+        ("Stop to the end of the worker", stop["press_to_gone"], "s"),
+        ("a poll while it trains, not drawn", result["light_rerun_milliseconds"], "ms"),
+        ("the same, drawn on the same cores", result["rerun_milliseconds"], "ms"),
+        ("a poll while it is paused", result["idle_rerun_milliseconds"], "ms"),
+        ("size of a poll while it trains", result["rerun_kilobytes"], "kB"),
+        ("updates, with the page closed", speeds["alone"], "1/s"),
+        ("updates, while it is watched", speeds["watched"], "1/s"),
     )
+    return pages.report(result, rows, f"; {result['source']} digits")

@@ -74,7 +74,6 @@ def chromium() -> Iterator[Any]:
 def address() -> Iterator[str]:
     """The app on a server of its own."""
     with pages.serve() as url:
-        pages.wait_until_up(url)
         yield url
 
 

@@ -42,7 +42,7 @@ def _benchmark(name: str, module: str, text: str) -> None:
                 f"run python -m benchmarks {module} in a checkout of the repository"
             )
         command = [sys.executable, "-m", "benchmarks", module, *arguments]
-        raise click.exceptions.Exit(processes.foreground(command, import_from=_CHECKOUT))
+        raise click.exceptions.Exit(processes.foreground(command))
 
 
 _benchmark("app", "pages", "How soon the app answers in a real browser.")

@@ -32,8 +32,8 @@ from typing import Any
 from gan.errors import CheckpointError, ConfigError
 from gan.jobs import folder as job_folder
 from gan.jobs import worker
-from gan.jobs.runner import UNKNOWN, Worker, python_path
-from gan.system import locks
+from gan.jobs.runner import UNKNOWN, Worker
+from gan.system import locks, processes
 from gan.system.ray import connect, describe_problem
 
 NAMESPACE = "gan"
@@ -128,7 +128,7 @@ def _actor(ray: Any, folder: Path) -> Any:
 def _environment() -> dict[str, str]:
     """What a worker needs to import this module, and the folder of the server's data."""
     data = os.environ.get("GAN_DATA")
-    return python_path() | ({"GAN_DATA": data} if data else {})
+    return processes.python_path() | ({"GAN_DATA": data} if data else {})
 
 
 def _path_of(place: int, runs: Path) -> str | None:

@@ -95,13 +95,6 @@ class LocalRunner:
         return self._threads or (max(1, processes.usable_cores() - 1) if device == "cpu" else 1)
 
 
-def python_path() -> dict[str, str]:
-    """The environment that lets a worker in any folder import this package."""
-    package = str(Path(__file__).resolve().parents[2])
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {"PYTHONPATH": os.pathsep.join(paths)}
-
-
 class _Child:
     def __init__(self, command: list[str], folder: Path, place: int) -> None:
         self._log = folder / LOG
@@ -110,7 +103,9 @@ class _Child:
             raise ConfigError(f"{folder} has a worker already; wait until it ends, or end it")
         try:  # the child has the lock from its start on, so it is always found
             command = [*command, "--lock", str(lock)]
-            self._process = processes.spawn(command, self._log, python_path(), (place, lock))
+            self._process = processes.spawn(
+                command, self._log, processes.python_path(), (place, lock)
+            )
             locks.write_owner(lock, self._process.pid)
         finally:
             os.close(lock)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gan.errors import CheckpointError, ConfigError
+from gan.system import processes
 
 try:
     import fcntl
@@ -151,7 +152,7 @@ def _wait_for_orphans(handle: int, path: Path, deadline: float) -> bool:
         name = "another process" if owner is None else f"process {owner[0]}"
         if owner is not None and owner[1] != socket.gethostname():
             name += f" on {owner[1]}"
-        elif owner is not None and not _exists(owner[0]):
+        elif owner is not None and not processes.exists(owner[0]):
             if time.monotonic() > deadline:
                 raise ConfigError(
                     f"{path.parent} was in use by {name}, which has ended, but its children still run; "
@@ -162,13 +163,3 @@ def _wait_for_orphans(handle: int, path: Path, deadline: float) -> bool:
         raise ConfigError(
             f"{path.parent} is in use by {name}; wait until that ends, end it, or choose another folder"
         )
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass  # it belongs to another user
-    return True

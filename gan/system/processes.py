@@ -54,11 +54,10 @@ def background(
         _end([child])
 
 
-def foreground(command: Sequence[str], import_from: Path) -> int:
-    """Run a command in this terminal and return its exit code. Its Python also finds the packages in the
-    folder ``import_from``. If this process is interrupted, the command ends first."""
-    paths = os.pathsep.join(filter(None, [str(import_from), os.environ.get("PYTHONPATH")]))
-    child = subprocess.Popen(list(command), env={**os.environ, "PYTHONPATH": paths})
+def foreground(command: Sequence[str]) -> int:
+    """Run a command in this terminal and return its exit code. Its Python also finds what lies beside this
+    package. If this process is interrupted, the command ends first."""
+    child = subprocess.Popen(list(command), env={**os.environ, **python_path()})
     try:
         return child.wait()
     finally:
@@ -81,6 +80,23 @@ def kill_group(pid: int) -> None:
     """Kill the session that the process ``pid`` leads, at once. Does nothing if it has ended."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def exists(pid: int) -> bool:
+    """Whether there is a process of this number on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # it belongs to another user
+    return True
+
+
+def python_path() -> dict[str, str]:
+    """The environment in which a Python in any folder finds this package and what lies beside it."""
+    checkout = str(Path(__file__).resolve().parents[2])
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [checkout, os.environ.get("PYTHONPATH")]))}
 
 
 def gan_command(*arguments: str) -> list[str]:

@@ -98,10 +98,10 @@ def test_the_textbook_trains_the_networks_it_is_given():
     networks = training.textbook_networks(ModelConfig(hidden_units=8, base_channels=4))
     generator, discriminator = networks
     before = [p.clone() for m in (generator, discriminator) for p in m.parameters()]
-    loop = training._Loop(generator, discriminator, 64, CPU)
     images = torch.randint(0, 256, (20, 1, 28, 28), dtype=torch.uint8)
     batches = training._batches(training.textbook_data("drawn", images, 28), 8)
-    losses = [loss for _, loss in zip(range(5), loop.steps(batches), strict=False)]
+    loop = training._textbook_loop(generator, discriminator, 64, batches, CPU)
+    losses = [loss for _, loss in zip(range(5), loop, strict=False)]
     assert all(0 < g < 5 and 0 < d < 5 for g, d in losses)
     after = [p for m in (generator, discriminator) for p in m.parameters()]
     assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))

@@ -1,7 +1,4 @@
 import contextlib
-import os
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -167,13 +164,6 @@ def test_a_training_that_is_over_too_soon_says_why(status, message, tmp_path):
     write_status(tmp_path, status)
     with pytest.raises(TrainingError, match=message):
         watch._active(tmp_path)
-
-
-def test_a_process_is_known_to_be_there():
-    assert watch._exists(os.getpid())
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
-    assert not watch._exists(child.pid)
 
 
 def test_the_result_is_described_in_words():

@@ -25,7 +25,7 @@ WALL = ["mnist-200-updates-plain", "mnist-600-updates-plain", CHOSEN, "mnist-600
 def page(chromium, request):
     context = chromium.new_context(**getattr(request, "param", {}))
     opened = context.new_page()
-    opened.set_default_timeout(20_000)
+    opened.set_default_timeout(60_000)
     yield opened
     context.close()
 

@@ -25,7 +25,6 @@ def address(tmp_path_factory, root):
     folder = tmp_path_factory.mktemp("app")
     shutil.copytree(root / ".streamlit", folder / ".streamlit")
     with pages.serve({"GAN_DATA": str(folder / "no-data")}, folder) as url:
-        pages.wait_until_up(url)
         yield url
 
 

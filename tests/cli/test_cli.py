@@ -546,9 +546,7 @@ def test_json_has_no_nan(capsys, monkeypatch):
 )
 def test_bench_starts_the_benchmark_with_all_its_arguments(monkeypatch, name, module):
     seen = []
-    monkeypatch.setattr(
-        processes, "foreground", lambda command, import_from: seen.append(command) or 3
-    )
+    monkeypatch.setattr(processes, "foreground", lambda command: seen.append(command) or 3)
     assert main.main(["bench", name, "--rounds", "2", "--help", "--json", "x"]) == 3
     assert seen == [
         [sys.executable, "-m", "benchmarks", module, "--rounds", "2", "--help", "--json", "x"]

@@ -1,5 +1,6 @@
 import itertools
 import os
+import subprocess
 import sys
 import time
 
@@ -178,3 +179,10 @@ def test_a_child_does_not_get_the_ctrl_c_of_its_parents_terminal():
     code = "import os, sys; sys.exit(os.getpgid(0) == int(sys.argv[1]))"
     command = [sys.executable, "-c", code, str(os.getpgid(0))]
     assert [outcome.code for outcome in processes.run_all([command], 1, 0.01)] == [0]
+
+
+def test_a_process_is_known_to_be_there():
+    assert processes.exists(os.getpid())
+    child = subprocess.Popen(_python(""))
+    child.wait()
+    assert not processes.exists(child.pid)

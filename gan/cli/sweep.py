@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -30,7 +30,7 @@ from gan.zoo import cards
 )
 @click.option(
     "--on",
-    type=click.Choice(sweeping.PLACES),
+    type=click.Choice(get_args(sweeping.Place)),
     default="local",
     help="On this machine (default), or as Ray tasks.",
 )

@@ -10,23 +10,24 @@ All times are seconds of wall time on a machine as busy as it was when the rows 
 
 from __future__ import annotations
 
-import contextlib
+import bisect
 import hashlib
+import itertools
 import json
 import math
 import statistics
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
+import numpy as np
 import torch
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import Field, OnErrorOmit, ValidationError
 
 from gan.config import StrictModel, TrainConfig
-from gan.errors import CheckpointError, ConfigError
+from gan.errors import ConfigError
 from gan.evaluation import evaluate, modes
 from gan.runs import monitor
 from gan.system import files
@@ -100,27 +101,13 @@ class _Phases(_Row):
     scoring: _NotNegative
 
 
-def _valid_rows(model: type[_Row], values: Any) -> Any:
-    """A pydantic validator: leaves out the rows that are no ``model``."""
-    if not isinstance(values, list | tuple):
-        return values  # refused by the type of the field
-    rows = []
-    for value in values:
-        with contextlib.suppress(ValidationError):
-            rows.append(model.model_validate(value))
-    return tuple(rows)
-
-
 class _Device(StrictModel):
-    speeds: Annotated[tuple[_Speed, ...], BeforeValidator(partial(_valid_rows, _Speed))]
-    phases: Annotated[tuple[_Phases, ...], BeforeValidator(partial(_valid_rows, _Phases))]
+    speeds: list[OnErrorOmit[_Speed]]
+    phases: list[OnErrorOmit[_Phases]]
 
     @property
     def last_change(self) -> float:
         return max((row.when for row in (*self.speeds, *self.phases)), default=0.0)
-
-
-_NOTHING = _Device(speeds=(), phases=())
 
 
 class _Timings(StrictModel):
@@ -134,12 +121,24 @@ def _read(timings: Path) -> dict[str, _Device]:
     try:
         if timings.stat().st_size > _MAX_BYTES:
             return {}
-        return _Timings.model_validate(files.read_json(timings, "")).devices
-    except (CheckpointError, OSError, ValueError, RecursionError):  # missing, damaged or foreign
+        return _Timings.model_validate_json(timings.read_bytes()).devices
+    except (OSError, ValidationError):  # missing, damaged or foreign
         return {}
 
 
-def _write(timings: Path, devices: dict[str, _Device]) -> None:
+def _add(timings: Path, device: str, row: _Speed | _Phases) -> None:
+    """Adds a row; the oldest of too many of a shape, of a device and of all devices go."""
+    devices = _read(timings)
+    found = devices.setdefault(device, _Device(speeds=[], phases=[]))
+    if isinstance(row, _Phases):
+        found.phases.append(row)
+    else:
+        found.speeds.append(row)
+        same = [r for r in found.speeds if r.shape == row.shape]
+        if len(same) > _ROWS_OF_A_SHAPE:
+            found.speeds.remove(same[0])
+    del found.speeds[:-_ROWS_OF_A_DEVICE]
+    del found.phases[:-_ROWS_OF_A_DEVICE]
     kept = sorted(devices, key=lambda key: devices[key].last_change)[-_DEVICES:]
     content = _Timings(version=1, devices={key: devices[key] for key in kept})
     files.write_json(timings, content.model_dump())
@@ -164,12 +163,7 @@ def record(timings: Path, device: str, config: TrainConfig, seconds_per_update: 
         augmented=config.augment != "none",
         seconds=float(seconds_per_update),
     )
-    devices = _read(timings)
-    old = devices.get(device, _NOTHING)
-    same = [r for r in old.speeds if r.shape == row.shape][-(_ROWS_OF_A_SHAPE - 1) :]
-    rows = (*(r for r in old.speeds if r.shape != row.shape or r in same), row)
-    devices[device] = _Device(speeds=rows[-_ROWS_OF_A_DEVICE:], phases=old.phases)
-    _write(timings, devices)
+    _add(timings, device, row)
 
 
 def record_phases(
@@ -194,15 +188,8 @@ def record_phases(
         raise ConfigError("no phase was measured; give start, moment or scoring")
     for name, value in given.items():
         _check(name, value)
-    typical = _typical(config)
-    row = _Phases(
-        when=time.time(), **{name: given.get(name, 0.0) / typical[name] for name in measured}
-    )
-    devices = _read(timings)
-    old = devices.get(device, _NOTHING)
-    rows = (*old.phases, row)
-    devices[device] = _Device(speeds=old.speeds, phases=rows[-_ROWS_OF_A_DEVICE:])
-    _write(timings, devices)
+    multiples = {name: given.get(name, 0.0) / usual for name, usual in _typical(config).items()}
+    _add(timings, device, _Phases(when=time.time(), **multiples))
 
 
 def _check(name: str, seconds: float) -> None:
@@ -254,31 +241,29 @@ def predict(timings: Path, device: str, config: TrainConfig) -> Estimate | None:
     """How long a run of ``config`` will take on ``device`` (a `device_key`). None if no update was ever
     measured there. Counts the scoring of one model; a run whose best moment is clearly better than its
     end scores two."""
-    return _estimate(_read(timings).get(device, _NOTHING), config, config.total_updates)
+    measured = _read(timings).get(device)
+    if measured is None or not measured.speeds:
+        return None
+    return _estimate(measured, config, config.total_updates)
 
 
 def updates_for(timings: Path, device: str, config: TrainConfig, seconds: float) -> int | None:
     """How many updates of ``config`` make a run of ``seconds`` in total, according to `predict`: rounded
     down to two digits, and at least `LEAST_UPDATES`. None if no update was ever measured on ``device``."""
-    measured = _read(timings).get(device, _NOTHING)
-    if not measured.speeds:
+    measured = _read(timings).get(device)
+    if measured is None or not measured.speeds:
         return None
-    low, high = LEAST_UPDATES, _MOST_UPDATES
-    while low < high:
-        middle = (low + high + 1) // 2
-        estimate = _estimate(measured, config, middle)
-        assert estimate is not None
-        if estimate.total <= seconds:
-            low = middle
-        else:
-            high = middle - 1
-    step = 10 ** max(0, len(str(low)) - 2)
-    return max(LEAST_UPDATES, low // step * step)
+    fitting = bisect.bisect_right(
+        range(LEAST_UPDATES, _MOST_UPDATES + 1),
+        seconds,
+        key=lambda updates: _estimate(measured, config, updates).total,
+    )
+    most = LEAST_UPDATES + fitting - 1
+    step = 10 ** max(0, len(str(most)) - 2)
+    return max(LEAST_UPDATES, most // step * step)
 
 
-def _estimate(measured: _Device, config: TrainConfig, updates: int) -> Estimate | None:
-    if not measured.speeds:
-        return None
+def _estimate(measured: _Device, config: TrainConfig, updates: int) -> Estimate:
     same = [row.seconds for row in measured.speeds if row.shape == _shape(config)]
     operations = cost.operations_per_update(config)
     each = statistics.median(same) if same else _scaled(measured.speeds, operations)
@@ -301,23 +286,18 @@ def _scaled(rows: Iterable[_Speed], operations: int) -> float:
     """Seconds of an update of so many ``operations``, from measured speeds. Between two measurements:
     linear interpolation of the logarithms. Above the largest: in proportion. Below the smallest: by the
     power `_GAIN`."""
-    shapes: dict[int, list[float]] = {}
+    measured: dict[int, list[float]] = {}
     for row in rows:
-        shapes.setdefault(row.operations, []).append(row.seconds)
-    points: list[tuple[int, float]] = []
-    for known, seconds in sorted(shapes.items()):
-        # more work never takes less time: a measurement that says so was disturbed
-        lowest = points[-1][1] if points else 0.0
-        points.append((known, max(lowest, statistics.median(seconds))))
-    below = [point for point in points if point[0] <= operations]
-    above = [point for point in points if point[0] > operations]
-    if not below:
-        return above[0][1] * float(operations / above[0][0]) ** _GAIN
-    if not above:
-        return below[-1][1] * operations / below[-1][0]
-    (low, first), (high, second) = below[-1], above[0]
-    share = math.log(operations / low) / math.log(high / low)
-    return float(first ** (1 - share) * second**share)
+        measured.setdefault(row.operations, []).append(row.seconds)
+    known = sorted(measured)
+    medians = [statistics.median(measured[n]) for n in known]
+    # more work never takes less time: a measurement that says so was disturbed
+    seconds = list(itertools.accumulate(medians, max))
+    if operations < known[0]:
+        return seconds[0] * float(operations / known[0]) ** _GAIN
+    if operations > known[-1]:
+        return seconds[-1] * operations / known[-1]
+    return float(np.exp(np.interp(np.log(operations), np.log(known), np.log(seconds))))
 
 
 #: Assumed for phases that were not measured yet, in multiples of `_typical`. The speed of updates says

@@ -20,7 +20,7 @@ import functools
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -348,15 +348,17 @@ def _progress_file(folder: Path) -> Iterator[Callable[[trainer.Report], None]]:
         (folder / PROGRESS).unlink(missing_ok=True)
 
 
-def updates_done(folder: Path, config: TrainConfig) -> int:
-    """How many updates of the run of ``config`` are done: all if it has finished, else what `PROGRESS`
-    says; 0 if no process works on it."""
-    if (folder / manifest.MANIFEST).exists():
-        return config.total_updates
-    try:
-        return int(files.read_json(folder / PROGRESS, "")["step"])
-    except (CheckpointError, KeyError, TypeError, ValueError):
-        return 0
+def updates_done(runs: Iterable[tuple[TrainConfig, Path]]) -> int:
+    """How many updates of all ``runs`` (configuration, folder) are done: all if a run has finished, else
+    what its `PROGRESS` says; 0 if no process works on it."""
+    done = 0
+    for config, folder in runs:
+        if (folder / manifest.MANIFEST).exists():
+            done += config.total_updates
+        else:
+            with contextlib.suppress(CheckpointError, KeyError, TypeError, ValueError):
+                done += int(files.read_json(folder / PROGRESS, "")["step"])
+    return done
 
 
 def read_checkpoint_step(path: Path) -> int:

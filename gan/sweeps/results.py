@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,16 @@ class Results:
     def __init__(self, folder: Path) -> None:
         self._path = folder / RESULTS
         self._rows: dict[str, dict[str, Any]] = {}
-        if self._path.exists() and not self._read():
-            self._rewrite()
+        try:
+            found = self._path.read_bytes() if self._path.exists() else b""
+        except OSError as error:
+            raise CheckpointError(f"{self._path} cannot be read ({error}); remove it") from error
+        for line in found.splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # torn, or not a row
+                row = json.loads(line)
+                self._rows[str(row["folder"])] = row
+        if found != self._content():
+            files.write_atomically(self._path, self._content())
         for manifest in sorted(folder.glob(f"*/{run_manifest.MANIFEST}")):
             try:
                 row = make_row(manifest.parent)
@@ -38,27 +47,8 @@ class Results:
                 continue  # not of a run; the sweep itself reports one of its plan
             self.add(row)
 
-    def _read(self) -> bool:
-        """Reads all complete rows; False if there was anything else."""
-        try:
-            content = self._path.read_bytes()
-        except OSError as error:
-            raise CheckpointError(f"{self._path} cannot be read ({error}); remove it") from error
-        sound = content.endswith(b"\n") or not content
-        for line in content.splitlines():
-            try:
-                row = json.loads(line)
-                folder = str(row["folder"])
-            except (ValueError, KeyError, TypeError):
-                sound = False  # torn
-                continue
-            sound = sound and folder not in self._rows
-            self._rows[folder] = row
-        return sound
-
-    def _rewrite(self) -> None:
-        lines = [f"{json.dumps(row)}\n" for row in self._rows.values()]
-        files.write_atomically(self._path, "".join(lines).encode())
+    def _content(self) -> bytes:
+        return "".join(f"{json.dumps(row)}\n" for row in self._rows.values()).encode()
 
     def add(self, row: dict[str, Any]) -> None:
         """Writes a row unless it is there already; it replaces an older row of the same run."""
@@ -67,10 +57,9 @@ class Results:
             return
         if before is None:  # remembered only when it is on disk
             files.append_line(self._path, json.dumps(row))
-            self._rows[row["folder"]] = row
-        else:
-            self._rows[row["folder"]] = row
-            self._rewrite()
+        self._rows[row["folder"]] = row
+        if before is not None:
+            files.write_atomically(self._path, self._content())
 
 
 def make_row(folder: Path) -> dict[str, Any]:
@@ -81,18 +70,12 @@ def make_row(folder: Path) -> dict[str, Any]:
             f"{folder / run_manifest.MANIFEST} has no final model; train the run again"
         )
     final, best = cards["final"], cards.get("best")
-    try:
-        seconds = final.provenance["seconds"]
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder / run_manifest.MANIFEST} does not say how long the run took; train it again"
-        ) from error
     row = {
         "folder": folder.name,
         "config": final.config.to_dict(),
         "final": _scores(final),
         "best": None if best is None else _scores(best),
-        "seconds": seconds,
+        "seconds": final.seed_rows[0]["seconds"],
         "provenance": final.provenance,
     }
     # as it will be read again: lists instead of tuples, null for what was not measured

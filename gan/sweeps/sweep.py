@@ -24,7 +24,7 @@ import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -37,7 +37,7 @@ from gan.system import devices, files, locks, processes
 from gan.training import stacking
 from gan.zoo import build
 
-PLACES = ("local", "ray")
+Place = Literal["local", "ray"]
 TOGETHER = 16  # runs trained as one on a GPU; the best number has not been measured
 
 _Run = tuple[TrainConfig, Path]  # and the folder that it is trained in
@@ -49,10 +49,10 @@ def start(
     workers: int | None = None,
     threads: int = 1,
     device: str = "auto",
-    on: str = "local",
+    on: Place = "local",
     address: str | None = None,
     together: int | None = None,
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] = lambda updates: None,
 ) -> Iterator[build.Built]:
     """Trains what is not finished yet below ``folder``, and updates the table after each run.
 
@@ -66,8 +66,6 @@ def start(
     the others, and is tried again by the next call. ConfigError if another sweep works in the folder;
     CheckpointError if the table cannot be written: the run is then on disk and gets its row from the next call.
     """
-    if on not in PLACES:
-        raise ConfigError(f"on={on!r} is unknown; choose one of {', '.join(PLACES)}")
     if address is not None and on != "ray":
         raise ConfigError(f"address={address!r} is that of a Ray; add --on ray, or leave it out")
     if together is not None and on == "ray":
@@ -89,8 +87,7 @@ def start(
                 yield build.Built(place.name, done, len(runs), str(error))
 
         def report_progress() -> None:
-            if on_progress is not None:
-                on_progress(sum(run.updates_done(place, config) for config, place in runs))
+            on_progress(run.updates_done(runs))
 
         if not todo:
             report_progress()
@@ -104,16 +101,21 @@ def start(
         with contextlib.closing(outcomes):  # the children end before the lock is released
             for outcome in outcomes:
                 place = todo[outcome.index][1]
-                error_text = outcome.error or f"exit code {outcome.code}"
-                if outcome.code == 0:
-                    try:
-                        row, error_text = make_row(place), ""
-                    except CheckpointError as error:
-                        error_text = str(error)
-                    else:
-                        results.add(row)
-                        done += 1
+                error_text = _tabulate(results, place, outcome)
+                done += not error_text
                 yield build.Built(place.name, done, len(runs), error_text)
+
+
+def _tabulate(results: Results, place: Path, outcome: processes.Outcome) -> str:
+    """Adds the row of a run that has ended. Returns what went wrong, or ""."""
+    if outcome.code:
+        return outcome.error or f"exit code {outcome.code}"
+    try:
+        row = make_row(place)
+    except CheckpointError as error:
+        return str(error)
+    results.add(row)
+    return ""
 
 
 def default_workers(device: torch.device, threads: int) -> int:

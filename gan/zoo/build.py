@@ -84,7 +84,7 @@ def build(
 
     def report_progress() -> None:
         if on_progress is not None:
-            on_progress(sum(run.updates_done(folder, config) for config, folder in runs))
+            on_progress(run.updates_done(runs))
 
     for outcome in processes.run_all(commands, workers, poll_seconds=1.0, on_wait=report_progress):
         error = outcome.error or f"exit code {outcome.code}"

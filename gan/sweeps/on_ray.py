@@ -25,7 +25,6 @@ two processes write into the same shared folder. Every file is still complete, a
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,33 +69,32 @@ def run_all(
             raise ConfigError(f"device {device!r}: Ray finds no GPU here; leave --device out")
         task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=RETRIES)(train_run)
         waiting = list(enumerate(runs))
-        running: dict[Any, tuple[int, float]] = {}
+        running: dict[Any, int] = {}
         while waiting or running:
             while waiting and len(running) < (workers or len(runs)):
                 index, (config, folder) = waiting.pop(0)
                 where = str(folder.resolve())
                 reference = task.remote(config.to_dict(), where, device, threads, this_command())
-                running[reference] = (index, time.monotonic())
+                running[reference] = index
             ready, _ = ray.wait(list(running), timeout=poll_seconds)
             if on_wait is not None:
                 on_wait()
             for reference in ready:
-                index, started = running.pop(reference)
+                index = running.pop(reference)
                 try:
-                    error, seconds, files = ray.get(reference)
+                    error, files = ray.get(reference)
                 except ray.exceptions.RayError as problem:
-                    error, seconds = describe_problem(problem), time.monotonic() - started
+                    error = describe_problem(problem)
                 if not error:
-                    _store(runs[index], files)
-                yield Outcome(index, int(bool(error)), error, seconds)
+                    _store(*runs[index], files)
+                yield Outcome(index, int(bool(error)), error)
 
 
 def train_run(
     settings: dict[str, Any], folder: str, device: str, threads: int, command: Sequence[str]
-) -> tuple[str, float, dict[str, bytes]]:
-    """The work of a task. Returns (error or "", seconds, the finished files by name). A `GanError` is returned
+) -> tuple[str, dict[str, bytes]]:
+    """The work of a task. Returns (error or "", the finished files by name). A `GanError` is returned
     as its text, because a retry would fail as well; if the process is killed, Ray tries again."""
-    started = time.monotonic()
     # as the command line does
     torch.set_flush_denormal(True)
     torch.set_num_threads(threads)
@@ -106,10 +104,9 @@ def train_run(
         steps = run.run(config, path, devices.choose_device(device), command=command)
         for _ in run.write_progress(steps, path):
             pass
-        files = _finished_files(path)
+        return "", _finished_files(path)
     except GanError as error:
-        return str(error), time.monotonic() - started, {}
-    return "", time.monotonic() - started, files
+        return str(error), {}
 
 
 def _finished_files(folder: Path) -> dict[str, bytes]:
@@ -123,10 +120,9 @@ def _finished_files(folder: Path) -> dict[str, bytes]:
         raise CheckpointError(f"{folder} cannot be read ({error}); remove it") from error
 
 
-def _store(trained: tuple[TrainConfig, Path], files: dict[str, bytes]) -> None:
+def _store(config: TrainConfig, folder: Path, files: dict[str, bytes]) -> None:
     """Writes the files of a run that was trained elsewhere, the manifest last. Does nothing if the disk is
     shared and they are here already."""
-    config, folder = trained
     if is_finished(folder, config):
         return
     for name in sorted(files, key=lambda name: name == run_manifest.MANIFEST):

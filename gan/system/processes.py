@@ -23,12 +23,11 @@ from gan.errors import ConfigError
 
 @dataclass(frozen=True)
 class Outcome:
-    """A child that ended: its index in the list of commands, exit code, last lines of stderr, seconds."""
+    """A child that ended: its index in the list of commands, exit code, last lines of stderr."""
 
     index: int
     code: int
     error: str
-    seconds: float
 
 
 def output(command: Sequence[str], seconds: float = 10.0) -> str:
@@ -137,12 +136,9 @@ def run_all(
             if on_wait is not None:
                 on_wait()
             for index, child in list(running.items()):
-                code = child.process.poll()
-                if code is None:
-                    continue
-                del running[index]
-                error = child.close()
-                yield Outcome(index, code, error, time.monotonic() - child.started)
+                if (code := child.process.poll()) is not None:
+                    del running[index]
+                    yield Outcome(index, code, child.close())
     finally:
         _end([child.process for child in running.values()])
         for child in running.values():
@@ -156,7 +152,6 @@ class _Child:
     def __init__(self, command: Sequence[str], pass_fds: Sequence[int]) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (see close)
         self.process = _start(command, self._errors, start_new_session=True, pass_fds=pass_fds)
-        self.started = time.monotonic()
 
     def close(self) -> str:
         """Closes the file of stderr and returns its last lines."""

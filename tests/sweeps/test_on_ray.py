@@ -85,8 +85,8 @@ def elsewhere(monkeypatch, finished):
         if settings["seed"] == 9:
             raise RayError("\n".join(["", *"abcdefg"]))
         if settings["seed"] == 8:
-            return "no luck", 0.5, {}
-        return "", 0.5, {p.name: p.read_bytes() for p in finished.iterdir()}
+            return "no luck", {}
+        return "", {p.name: p.read_bytes() for p in finished.iterdir()}
 
     monkeypatch.setattr(on_ray, "train_run", train_run)
 
@@ -98,7 +98,7 @@ def _run_all(runs, device="cpu", workers=1, address=None, **more):
 def test_files_made_elsewhere_are_written_here(ray, elsewhere, finished, tiny, tmp_path):
     folder, waits = tmp_path / "run", []
     (outcome,) = _run_all([(tiny(), folder)], on_wait=lambda: waits.append(1))
-    assert (outcome.index, outcome.code, outcome.error, outcome.seconds) == (0, 0, "", 0.5)
+    assert (outcome.index, outcome.code, outcome.error) == (0, 0, "")
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == {
         p.name: p.read_bytes() for p in finished.iterdir()
     }
@@ -167,18 +167,18 @@ def test_a_task_trains_and_hands_the_files_back(finished, tiny, tmp_path, monkey
     real = run.run
     monkeypatch.setattr(run, "run", lambda *a, **k: real(*a, **k, classifiers=classifiers))
     folder = tmp_path / "finished"
-    error, seconds, files = on_ray.train_run(tiny().to_dict(), str(folder), "cpu", 1, ["x"])
-    assert error == "" and seconds > 0
+    error, files = on_ray.train_run(tiny().to_dict(), str(folder), "cpu", 1, ["x"])
+    assert error == ""
     assert set(files) == {p.name for p in folder.iterdir()} == {p.name for p in finished.iterdir()}
     for name in ("evidence.json", "film.png"):
         assert files[name] == (finished / name).read_bytes()
     # again: the same files without training
-    assert on_ray.train_run(tiny().to_dict(), str(folder), "cpu", 1, ["x"])[2] == files
+    assert on_ray.train_run(tiny().to_dict(), str(folder), "cpu", 1, ["x"])[1] == files
 
 
 def test_an_error_of_ours_comes_back_as_text(tiny, tmp_path):
     settings = tiny(source="folder:nowhere").to_dict()
-    error, _, files = on_ray.train_run(settings, str(tmp_path / "run"), "cpu", 1, ["x"])
+    error, files = on_ray.train_run(settings, str(tmp_path / "run"), "cpu", 1, ["x"])
     assert "nowhere" in error and files == {}
 
 

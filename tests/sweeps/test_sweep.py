@@ -291,11 +291,11 @@ def workshop(monkeypatch, finished, tmp_path, small_classifiers):
             seen.append(config.seed)
             on_wait()
             if config.seed == 9:
-                yield Outcome(index, 1, "error: no luck", 0.5)
+                yield Outcome(index, 1, "error: no luck")
                 continue
             folder = Path(arguments["--out"])
             _finished_run(finished, config, folder.parent)
-            yield Outcome(index, 0, "", 0.5)
+            yield Outcome(index, 0, "")
 
     monkeypatch.setattr(processes, "run_all", fake)
     return seen
@@ -631,7 +631,7 @@ def test_of_several_that_fail_together_the_finished_ones_are_kept(
         (command,) = commands
         first = command[command.index("--config") + 1]
         _finished_run(finished, read_config(Path(first)), tmp_path / "work")
-        yield Outcome(0, 1, "error: killed", 0.5)
+        yield Outcome(0, 1, "error: killed")
 
     monkeypatch.setattr(processes, "run_all", fake)
     configs = [tiny(seed=s) for s in range(3)]

@@ -21,7 +21,6 @@ def _run(commands, workers=1):
 def test_every_child_reports_its_place_and_exit_code():
     outcomes = _run([_python(f"raise SystemExit({code})") for code in (0, 3, 1)])
     assert [(o.index, o.code) for o in outcomes] == [(0, 0), (1, 3), (2, 1)]
-    assert all(o.seconds > 0 for o in outcomes)
 
 
 def test_no_commands_are_no_outcomes():

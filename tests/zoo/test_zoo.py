@@ -302,7 +302,7 @@ def workshop(monkeypatch, finished, tmp_path):
             arguments = dict(zip(command[4::2], command[5::2], strict=True))
             config = CONFIGS[int(arguments["--seed"])]
             if config.seed == 1:
-                yield Outcome(index, 1, "error: no luck", 0.5)
+                yield Outcome(index, 1, "error: no luck")
                 continue
             folder = run.run_folder(config, tmp_path / "work")
             files.write_json(folder / "progress.json", {"step": 2, "total": 4})
@@ -310,7 +310,7 @@ def workshop(monkeypatch, finished, tmp_path):
             shutil.rmtree(folder)
             _run(tmp_path / "work", finished, config, 1.0)
             on_wait()
-            yield Outcome(index, 0, "", 0.5)
+            yield Outcome(index, 0, "")
 
     monkeypatch.setattr(processes, "run_all", fake)
     return seen

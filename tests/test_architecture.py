@@ -32,7 +32,7 @@ UI_FREE = [
     ROOT / "views" / name
     for name in (
         *("shared/charts.py", "shared/pictures.py", "shared/i18n.py", "shared/words.py"),
-        *("explore/state.py", "explore/articles.py", "train/settings.py", "train/early.py"),
+        *("explore/state.py", "train/settings.py"),
     )
 ]
 

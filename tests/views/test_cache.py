@@ -4,8 +4,9 @@ import json
 import tomllib
 from pathlib import Path
 
-from gan.browser import static_files
+from gan.browser import film_payload, static_files
 from gan.system import files
+from gan.zoo.cards import list_models
 from views.shared import cache
 
 SERVED = static_files.STATIC  # before a test has a folder of its own
@@ -15,21 +16,25 @@ def test_a_file_is_told_by_its_digest_its_address_and_its_size(tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"weights")
     digest = files.sha256(path)
-    ref = cache.asset(path, digest, ".safetensors")
+    ref = cache.asset(path, digest)
     assert ref == {"id": digest, "url": f"app/static/{digest}.safetensors", "size": 7}
     assert (static_files.STATIC / f"{digest}.safetensors").read_bytes() == b"weights"
 
 
 def test_a_file_that_was_tidied_away_is_there_again_when_the_page_runs_again():
-    ref = cache.asset_of_bytes(b"picture", ".png")
+    ref = cache.json_asset(b"{}")
     path = static_files.STATIC / Path(ref["url"]).name
     path.unlink()
-    assert cache.asset_of_bytes(b"picture", ".png") == ref
-    assert path.read_bytes() == b"picture"
+    assert cache.json_asset(b"{}") == ref
+    assert path.read_bytes() == b"{}"
 
 
-def test_what_json_can_say_is_a_file_too():
-    ref = cache.asset_of_bytes(cache._json({"読めず": [1, float("nan"), None]}), ".json")
+def test_the_payload_of_a_run_is_a_file_with_null_for_what_is_no_number(monkeypatch):
+    found = {"読めず": [1, float("nan"), None]}
+    monkeypatch.setattr(film_payload, "film_payload", lambda card, evidence: found)
+    cache._run_payload.clear()
+    ref = cache.run_payload(list_models(runs=None)[0])
+    cache._run_payload.clear()
     content = (static_files.STATIC / Path(ref["url"]).name).read_bytes()
     assert json.loads(content) == {"読めず": [1, None, None]}
     assert ref["size"] == len(content) and ref["url"].endswith(f"{ref['id']}.json")

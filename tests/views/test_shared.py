@@ -24,7 +24,7 @@ from gan.networks.latent_request import (
     Sum,
     Walk,
 )
-from views.explore import articles
+from views.explore import size_comparison
 from views.explore.state import NUM_SHIFTS, ExploreState, from_query, to_query
 from views.shared import charts, i18n, pictures
 from views.train import settings as train_settings
@@ -156,8 +156,9 @@ def test_shares_of_the_full_set(count, share):
 
 
 def test_every_size_of_the_articles_has_its_claim():
-    assert set(articles.CLAIMS) == set(sources.ARTICLE_SIZES)
-    assert all(c.says.keys() == {"en", "ja"} for row in articles.CLAIMS.values() for c in row)
+    assert set(size_comparison.ARTICLES) == set(sources.ARTICLE_SIZES)
+    claims = {f"claim_{size}" for size in sources.ARTICLE_SIZES}
+    assert {key for key in i18n._TABLES["en"] if key.startswith("claim_")} == claims
 
 
 def test_histogram_shares_sum_to_one_on_both_sides():

@@ -92,7 +92,7 @@ class FakeRunner:
 
 @pytest.fixture(autouse=True)
 def fresh_caches():
-    for cached in (cache._cards, cache.model, cache.generated, cache.evidence, cache._metrics):
+    for cached in (cache._cards, cache.model, cache.generated, cache.evidence, cache.metrics):
         cached.clear()
     cache.training.clear()
 

@@ -7,7 +7,6 @@ from gan.errors import ConfigError, GanError
 from gan.evaluation.verdict import Measures, diagnose
 from views.explore.state import ExploreState, from_query, to_query
 from views.shared import pictures, words
-from views.train import early
 from views.train import settings as train_settings
 from views.train.settings import FINE, NAMES, SIZES, TrainSettings, config_of, recipe_values
 
@@ -106,14 +105,14 @@ def test_times_are_rounded_to_what_one_says(seconds, expected):
 def test_failures_are_reported_from_a_tenth_of_the_run_on(total, first):
     noise = diagnose(Measures(1000, (0,) * 10, 0.1, 0.1, None))
     healthy = diagnose(Measures(1000, (90,) * 10, 0.9, 0.9, None))
-    assert early.first_verdict(total) == first
-    assert early.hardly_begun(first - 1, total, noise)
-    assert not early.hardly_begun(first, total, noise)
-    assert not early.hardly_begun(first - 1, total, healthy)
+    assert words.first_verdict(total) == first
+    assert words.hardly_begun(first - 1, total, noise)
+    assert not words.hardly_begun(first, total, noise)
+    assert not words.hardly_begun(first - 1, total, healthy)
 
 
 def test_a_message_of_the_library_is_no_markdown():
-    told = words.reason("en", GanError("GAN_SLOTS='`x`' costs $1 *now*"))
+    told = words.escaped(GanError("GAN_SLOTS='`x`' costs $1 *now*"))
     assert told == "GAN\\_SLOTS=''x'' costs \\$1 \\*now\\*"
 
 

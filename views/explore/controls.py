@@ -11,11 +11,11 @@ from typing import Any
 import streamlit as st
 
 from gan.browser.payload import NUM_SHIFTS
-from gan.config import BUDGETS
+from gan.config import BUDGETS, TrainConfig
 from gan.errors import ConfigError
 from gan.networks.latent_request import MAX_SHIFT, LatentRequest
 from views.explore.state import MAX_SEED, ExploreState, from_query, to_query
-from views.shared import link, session
+from views.shared import link, widgets
 from views.shared.i18n import text
 
 _PAGE = link.PAGES["explore"]
@@ -49,12 +49,14 @@ def begin(
         restart_pad()
         return problems
 
-    shown = (state(), lang) if known else None
-    link.begin(_PAGE, lang, shown, take, lambda: (_query(state(), lang), (state(), lang)))
+    link.begin(_PAGE, lang, known, take, lambda: _current(lang, state().moment))
 
 
-def _query(shown: ExploreState, lang: str) -> dict[str, str]:
-    return {**to_query(shown), "lang": lang}
+def _current(lang: str, moment: str) -> tuple[dict[str, str], Any]:
+    """The link, and what is shown. ``moment``: see `write_link`."""
+    shown = state()
+    query = to_query(shown.model_copy(update={"moment": moment}))
+    return {**query, "lang": lang}, (shown, lang)
 
 
 def _fill(wanted: ExploreState) -> None:
@@ -81,8 +83,7 @@ def state() -> ExploreState:
 def write_link(lang: str, moment: str) -> None:
     """Writes what is shown into the address bar. ``moment``: the one on the page, which is "final" for a run without a
     best moment, whatever was chosen for another run."""
-    shown = state()
-    link.write(_PAGE, _query(shown.model_copy(update={"moment": moment}), lang), (shown, lang))
+    link.write(_PAGE, *_current(lang, moment))
 
 
 def model_choice(lang: str, names: Mapping[str, str]) -> None:
@@ -96,50 +97,20 @@ def model_choice(lang: str, names: Mapping[str, str]) -> None:
     )
 
 
-def size_slider(lang: str, sizes: Sequence[int]) -> None:
-    st.select_slider(
-        text(lang, "size"),
-        sizes,
-        format_func=lambda size: session.size_text(lang, size),
-        key="size",
-    )
+def budget_switch(lang: str) -> None:
+    def words(budget: str) -> str:
+        return text(lang, f"budget_{budget}", updates=TrainConfig().updates)
 
-
-def budget_switch(lang: str, updates: int) -> None:
-    st.segmented_control(
-        text(lang, "budget"),
-        BUDGETS,
-        format_func=lambda b: text(lang, f"budget_{b}", updates=f"{updates:,}"),
-        key="budget",
-        required=True,
-        wrap=True,
-        help=text(lang, "budget_help"),
-    )
-
-
-def recipe_switch(lang: str, recipes: Sequence[str]) -> None:
-    st.segmented_control(
-        text(lang, "recipe"),
-        recipes,
-        format_func=lambda recipe: text(lang, f"recipe_{recipe}"),
-        key="recipe",
-        required=True,
-        wrap=True,
-        help=text(lang, "recipe_help"),
-    )
+    widgets.segments(lang, "budget", BUDGETS, "budget_help", wrap=True, format_func=words)
 
 
 def moment_switch(lang: str, steps: dict[str, int]) -> None:
     """steps: "final" and "best" -> the update of each snapshot."""
-    st.segmented_control(
-        text(lang, "moment"),
-        list(steps),
-        format_func=lambda m: text(lang, f"moment_{m}", step=f"{steps[m]:,}"),
-        key="moment",
-        required=True,
-        wrap=True,
-        help=text(lang, "moment_help"),
-    )
+
+    def words(moment: str) -> str:
+        return text(lang, f"moment_{moment}", step=steps[moment])
+
+    widgets.segments(lang, "moment", list(steps), "moment_help", wrap=True, format_func=words)
 
 
 def seed_input(lang: str) -> None:

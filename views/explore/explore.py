@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from gan.browser import payload
-from gan.config import TrainConfig
 from gan.errors import GanError
 from gan.evaluation import classifier
 from gan.networks import images
@@ -13,7 +12,7 @@ from gan.networks.latent_request import LatentRequest, Seeds
 from gan.zoo import compare
 from gan.zoo.cards import Model, ModelCard, is_imported
 from views.explore import controls, latents, size_comparison, training
-from views.shared import cache, charts, session
+from views.shared import cache, charts, session, widgets
 from views.shared.i18n import text
 from views.shared.pictures import image_tag
 from views.shared.words import model_lead, model_name
@@ -66,11 +65,11 @@ def page(lang: str) -> None:
 
     left, right = st.columns([3, 2])
     with left:
-        controls.size_slider(lang, sizes)
+        widgets.size_slider(lang, "size", sizes, key="size")
     with right:
-        controls.budget_switch(lang, TrainConfig().updates)
+        controls.budget_switch(lang)
     if len(tables) > 1:
-        controls.recipe_switch(lang, list(tables))
+        widgets.segments(lang, "recipe", list(tables), "recipe_help", wrap=True)
     table = tables[controls.state().recipe]
     card = _chosen(table, lang)
     if card is None:
@@ -110,10 +109,10 @@ def _images_and_verdict(lang: str, card: ModelCard, table: compare.Table) -> Non
 
 def _own_model(lang: str, card: ModelCard) -> None:
     """The page of one model that was trained or imported here."""
-    st.markdown(model_lead(lang, card.config, card.step))
+    st.markdown(model_lead(lang, card))
     continued = card.provenance.get("continued_from")
     if continued:
-        st.caption(text(lang, "own_rewound", step=f"{continued[-1]['step']:,}"))
+        st.caption(text(lang, "own_rewound", step=continued[-1]["step"]))
     if is_imported(card):
         st.info(text(lang, "imported_note"), icon=":material/info:")
     alone = {(card.size, controls.state().budget, "final"): card}
@@ -143,11 +142,11 @@ def _grid(lang: str, model: Model) -> None:
     state = controls.state()
     pixels = cache.generated(model, LatentRequest(Seeds(state.seed)), GRID_COUNT)
     sheet = images.grid(pixels, GRID_COLUMNS, gap=1, background=40)
-    count = f"{model.card.size:,}"
+    count = model.card.size
     with st.container(key="grid"):
         alt = "grid_alt" if model.card.metrics.digits else "own_grid_alt"
         st.html(image_tag(sheet, text(lang, alt, n=GRID_COUNT, count=count)))
-    st.caption(text(lang, "updates_done", updates=f"{model.card.step:,}", count=count))
+    st.caption(text(lang, "updates_done", updates=model.card.step, count=count))
     seed, download = st.columns(2, vertical_alignment="bottom")
     with seed:
         controls.seed_input(lang)
@@ -173,7 +172,7 @@ def _verdicts(lang: str, card: ModelCard) -> None:
 
 def _figures(lang: str, card: ModelCard) -> None:
     """Three figures, each with the value that real digits get under the same protocol."""
-    reference = cache.reference(card.metrics.test_images)
+    reference = cache.reference(test_images=card.metrics.test_images)
     for found, place in zip(payload.figures(card, reference), st.columns(3), strict=True):
         place.metric(
             text(lang, found["name"]),
@@ -181,15 +180,15 @@ def _figures(lang: str, card: ModelCard) -> None:
             f"± {found['spread']} · {text(lang, 'real_is', value=found['real'])}",
             delta_color="off",
             delta_arrow="off",
-            help=text(lang, f"{found['name']}_help", n=f"{reference.n:,}"),
+            help=text(lang, f"{found['name']}_help", n=reference.n),
         )
     how = payload.protocol(card, reference)
     seeds = text(lang, "one_seed" if card.seeds < 2 else "many_seeds", **how)
-    st.caption(text(lang, "protocol", draws=how["draws"], n=f"{how['n']:,}", seeds=seeds))
+    st.caption(text(lang, "protocol", draws=how["draws"], n=how["n"], seeds=seeds))
 
 
 def _histogram(lang: str, card: ModelCard, place) -> None:  # type: ignore[no-untyped-def]
-    real = cache.reference(card.metrics.test_images)
+    real = cache.reference(test_images=card.metrics.test_images)
     words = {key: text(lang, key) for key in ("real", "generated", "none", "share_axis")}
     chart = charts.digit_histogram(
         card.metrics.counts, card.metrics.samples, real.counts, real.n, words
@@ -197,9 +196,7 @@ def _histogram(lang: str, card: ModelCard, place) -> None:  # type: ignore[no-un
     with place:
         st.header(text(lang, "histogram"), anchor=False)
         st.altair_chart(chart, key="histogram", alt=text(lang, "histogram_alt"))
-        st.caption(
-            text(lang, "histogram_note", n=f"{card.metrics.samples:,}", real_n=f"{real.n:,}")
-        )
+        st.caption(text(lang, "histogram_note", n=card.metrics.samples, real_n=real.n))
 
 
 def _details(lang: str, card: ModelCard) -> None:

@@ -69,7 +69,7 @@ def _drawn_by_the_server(lang: str, model: Model, cards: list[ModelCard]) -> Non
         except GanError:
             continue  # the page names the problem when this model is the chosen one
         pixels = images.to_uint8(shown.generator(z))
-        alt = text(lang, "same_z_alt", n=payload.WALL_ROWS, count=f"{card.size:,}")
+        alt = text(lang, "same_z_alt", n=payload.WALL_ROWS, count=card.size)
         sheet = images.grid(pixels, 1, gap=1, background=40)
         columns.append((payload.size_title(card), alt, sheet, current))
     first = model.generator(z[:1])

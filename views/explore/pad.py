@@ -73,9 +73,8 @@ def film(lang: str, chosen: ModelCard, steps: Sequence[int], cards: Sequence[Mod
     """The trainings of ``cards``, ascending by size, as a film; ``steps``: the moments of the ``chosen`` one, which
     determine where it starts. A training that cannot be read or served is left out. False if that is the chosen one, or the
     browser cannot show films; the server then has to draw it."""
-    if not pad_works() or st.session_state.get(
-        "film_failed"
-    ):  # the film loads files from the same folder
+    # the film loads files from the same folder as the pad
+    if not pad_works() or st.session_state.get("film_failed"):
         return False
     cells = []
     for card in cards:
@@ -152,19 +151,16 @@ def _nearest(lang: str, card: ModelCard, z: Tensor) -> dict[str, Any]:
     """The nearest images as data links, and a sentence about them; only a sentence if the data set is missing."""
     try:
         (drawn,) = cache.model(card).generator(z)
-        found = cache.real_images(card.config).nearest(drawn, card.size)
+        gallery = cache.real_images(copies.image_set_of(card.config))
+        found = gallery.nearest(drawn, card.size)
     except GanError as error:
         words = text(lang, "near_none", reason=str(error))
         return {"training": None, "unseen": None, "words": words}
     st.session_state["near_ratio"] = (card, found.ratio)
-    facts = {
-        side: {"distance": f"{one.distance:.1f}", "searched": f"{one.searched:,}"}
-        for side, one in (("training", found.training), ("unseen", found.unseen))
-    }
     return {
         "training": data_link(images.to_png(found.training.pixels)),
         "unseen": data_link(images.to_png(found.unseen.pixels)),
-        "words": text(lang, "near_words", **facts),
+        "words": text(lang, "near_words", training=found.training, unseen=found.unseen),
     }
 
 
@@ -179,7 +175,7 @@ def _add_baseline(lang: str) -> None:
         except GanError:
             return  # `_nearest` has already shown this error
     if usual is not None:
-        words = text(lang, "near_usual", count=f"{usual.count_as_close(ratio):,}", n=f"{usual.n:,}")
+        words = text(lang, "near_usual", count=usual.count_as_close(ratio), n=usual.n)
         near = st.session_state["near"]
         st.session_state["near"] = {**near, "words": f"{near['words']} {words}"}
         try:

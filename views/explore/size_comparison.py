@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import streamlit as st
 
-from gan.evaluation.verdict import Verdict
 from gan.zoo import cards, compare
-from views.explore.articles import CLAIMS
 from views.shared import cache, charts
 from views.shared.i18n import text
+
+_DCGAN = (
+    "DCGAN×MNIST (Qiita, 2025)",
+    "https://app.engr-sng.com/news/detail/dcgan-mnist-image-quality-ae7f452e",
+)
+_THRESHOLD = (
+    "GAN, MNIST (Qiita, MomonekoView)",
+    "https://qiita.com/MomonekoView/items/b1b24ae085f446d3cf4b",
+)
+#: The article that trained on an amount of data, and the address of it or of a summary. What it says of that amount is
+#: paraphrased in the text ``claim_SIZE``.
+ARTICLES = {
+    **dict.fromkeys((60_000, 30_000, 6_000, 600), _DCGAN),
+    **dict.fromkeys((65_000, 10_000, 1_000, 500, 200), _THRESHOLD),
+}
 
 
 def amounts(lang: str, tables: dict[str, compare.Table], card: cards.ModelCard) -> None:
@@ -24,7 +37,11 @@ def amounts(lang: str, tables: dict[str, compare.Table], card: cards.ModelCard) 
                 of_seeds = [row["fd"] for row in found.seed_rows]
                 seeds = {"low": min(of_seeds), "high": max(of_seeds)}
                 rows.append({"size": size, "recipe": names[recipe], "fd": fd, **seeds})
-    real = cache.reference(card.metrics.test_images).real_score(card.metrics.figures["fd"].n).fd
+    real = (
+        cache.reference(test_images=card.metrics.test_images)
+        .real_score(card.metrics.figures["fd"].n)
+        .fd
+    )
     chart = charts.amounts_curve(
         rows, real, list(names.values()), text(lang, "amounts_axis"), text(lang, "fd"), card.size
     )
@@ -36,7 +53,7 @@ def amounts(lang: str, tables: dict[str, compare.Table], card: cards.ModelCard) 
     st.altair_chart(chart, key="amounts", alt=" ".join(alt))
     crossing = charts.crossing(distances.get("plain", {}), distances.get("rescue", {}))
     if crossing is not None:
-        low, high = (f"{size:,}" for size in crossing)
+        low, high = crossing
         ahead = {"better": names["rescue"], "other": names["plain"]}
         st.markdown(text(lang, "crossing", low=low, high=high, **ahead))
     _missing(lang, tables, card.budget)
@@ -59,13 +76,12 @@ def _missing(lang: str, tables: dict[str, compare.Table], budget: str) -> None:
 def articles(lang: str, table: compare.Table, size: int) -> None:
     """``table``: the models of the plain recipe, which is that of the articles."""
     st.header(text(lang, "articles_title"), anchor=False)
-    claims = CLAIMS.get(size, ())
     article, epochs, updates = st.columns(3)
     with article, st.container(border=True, height="stretch"):
-        for claim in claims:
-            st.caption(f"{text(lang, 'article')}: [{claim.article}]({claim.url})")
-            st.markdown(f"**{claim.says[lang]}**")
-        if not claims:
+        if size in ARTICLES:
+            st.caption("{}: [{}]({})".format(text(lang, "article"), *ARTICLES[size]))
+            st.markdown(f"**{text(lang, f'claim_{size}')}**")
+        else:
             st.markdown(text(lang, "nothing_claimed"))
     for place, budget in ((epochs, "epochs"), (updates, "updates")):
         with place, st.container(border=True, height="stretch"):
@@ -74,18 +90,14 @@ def articles(lang: str, table: compare.Table, size: int) -> None:
             if card is None:
                 st.markdown(text(lang, "not_trained"))
                 continue
-            verdict = _titles(lang, card.metrics.verdicts())
+            titles = [f"**{v.words(lang).title}**" for v in card.metrics.verdicts()]
+            verdict = " · ".join(titles)
             st.markdown(text(lang, "measured_cell", verdict=verdict, **_legible_fd(card)))
             best = table.get((size, budget, "best"))
             if best is not None:
-                step = f"{best.step:,}"
-                st.markdown(text(lang, "measured_best", step=step, **_legible_fd(best)))
+                st.markdown(text(lang, "measured_best", step=best.step, **_legible_fd(best)))
     st.caption(text(lang, "articles_note"))
 
 
 def _legible_fd(card: cards.ModelCard) -> dict[str, float]:
     return {name: card.metrics.figures[name].value for name in ("legible", "fd")}
-
-
-def _titles(lang: str, verdicts: list[Verdict]) -> str:
-    return " · ".join(f"**{v.words(lang).title}**" for v in verdicts)

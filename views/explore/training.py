@@ -9,12 +9,14 @@ import streamlit as st
 from gan.browser.film_payload import chart_payload
 from gan.errors import GanError
 from gan.networks import images
+from gan.runs import monitor
 from gan.zoo import cards, compare
 from views.explore import latents, pad
 from views.shared import cache
 from views.shared.i18n import text
 from views.shared.pictures import image_tag
 from views.shared.run_charts import run_charts
+from views.shared.widgets import step_slider
 
 FILM_COLUMNS = 8
 
@@ -39,7 +41,10 @@ def _curves(
 ) -> None:
     """In place of the film: charts, and images that the server draws."""
     digits = card.metrics.digits
-    real = cache.monitor_real_fd(card.metrics.test_images) if digits else None
+    real = None
+    if digits:
+        reference = cache.reference("monitor", card.metrics.test_images)
+        real = reference.real_score(monitor.MONITOR_SAMPLES).fd
     total = curves["step"][-1]
     notes = [text(lang, key) for key in ("loss_note", "prob_note", "fd_chart_note")]
     marked = card.step if card.snapshot == "best" else None
@@ -58,15 +63,10 @@ def _film(lang: str, card: cards.ModelCard, moments: list[dict[str, Any]]) -> No
     except GanError as error:
         st.error(str(error), icon=":material/error:")
         return
-    step = st.select_slider(
-        text(lang, "film_step"),
-        steps,
-        value=card.step if card.step in steps else steps[-1],
-        format_func=lambda s: f"{s:,}",
-        key=f"film_{card.name}",
-    )
+    start = card.step if card.step in steps else steps[-1]
+    step = step_slider(lang, "film_step", steps, start, f"film_{card.name}")
     with st.container(key="film"):
         frame = images.grid(frames[steps.index(step)], FILM_COLUMNS, gap=1, background=40)
-        alt = text(lang, "film_alt", step=f"{step:,}")
+        alt = text(lang, "film_alt", step=step)
         st.html(image_tag(frame, alt, max_width=640))
     st.caption(text(lang, "film_note"))

@@ -62,17 +62,17 @@ def read(
 def begin(
     page: Page,
     lang: str,
-    shown: Any,
+    known: bool,
     take: Callable[[Mapping[str, str]], list[Problem]],
     current: Callable[[], tuple[dict[str, str], Any]],
 ) -> None:
     """At the start of every run: takes over the link of a new session, of a visitor who comes back from the other page,
     and of one who goes back or forward in the browser.
 
-    shown: what the widgets show, None if they have no values yet; take: fills the widgets from query parameters and
-    returns those that it cannot use; current: the link, and what is shown, after that.
+    known: whether the widgets have values; take: fills the widgets from query parameters and returns those that it
+    cannot use; current: the link of what the widgets show, and what that is.
     """
-    query = _incoming(page, shown)
+    query = _incoming(page, current()[1] if known else None)
     if query is None:
         return
     problems = take(query)

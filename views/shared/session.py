@@ -9,10 +9,9 @@ import secrets
 
 import streamlit as st
 
-from gan.browser.payload import share_text
-from gan.data.mnist import FULL_SIZE
 from views.shared import link
 from views.shared.i18n import LANGUAGES, text
+from views.shared.widgets import segments
 
 PAGE_ICONS = {"explore": ":material/grid_view:", "train": ":material/model_training:"}
 
@@ -25,18 +24,6 @@ def language() -> str:
         st.session_state["lang"] = next((x for x in (linked, browser) if x in LANGUAGES), "en")
     chosen: str = st.session_state["lang"]
     return chosen
-
-
-def language_switch(current: str) -> None:
-    """The visitor's choice of a language."""
-    st.segmented_control(
-        text(current, "language"),
-        LANGUAGES,
-        format_func={"en": "English", "ja": "日本語"}.__getitem__,
-        key="lang",
-        required=True,
-        label_visibility="collapsed",
-    )
 
 
 def head(lang: str, title: str, other: str) -> None:
@@ -58,7 +45,14 @@ def head(lang: str, title: str, other: str) -> None:
             icon=PAGE_ICONS[other],
             query_params={**(last.link if last else {}), "lang": lang},
         )
-        language_switch(lang)
+        segments(
+            lang,
+            "language",
+            LANGUAGES,
+            key="lang",
+            format_func={"en": "English", "ja": "日本語"}.__getitem__,
+            label_visibility="collapsed",
+        )
 
 
 def visitor() -> str:
@@ -87,8 +81,3 @@ def follow() -> None:
     if name is not None:
         query = {"model": name, "lang": language()}
         st.switch_page("views/explore/explore.py", query_params=query)
-
-
-def size_text(lang: str, size: int) -> str:
-    """An amount of data and its share of MNIST."""
-    return text(lang, "size_label", count=f"{size:,}", share=share_text(size, FULL_SIZE))

@@ -1,11 +1,18 @@
-"""What is known of a training, in words; no streamlit here."""
+"""What is known of a training, in words, and when it is too early for a verdict; no streamlit here."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from typing import Any
+
 from gan.config import TrainConfig
+from gan.evaluation.verdict import Verdict
 from gan.jobs.folder import Job
 from gan.zoo import cards
 from views.shared.i18n import text
+
+_AT_FIRST = ("noise", "one_picture", "few_kinds")
 
 
 def about(lang: str, seconds: float) -> str:
@@ -26,44 +33,45 @@ def queue_words(lang: str, ahead: int, wait: float | None) -> str:
     return text(lang, "queue_wait", ahead=ahead, time=about(lang, wait))
 
 
-def source_name(lang: str, source: str) -> str:
-    """A source of `gan.data.sources` by name."""
-    return text(lang, f"source_name_{source.partition(':')[0]}")
-
-
 def job_title(lang: str, job: Job) -> str:
     """What a job trains, in a line."""
-    facts = {
-        "count": f"{job.config.size:,}",
-        "source": source_name(lang, job.config.source),
-        "updates": f"{job.config.total_updates:,}",
-        "seed": job.config.seed,
-    }
+    facts = _facts(lang, job.config, job.config.total_updates)
     if job.parent is not None:
-        return text(lang, "job_title_rewound", from_step=f"{job.parent.step:,}", **facts)
-    return text(lang, "job_title", recipe=text(lang, f"recipe_{job.config.recipe}"), **facts)
+        return text(lang, "job_title_rewound", from_step=job.parent.step, **facts)
+    return text(lang, "job_title", **facts)
 
 
-def model_lead(lang: str, config: TrainConfig, step: int) -> str:
+def model_lead(lang: str, card: cards.ModelCard) -> str:
     """What a model was trained on, in a line."""
-    return text(
-        lang,
-        "own_lead",
-        count=f"{config.size:,}",
-        source=source_name(lang, config.source),
-        recipe=text(lang, f"recipe_{config.recipe}"),
-        updates=f"{step:,}",
-        seed=config.seed,
-    )
+    return text(lang, "own_lead", **_facts(lang, card.config, card.step))
+
+
+def _facts(lang: str, config: TrainConfig, updates: int) -> dict[str, Any]:
+    return {
+        "count": config.size,
+        "source": text(lang, f"source_name_{config.source.partition(':')[0]}"),
+        "recipe": text(lang, f"recipe_{config.recipe}"),
+        "updates": updates,
+        "seed": config.seed,
+    }
 
 
 def model_name(lang: str, card: cards.ModelCard) -> str:
     """A model in a list: what it was trained on, and its unique name."""
-    lead = model_lead(lang, card.config, card.step)
     key = "own_imported" if cards.is_imported(card) else "own_model"
-    return text(lang, key, lead=lead, name=card.name)
+    return text(lang, key, lead=model_lead(lang, card), name=card.name)
 
 
-def reason(lang: str, error: Exception) -> str:
+def escaped(message: object) -> str:
     """A message of the library (in English), escaped for Markdown."""
-    return str(error).replace("`", "'").replace("*", "\\*").replace("_", "\\_").replace("$", "\\$")
+    return re.sub(r"([*_$])", r"\\\1", str(message).replace("`", "'"))
+
+
+def first_verdict(total: int) -> int:
+    """The update from which a run of ``total`` may be called a failure: a tenth of it, 500 at most."""
+    return min(-(-total // 10), 500)
+
+
+def hardly_begun(step: int, total: int, verdicts: Sequence[Verdict]) -> bool:
+    """Whether the verdicts after ``step`` updates only describe how every run begins."""
+    return step < first_verdict(total) and any(v.kind in _AT_FIRST for v in verdicts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import streamlit as st
@@ -11,9 +13,10 @@ from gan.errors import GanError
 from gan.jobs.limits import may_control
 from gan.jobs.queries import View
 from gan.jobs.service import Service
+from gan.jobs.state import ACTIVE
 from views.shared import session
 from views.shared.i18n import text
-from views.shared.words import reason
+from views.shared.words import escaped
 from views.train import form_state
 
 _STEPS = 20
@@ -22,40 +25,27 @@ _REFUSED_SECONDS = 15.0
 
 def buttons(lang: str, service: Service, view: View) -> None:
     """The buttons that fit the state of the job and the visitor's rights."""
-    status, id = view.status, view.job.id
-    visitor = session.visitor()
+    orders, id, visitor = service.orders, view.job.id, session.visitor()
     row = st.container(horizontal=True)
     if may_control(view.job, visitor):
-        if status.state in ("starting", "training"):
-            _button(row, lang, "pause", ":material/pause:", service.orders.pause, id, visitor)
-        if status.state in ("paused", "stopped", "failed"):
-            _button(
-                row, lang, "resume", ":material/play_arrow:", service.orders.resume, id, visitor
-            )
-        if status.state == "paused":
-            _button(row, lang, "step_one", ":material/skip_next:", service.orders.step, id, visitor)
-            _button(
-                row,
-                lang,
-                "step_many",
-                ":material/fast_forward:",
-                service.orders.step,
-                id,
-                visitor,
-                _STEPS,
-            )
-        if status.active:
-            _button(
-                row,
-                lang,
-                "stop",
-                ":material/stop:",
-                service.orders.stop,
-                id,
-                visitor,
-                help=text(lang, "stop_help"),
-            )
-        else:
+        presses = (
+            ("pause", ":material/pause:", ("starting", "training"), orders.pause),
+            ("resume", ":material/play_arrow:", ("paused", "stopped", "failed"), orders.resume),
+            ("step_one", ":material/skip_next:", ("paused",), orders.step),
+            ("step_many", ":material/fast_forward:", ("paused",), orders.step, _STEPS),
+            ("stop", ":material/stop:", ACTIVE, orders.stop),
+        )
+        for key, icon, states, order, *more in presses:
+            if view.status.state in states:
+                row.button(
+                    text(lang, key),
+                    key=f"job_{key}",
+                    icon=icon,
+                    on_click=_act,
+                    args=(order, id, visitor, *more),
+                    help=text(lang, "stop_help") if key == "stop" else None,
+                )
+        if not view.status.active:
             _remove(row, lang, service, id, visitor)
     else:
         row.caption(text(lang, "not_yours"))
@@ -63,12 +53,6 @@ def buttons(lang: str, service: Service, view: View) -> None:
     if row.button(text(lang, "close_watch"), key="close_watch", icon=":material/arrow_back:"):
         form_state.watch("")
         st.rerun()
-
-
-def _button(row: Any, lang: str, key: str, icon: str, action: Any, *args: Any, **how: Any) -> None:
-    row.button(
-        text(lang, key), key=f"job_{key}", icon=icon, on_click=_act, args=(action, *args), **how
-    )
 
 
 def _remove(row: Any, lang: str, service: Service, id: str, visitor: str) -> None:
@@ -91,26 +75,23 @@ def _press_remove(service: Service, id: str, visitor: str) -> None:
         st.session_state["train_notice"] = "removed"
 
 
-def _act(action: Any, *args: Any) -> None:
-    clear()
-    try:
+def _act(action: Callable[..., Any], *args: Any) -> None:
+    with remember_refusal():
         action(*args)
-    except GanError as error:
-        refuse(error)
 
 
-def refuse(error: GanError) -> None:
-    """Remembers the error for `show_refusal`."""
-    st.session_state["steer_refused"] = (time.monotonic(), error)
-
-
-def clear() -> None:
-    """Forgets the last refusal."""
+@contextlib.contextmanager
+def remember_refusal() -> Iterator[None]:
+    """Forgets the last refusal, and keeps an error of the block for `show_refusal`."""
     st.session_state.pop("steer_refused", None)
+    try:
+        yield
+    except GanError as error:
+        st.session_state["steer_refused"] = (time.monotonic(), error)
 
 
-def show_refusal(lang: str) -> None:
+def show_refusal() -> None:
     """Shows why the last press was refused, for long enough to read it while the panel polls."""
     refused = st.session_state.get("steer_refused")
     if refused is not None and time.monotonic() - refused[0] < _REFUSED_SECONDS:
-        st.error(reason(lang, refused[1]), icon=":material/error:")
+        st.error(escaped(refused[1]), icon=":material/error:")

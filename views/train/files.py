@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ from gan.errors import GanError
 from gan.jobs.limits import UPLOADS
 from gan.jobs.service import Service
 from gan.networks import images
-from views.shared import session
+from views.shared import session, widgets
 from views.shared.i18n import text
 from views.shared.pictures import image_tag
-from views.shared.words import reason
+from views.shared.words import escaped
 from views.train import form_state
 from views.train.settings import RESOLUTIONS
 
@@ -26,19 +27,17 @@ _PREVIEW = 24
 
 def own_images(lang: str, service: Service) -> None:
     limits = uploads.Limits()
+    megabytes = round(limits.uploaded_bytes / 1e6)
     files = st.file_uploader(
         text(lang, "upload"),
         type=["zip", "png", "jpg", "jpeg"],
         accept_multiple_files=True,
         key="own_files",
-        help=text(
-            lang,
-            "upload_note",
-            count=limits.images,
-            megabytes=round(limits.uploaded_bytes / 1e6),
-        ),
+        help=text(lang, "upload_note", count=limits.images, megabytes=megabytes),
     )
-    if files:
+    if sum(f.size for f in files) > limits.uploaded_bytes:
+        st.error(text(lang, "upload_too_much", megabytes=megabytes), icon=":material/error:")
+    elif files:
         _store(lang, service, files)
     name = form_state.value("own")
     folder = service.runs / UPLOADS / name
@@ -47,48 +46,29 @@ def own_images(lang: str, service: Service) -> None:
         return
     available = folder_size(folder)
     st.session_state["own_count"] = available
-    st.caption(
-        text(
-            lang, "uploaded" if files else "uploaded_before", count=len(list(folder.glob("*.png")))
-        )
-    )
+    said = "uploaded" if files else "uploaded_before"
+    st.caption(text(lang, said, count=len(list(folder.glob("*.png")))))
     shown = sources.load(f"folder:{folder}", min(_PREVIEW, available)).images
     sheet = images.grid(shown.permute(0, 2, 3, 1).numpy(), 8, gap=1, background=40)
     st.html(image_tag(np.ascontiguousarray(sheet), text(lang, "upload_alt"), max_width=360))
     form_state.set(size=min(max(2, form_state.value("size")), available))
     if available > 2:
-        st.slider(text(lang, "train_size_own"), 2, available, key=form_state.KEY.format("size"))
-    st.segmented_control(
-        text(lang, "img_size"), RESOLUTIONS, key=form_state.KEY.format("img_size"), required=True
-    )
+        st.slider(text(lang, "train_size_own"), 2, available, key=form_state.key("size"))
+    widgets.segments(lang, "img_size", RESOLUTIONS, key=form_state.key("img_size"), format_func=str)
 
 
 def _store(lang: str, service: Service, files: list[Any]) -> None:
-    """Stores the files, once for the same files: decoding them at every rerun would be slow."""
-    most = uploads.Limits().uploaded_bytes
-    if sum(f.size for f in files) > most:
-        st.error(
-            text(lang, "upload_too_much", megabytes=round(most / 1e6)), icon=":material/error:"
-        )
-        return
     contents = [(f.name, f.getvalue()) for f in files]
     stamp = hashlib.sha256()
     for name, content in contents:
         stamp.update(name.encode() + b"\0" + content)
-    digest = stamp.hexdigest()
-    last = st.session_state.get("own_result")
-    if last is None or last[0] != digest:
-        try:
-            with st.spinner(text(lang, "upload_reading")):
-                kept = service.save_upload(contents)
-        except GanError as error:
-            st.session_state["own_result"] = (digest, error, ())
-        else:
-            st.session_state["own_result"] = (digest, None, kept.skipped)
-            form_state.set(own=kept.folder.name, size=max(2, folder_size(kept.folder)))
-    _, error, skipped = st.session_state["own_result"]
-    if error is not None:
-        st.error(reason(lang, error), icon=":material/error:")
+
+    def store() -> Sequence[tuple[str, str]]:
+        kept = service.save_upload(contents)
+        form_state.set(own=kept.folder.name, size=max(2, folder_size(kept.folder)))
+        return kept.skipped
+
+    skipped = _once("own_result", stamp.hexdigest(), text(lang, "upload_reading"), store)
     if skipped:
         with st.expander(text(lang, "upload_skipped", count=len(skipped))):
             st.dataframe(
@@ -100,17 +80,13 @@ def import_model(lang: str, service: Service) -> None:
     file = st.file_uploader(text(lang, "import_label"), type=["zip"], key="import_file")
     if file is None:
         return
-    known = st.session_state.get("imported")
-    if known is None or known[0] != file.file_id:  # once for the same file
-        try:
-            with st.spinner(text(lang, "import_reading")):
-                known = (file.file_id, service.import_model(file.getvalue()), None)
-        except GanError as error:
-            known = (file.file_id, None, error)
-        st.session_state["imported"] = known
-    _, card, error = known
-    if error is not None:
-        st.error(reason(lang, error), icon=":material/error:")
+    card = _once(
+        "imported",
+        file.file_id,
+        text(lang, "import_reading"),
+        lambda: service.import_model(file.getvalue()),
+    )
+    if card is None:
         return
     st.success(text(lang, "imported", name=f"`{card.name}`"), icon=":material/check_circle:")
     st.button(
@@ -120,3 +96,20 @@ def import_model(lang: str, service: Service) -> None:
         args=(card.name,),
         icon=":material/grid_view:",
     )
+
+
+def _once(key: str, content: str, waiting: str, work: Callable[[], Any]) -> Any:
+    """The result of ``work``, which runs once for the same ``content``, because that is slow. If it failed, shows the
+    error; None. ``key``: where the session keeps the result."""
+    last = st.session_state.get(key)
+    if last is None or last[0] != content:
+        try:
+            with st.spinner(waiting):
+                last = (content, work(), None)
+        except GanError as error:
+            last = (content, None, error)
+        st.session_state[key] = last
+    _, result, error = last
+    if error is not None:
+        st.error(escaped(error), icon=":material/error:")
+    return result

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from views.shared import link
-from views.train.settings import NAMES, SIZES, TrainSettings, from_query, to_query
+from views.train.settings import NAMES, TrainSettings, from_query, nearest_size, to_query
 
-KEY = "setting_{}"  # of the widget of a setting
 _PAGE = link.PAGES["train"]
 _JOB = "job"  # the query parameter
 _MOST_NAME = 200  # characters of a job's name in a link
@@ -19,14 +19,10 @@ _MOST_NAME = 200  # characters of a job's name in a link
 def begin(lang: str) -> str:
     """At the start of every run: takes over the link if it is not what the page shows. Returns the job that is watched,
     "" for none."""
-    values = st.session_state
-    known = all(KEY.format(name) in values for name in NAMES)
-    if known:
-        set(
-            **{name: value(name) for name in NAMES}
-        )  # Streamlit forgets widgets that are not on the page
-    shown = (settings(), watched(), lang) if known else None
-    link.begin(_PAGE, lang, shown, _take, lambda: _current(lang, settings()))
+    known = all(key(name) in st.session_state for name in NAMES)
+    if known:  # Streamlit forgets widgets that are not on the page
+        set(**{name: value(name) for name in NAMES})
+    link.begin(_PAGE, lang, known, _take, partial(_current, lang))
     return watched()
 
 
@@ -43,16 +39,16 @@ def _take(query: Mapping[str, str]) -> list[link.Problem]:
     return problems
 
 
-def _current(lang: str, shown: TrainSettings) -> tuple[dict[str, str], Any]:
+def _current(lang: str) -> tuple[dict[str, str], Any]:
     """The link, and what is shown: the job that is watched, or else the settings."""
-    job = watched()
+    shown, job = settings(), watched()
     query = {_JOB: job} if job else to_query(shown)
     return {**query, "lang": lang}, (shown, job, lang)
 
 
 def write_link(lang: str) -> None:
     """Writes what is shown into the address bar."""
-    link.write(_PAGE, *_current(lang, settings()))
+    link.write(_PAGE, *_current(lang))
 
 
 def watched() -> str:
@@ -68,8 +64,8 @@ def watch(id: str) -> str:
 
 def _fill(wanted: TrainSettings) -> None:
     set(**dict(wanted))
-    if wanted.source != "own" and wanted.size not in SIZES:
-        set(size=min(SIZES, key=lambda size: abs(size - wanted.size)))
+    if wanted.source != "own":
+        set(size=nearest_size(wanted.size))
 
 
 def settings() -> TrainSettings:
@@ -77,12 +73,16 @@ def settings() -> TrainSettings:
     return TrainSettings(**{name: value(name) for name in NAMES})
 
 
+def key(name: str) -> str:
+    """The key of a setting's widget."""
+    return f"setting_{name}"
+
+
 def value(name: str) -> Any:
     """The value of a setting's widget."""
-    return st.session_state[KEY.format(name)]
+    return st.session_state[key(name)]
 
 
 def set(**values: Any) -> None:
     """Sets the widgets of settings."""
-    for name, new in values.items():
-        st.session_state[KEY.format(name)] = new
+    st.session_state.update({key(name): new for name, new in values.items()})

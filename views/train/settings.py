@@ -71,6 +71,11 @@ class TrainSettings(BaseModel):
         return value
 
 
+def nearest_size(size: int) -> int:
+    """The amount of data on offer that is nearest to ``size``."""
+    return min(SIZES, key=lambda offered: abs(offered - size))
+
+
 NAMES = tuple(TrainSettings.model_fields)
 _MODEL = ("base_channels", "hidden_units", "latent_dim", "img_size")
 #: The settings under "more" on the page, which a recipe sets.

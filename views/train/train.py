@@ -10,7 +10,7 @@ from gan.jobs.limits import UPLOADS
 from gan.jobs.service import Service
 from views.shared import cache, session
 from views.shared.i18n import text
-from views.shared.words import about, job_title, queue_words, reason
+from views.shared.words import about, escaped, job_title, queue_words
 from views.train import files, form, form_state, watch
 from views.train.settings import config_of
 
@@ -37,7 +37,7 @@ def page(lang: str) -> None:
         service = cache.training()
         service.attach(every=5.0)  # to trainings that another server started
     except GanError as error:
-        st.error(reason(lang, error), icon=":material/error:")
+        st.error(escaped(error), icon=":material/error:")
         return
     watched = form_state.begin(lang)
     if watched and service.queries.view(watched) is None:
@@ -71,7 +71,7 @@ def _show_notice(lang: str) -> None:
 
 
 def _form(lang: str, service: Service) -> None:
-    settings = form.widgets(lang, service)
+    settings = form.show(lang, service)
     device = form.device_choice(lang, service.runner.devices())
     config = None
     if settings.source == "own" and not settings.own:
@@ -80,7 +80,7 @@ def _form(lang: str, service: Service) -> None:
         try:
             config = config_of(settings, str(service.runs / UPLOADS))
         except GanError as error:
-            st.info(reason(lang, error), icon=":material/info:")
+            st.info(escaped(error), icon=":material/info:")
     if config is not None and service.limits.enabled:
         measuring = service.queries.expected(config, device) is None and service.queries.measure(
             device
@@ -98,7 +98,7 @@ def _form(lang: str, service: Service) -> None:
     )
     refused = st.session_state.get("train_refused")
     if refused is not None and refused[0] == (config, device):  # until the settings change
-        st.error(reason(lang, refused[1]), icon=":material/error:")
+        st.error(escaped(refused[1]), icon=":material/error:")
 
 
 def _press(service: Service, config: TrainConfig, device: str) -> None:
@@ -134,7 +134,7 @@ def _expected(
             "expected",
             time=about(lang, expected.total),
             device=text(lang, f"device_{device}"),
-            updates=f"{config.total_updates:,}",
+            updates=config.total_updates,
             scoring=about(lang, expected.scoring),
         )
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -20,8 +21,8 @@ from views.shared import cache, session
 from views.shared.i18n import text
 from views.shared.pictures import digit_row, frame, png_tag
 from views.shared.run_charts import run_charts
-from views.shared.words import about, job_title, queue_words, reason
-from views.train import actions, early, rewind
+from views.shared.words import about, escaped, first_verdict, hardly_begun, job_title, queue_words
+from views.train import actions, rewind
 
 POLL_SECONDS = 1.0
 _STOP_ICONS = {"failed": ":material/error:", "stopped": ":material/stop:"}
@@ -57,11 +58,11 @@ def _panel(lang: str, service: Service, id: str, phase: str) -> None:
     status = view.status
     _progress(lang, service, view)
     actions.buttons(lang, service, view)
-    actions.show_refusal(lang)
+    actions.show_refusal()
     if status.problem:
         show = st.error if status.state == "failed" else st.warning
         show(
-            f"**{text(lang, f'problem_{status.problem}')}** {_escaped(status.message)}",
+            f"**{text(lang, f'problem_{status.problem}')}** {escaped(status.message)}",
             icon=_STOP_ICONS.get(status.state, ":material/info:"),
         )
     metrics = cache.metrics(view.job.folder)
@@ -81,13 +82,7 @@ def _alarm(lang: str, view: View, lines: list[dict[str, Any]]) -> None:
     """Said while there is time to do something about it."""
     advice = history.advice(view.job.folder, view.job.config, lines)
     if advice is not None:
-        facts = {"then": advice.then, "then_step": f"{advice.then_step:,}"}
-        facts |= {"now": advice.now, "now_step": f"{advice.now_step:,}"}
-        st.warning(text(lang, "alarm", **facts), icon=":material/trending_down:")
-
-
-def _escaped(message: str) -> str:
-    return reason("en", Exception(message))
+        st.warning(text(lang, "alarm", **asdict(advice)), icon=":material/trending_down:")
 
 
 def _progress(lang: str, service: Service, view: View) -> None:
@@ -95,9 +90,9 @@ def _progress(lang: str, service: Service, view: View) -> None:
     state = text(lang, f"state_{status.state}")
     total = max(1, status.total or view.job.config.total_updates)
     words = [f"**{state}**"]
-    words.append(text(lang, "progress", step=f"{status.step:,}", total=f"{total:,}"))
+    words.append(text(lang, "progress", step=status.step, total=total))
     if status.state == "training":
-        words.append(text(lang, "progress_speed", speed=f"{status.images_per_second:,.0f}"))
+        words.append(text(lang, "progress_speed", speed=status.images_per_second))
         left = service.queries.remaining(view)
         if left is not None:
             words.append(text(lang, "progress_left", time=about(lang, left)))
@@ -109,7 +104,7 @@ def _progress(lang: str, service: Service, view: View) -> None:
 def _note(lang: str, service: Service, view: View) -> str:
     """What an active job is waiting for, or where it is at work."""
     if view.status.state == "training":
-        return _escaped(view.status.device)
+        return escaped(view.status.device)
     if view.status.state != "queued":
         return text(lang, f"{view.status.state}_note")
     ahead, wait = service.queries.wait(view.job.device, before=view.job.id)
@@ -123,8 +118,8 @@ def _images(lang: str, view: View) -> None:
             st.html(frame(text(lang, "live_none")))
             st.caption(text(lang, "live_step", step=0))
             return
-        step, content = f"{shown[0]:,}", shown[1]
-        st.html(png_tag(content, text(lang, "live_alt", step=step)))
+        step, png = shown
+        st.html(png_tag(png, text(lang, "live_alt", step=step)))
         st.caption(text(lang, "live_step", step=step))
 
 
@@ -137,11 +132,10 @@ def _verdict_so_far(lang: str, view: View, measured: Sequence[Mapping[str, Any]]
     measures = history.measures(view.job.config, last)
     verdicts = diagnose(measures)
     total = view.job.config.total_updates
-    if view.status.state != "finished" and early.hardly_begun(last["step"], total, verdicts):
+    if view.status.state != "finished" and hardly_begun(last["step"], total, verdicts):
         with st.container(border=True, key="live_begun"):
-            facts = {"step": last["step"], "from_step": early.first_verdict(total)}
-            facts = {name: f"{value:,}" for name, value in {**facts, "total": total}.items()}
-            st.markdown(text(lang, "hardly_begun", **facts))
+            begun = {"step": last["step"], "total": total, "from_step": first_verdict(total)}
+            st.markdown(text(lang, "hardly_begun", **begun))
         verdicts = []
     for verdict in verdicts:
         words = verdict.words(lang)
@@ -157,7 +151,7 @@ def _verdict_so_far(lang: str, view: View, measured: Sequence[Mapping[str, Any]]
         st.markdown(f"**{text(lang, 'digits_so_far')}**")
         alt = text(lang, "digits_alt", present=len(present), missing=absent)
         st.html(digit_row(measures.counts, present, alt))
-        st.caption(text(lang, "digits_note", n=last["n"], step=f"{last['step']:,}"))
+        st.caption(text(lang, "digits_note", n=last["n"], step=last["step"]))
 
 
 def _curves(
@@ -193,7 +187,7 @@ def _export(lang: str, row: Any, view: View) -> None:
     try:
         card = cards.find(view.job.id, cache.cards())
     except GanError as error:
-        st.error(reason(lang, error), icon=":material/error:")
+        st.error(escaped(error), icon=":material/error:")
         return
     row.download_button(
         text(lang, "export"),

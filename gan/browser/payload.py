@@ -10,7 +10,7 @@ from typing import Any
 
 from gan.data import mnist
 from gan.evaluation.classifier import Reference
-from gan.evaluation.verdict_words import LANGUAGES
+from gan.evaluation.verdict import LANGUAGES
 from gan.networks.latent_request import LatentRequest
 from gan.runs import monitor
 from gan.zoo.cards import ModelCard

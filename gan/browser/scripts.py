@@ -14,7 +14,7 @@ import json
 import re
 from pathlib import Path
 
-from gan.evaluation.verdict_words import LANGUAGES, TABLES
+from gan.evaluation.verdict import LANGUAGES, WORDS
 
 JS = Path(__file__).resolve().parent / "js"
 _IMPORT = re.compile(r'^import \{ ([\w, ]+) \} from "\.{1,2}/(?:\w+/)?(\w+)\.js";$', re.MULTILINE)
@@ -86,7 +86,7 @@ def words(*names: str) -> dict[str, dict[str, str]]:
     """Language -> key -> interface text, of the files ``words/NAME.json``; without names, of all of them; and the titles
     of the verdicts as ``film_verdict_KIND``. ValueError if two files have the same key."""
     table = {
-        language: {f"film_verdict_{key}": words.title for key, words in TABLES[language].items()}
+        language: {f"film_verdict_{key}": words.title for key, words in WORDS[language].items()}
         for language in LANGUAGES
     }
     for name in names or sorted(path.stem for path in (JS / "words").glob("*.json")):

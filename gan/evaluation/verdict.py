@@ -9,24 +9,26 @@ A model can have several of these. If it has none, it is ``rough`` (all digits, 
 ``healthy``. ``unsure``: too few samples to tell. For images that are not digits, only the first and
 the last failure can be detected; ``not_digits``: neither was found.
 
-`gan.evaluation.evaluate` measures; `gan.evaluation.verdict_words` has the sentences. *Legible*
+`gan.evaluation.evaluate` measures; ``verdict_words.json`` has the sentences. *Legible*
 samples are those that the classifier reads with confidence 0.9.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeGuard
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 from gan.evaluation.figures import CopyFigures
 from gan.evaluation.metrics import wilson_interval
-from gan.evaluation.verdict_words import TABLES, Words
 
 Kind = Literal[
     "one_picture", "noise", "few_kinds", "copies", "rough", "healthy", "unsure", "not_digits"
 ]
+LANGUAGES = ("en", "ja")
 MIN_SAMPLES = 300
 MIN_LEGIBLE = 381  # legible samples; a digit not seen among them has a share below 1 % (Wilson)
 ONE_PICTURE_SPREAD = 0.35  # of the median distance of two real digits
@@ -36,6 +38,24 @@ ROUGH_LEGIBLE = 0.75
 MISSING_SHARE = 0.01  # of the legible samples; a digit is missing if its 95 % interval is below
 FEW_KINDS_EFFECTIVE = 7.0  # exp(entropy) of the digits; real test digits: 9.98
 COPIED_SHARE = 0.10  # of the samples, closer to training images than 99 % of unseen real ones
+
+
+class Words(NamedTuple):
+    """A title, and three sentences: what is seen, what was measured, and what it may mean."""
+
+    title: str
+    seen: str
+    measured: str
+    meaning: str
+
+
+_FILE = Path(__file__).with_name("verdict_words.json")
+#: Language -> `Verdict.key` -> words; braces contain names of `Verdict.facts`. All languages have the same keys and state
+#: the same numbers.
+WORDS: dict[str, dict[str, Words]] = {
+    language: {key: Words(**texts) for key, texts in table.items()}
+    for language, table in json.loads(_FILE.read_text(encoding="utf-8")).items()
+}
 
 
 @dataclass(frozen=True)
@@ -69,11 +89,11 @@ class Verdict:
     def key(self) -> str:
         """The key of its words; for images that are not digits "copies/other", for example."""
         other = f"{self.kind}/other"
-        return other if other in TABLES["en"] and not self.facts.get("digits", True) else self.kind
+        return other if other in WORDS["en"] and not self.facts.get("digits", True) else self.kind
 
     def words(self, language: str = "en") -> Words:
         """The title and three sentences in "en" or "ja". KeyError for another language."""
-        return Words(*(text.format(**self.facts) for text in TABLES[language][self.key]))
+        return Words(*(text.format(**self.facts) for text in WORDS[language][self.key]))
 
 
 def effective_kinds(counts: tuple[int, ...]) -> float:

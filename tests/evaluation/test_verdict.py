@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from gan.evaluation import verdict as verdicts
-from gan.evaluation import verdict_words as templates
 from gan.evaluation.metrics import wilson_interval
 from gan.evaluation.verdict import (
     CopyFigures,
@@ -159,7 +158,7 @@ EVERY_KIND = {
 
 
 def test_there_are_words_for_every_verdict():
-    assert set(templates.TABLES["en"]) == set(EVERY_KIND)
+    assert set(verdicts.WORDS["en"]) == set(EVERY_KIND)
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND)
@@ -171,7 +170,7 @@ def test_every_template_is_filled_from_the_facts_of_its_verdict(kind):
     assert all(words) and not any("{" in text or "}" in text for text in words)
     # another language may use any fact, so a template must not fail for want of one
     fields = {
-        f for text in templates.TABLES["en"][kind] for _, f, _, _ in string.Formatter().parse(text)
+        f for text in verdicts.WORDS["en"][kind] for _, f, _, _ in string.Formatter().parse(text)
     }
     assert fields - {None} <= set(verdict.facts)
 
@@ -241,7 +240,7 @@ def test_of_other_pictures_it_is_said_how_little_was_looked_for():
 
 @pytest.mark.parametrize("kind", ["one_picture/other", "copies/other", "not_digits"])
 def test_the_words_for_other_pictures_measure_no_digits(kind):
-    title, seen, measured, _ = templates.TABLES["en"][kind]
+    title, seen, measured, _ = verdicts.WORDS["en"][kind]
     assert "digit" not in seen + measured
-    assert "legible" not in "".join(templates.TABLES["en"][kind])
+    assert "legible" not in "".join(verdicts.WORDS["en"][kind])
     assert title

@@ -3,9 +3,9 @@ import string
 
 import pytest
 
-from gan.evaluation.verdict_words import LANGUAGES, TABLES
+from gan.evaluation.verdict import LANGUAGES, WORDS
 
-ENGLISH, JAPANESE = (TABLES[language] for language in LANGUAGES)
+ENGLISH, JAPANESE = (WORDS[language] for language in LANGUAGES)
 
 
 def placeholders(templates):
@@ -15,6 +15,7 @@ def placeholders(templates):
 
 
 def test_every_verdict_has_words_in_both_languages():
+    assert tuple(WORDS) == LANGUAGES
     assert ENGLISH.keys() == JAPANESE.keys()
 
 

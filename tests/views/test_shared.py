@@ -162,11 +162,10 @@ def test_every_size_of_the_articles_has_its_claim():
 
 
 def test_histogram_shares_sum_to_one_on_both_sides():
-    words = {"real": "real", "generated": "fake", "none": "none", "share_axis": "share"}
-    chart = charts.digit_histogram([10] * 10, 200, [95] * 10, 1_000, words)
+    chart = charts.digit_histogram("en", [10] * 10, 200, [95] * 10, 1_000)
     shares = chart.data.groupby("kind")["share"].sum()
-    assert shares.to_dict() == pytest.approx({"real": 1.0, "fake": 1.0})
-    assert chart.data.query("kind == 'fake' and digit == 'none'")["share"].item() == 0.5
+    assert shares.to_dict() == pytest.approx({"real": 1.0, "generated": 1.0})
+    assert chart.data.query("kind == 'generated' and digit == 'none'")["share"].item() == 0.5
 
 
 def test_a_picture_survives_the_way_into_html_bit_for_bit():
@@ -191,7 +190,7 @@ def test_a_line_for_each_recipe_with_a_bar_where_there_are_seeds():
         for size in (200, 600)
         for name in ("a", "b")
     ]
-    chart = charts.amounts_curve(rows, 0.4, ["a", "b"], "images", "FD", marked_size=200).to_dict()
+    chart = charts.amounts_curve("en", rows, 0.4, ["a", "b"], marked_size=200).to_dict()
     marks = [layer["mark"]["type"] for layer in chart["layer"]]
     assert sorted(marks) == ["line", "rule", "rule", "rule"]
     line = chart["layer"][marks.index("line")]

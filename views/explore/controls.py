@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -21,6 +20,7 @@ from views.shared.i18n import text
 _PAGE = link.PAGES["explore"]
 _PLAIN = ("model", "size", "budget", "recipe", "moment", "seed", "rows", "truncation")
 _MOVES = tuple(f"move{i}" for i in range(NUM_SHIFTS))
+_KEYS = (*_PLAIN, *_MOVES, "axes")
 _AXIS = "axis{}"  # of a single component; "axes" has the chosen ones
 
 
@@ -36,12 +36,12 @@ def begin(
     values = st.session_state
     # Streamlit drops the value of a widget that was not on the page in the last run; assigning it keeps it.
     for key in list(values):
-        if key in (*_PLAIN, *_MOVES, "axes", "server_draws") or _is_axis(key):
+        if key in (*_KEYS, "server_draws") or _is_axis(key):
             values[key] = values[key]
     if values.get("model", "") not in ("", *models):
         values["model"] = ""  # the model has been removed
-    known = values.get("size") in sizes and values.get("recipe") in recipes
-    known = known and all(key in values for key in (*_PLAIN, *_MOVES, "axes"))
+    known = all(key in values for key in _KEYS)
+    known = known and values["size"] in sizes and values["recipe"] in recipes
 
     def take(query: Mapping[str, str]) -> list[link.Problem]:
         wanted, problems = from_query(query, sizes, best, recipes, models)
@@ -145,12 +145,6 @@ def pad_start() -> dict[str, Any]:
     return start
 
 
-def fitting(request: LatentRequest, latent_dim: int) -> LatentRequest:
-    """``request`` without the directions and components that a model of ``latent_dim`` components lacks."""
-    axes = tuple(pair for pair in request.axes if pair[0] < latent_dim)
-    return replace(request, shifts=request.shifts[:latent_dim], axes=axes)
-
-
 def server_draws() -> bool:
     """Whether this visitor wants the images from the server."""
     return bool(st.session_state.get("server_draws"))
@@ -172,28 +166,23 @@ def take_request(sent: object) -> None:
         _fill(state().with_latents(LatentRequest.from_dict(sent)))
 
 
+def _slider(label: str, key: str, help: str | None = None) -> None:
+    st.slider(label, -MAX_SHIFT, MAX_SHIFT, step=0.1, key=key, on_change=restart_pad, help=help)
+
+
 def shift_sliders(lang: str, strengths: Sequence[float]) -> None:
     """The principal directions, two in a row, and a button that resets all of them."""
     for first in range(0, min(NUM_SHIFTS, len(strengths)), 2):
         # row by row, so that they stay in order where a narrow screen stacks them
         for index, column in enumerate(st.columns(2)[: len(strengths) - first], start=first):
-            column.slider(
-                text(lang, "direction", k=index + 1),
-                -MAX_SHIFT,
-                MAX_SHIFT,
-                step=0.1,
-                key=_MOVES[index],
-                on_change=restart_pad,
-                help=text(lang, "direction_help", strength=strengths[index]),
-            )
+            note = text(lang, "direction_help", strength=strengths[index])
+            with column:
+                _slider(text(lang, "direction", k=index + 1), _MOVES[index], note)
     st.button(text(lang, "reset"), on_click=_reset_latents, icon=":material/restart_alt:")
 
 
 def _reset_latents() -> None:
-    st.session_state.update(dict.fromkeys(_MOVES, 0.0))
-    st.session_state["axes"] = []
-    st.session_state["truncation"] = 1.0
-    _forget_axes()
+    _fill(state().with_latents(LatentRequest(state().latent_request().rows)))
     restart_pad()
 
 
@@ -229,11 +218,4 @@ def axis_sliders(lang: str, latent_dim: int) -> None:
     for axis in sorted(st.session_state["axes"]):
         key = _AXIS.format(axis)
         st.session_state.setdefault(key, 0.0)
-        st.slider(
-            text(lang, "raw_axis", axis=axis),
-            -MAX_SHIFT,
-            MAX_SHIFT,
-            step=0.1,
-            key=key,
-            on_change=restart_pad,
-        )
+        _slider(text(lang, "raw_axis", axis=axis), key)

@@ -98,10 +98,9 @@ def _images_and_verdict(lang: str, card: ModelCard, table: compare.Table) -> Non
         _verdicts(lang, card)
         if card.metrics.digits:
             _figures(lang, card)
+            _histogram(lang, card)
         else:
             st.caption(text(lang, "own_no_digits"))
-    if card.metrics.digits:
-        _histogram(lang, card, right)
     if model is not None:
         st.header(text(lang, "latents_title"), anchor=False)
         latents.latents(lang, model, table)
@@ -187,16 +186,12 @@ def _figures(lang: str, card: ModelCard) -> None:
     st.caption(text(lang, "protocol", draws=how["draws"], n=how["n"], seeds=seeds))
 
 
-def _histogram(lang: str, card: ModelCard, place) -> None:  # type: ignore[no-untyped-def]
-    real = cache.reference(test_images=card.metrics.test_images)
-    words = {key: text(lang, key) for key in ("real", "generated", "none", "share_axis")}
-    chart = charts.digit_histogram(
-        card.metrics.counts, card.metrics.samples, real.counts, real.n, words
-    )
-    with place:
-        st.header(text(lang, "histogram"), anchor=False)
-        st.altair_chart(chart, key="histogram", alt=text(lang, "histogram_alt"))
-        st.caption(text(lang, "histogram_note", n=card.metrics.samples, real_n=real.n))
+def _histogram(lang: str, card: ModelCard) -> None:
+    real, samples = cache.reference(test_images=card.metrics.test_images), card.metrics.samples
+    chart = charts.digit_histogram(lang, card.metrics.counts, samples, real.counts, real.n)
+    st.header(text(lang, "histogram"), anchor=False)
+    st.altair_chart(chart, key="histogram", alt=text(lang, "histogram_alt"))
+    st.caption(text(lang, "histogram_note", n=samples, real_n=real.n))
 
 
 def _details(lang: str, card: ModelCard) -> None:

@@ -9,7 +9,6 @@ from gan.browser import payload
 from gan.errors import GanError
 from gan.evaluation.classifier import read
 from gan.networks import images
-from gan.networks.latent_request import resolve_latents
 from gan.zoo import compare
 from gan.zoo.cards import Model, ModelCard
 from views.explore import controls, pad
@@ -59,8 +58,7 @@ def _drawn_by_the_server(lang: str, model: Model, cards: list[ModelCard]) -> Non
         controls.shift_sliders(lang, model.strengths.tolist())
         with st.expander(text(lang, "raw")):
             controls.axis_sliders(lang, model.generator.latent_dim)
-    request = controls.fitting(controls.state().latent_request(), model.generator.latent_dim)
-    z = resolve_latents(request, payload.WALL_ROWS, model.directions)
+    z = pad.first(model, controls.state().latent_request(), payload.WALL_ROWS)
     columns = []
     for card in cards:
         current = card == model.card

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 from torch import Tensor
 
-from gan.browser import payload, scripts
+from gan.browser import payload
 from gan.errors import ConfigError, GanError
 from gan.evaluation import copies
 from gan.networks import images
@@ -20,17 +22,11 @@ from views.explore import controls
 from views.shared import cache
 from views.shared.i18n import text
 from views.shared.pictures import data_link
-from views.shared.run_charts import component_data
+from views.shared.run_charts import component, component_data
 
 _KEY = "playground"
-_pad = st.components.v2.component(
-    "gan_pad", js=scripts.bundle_script("pad_component"), css=scripts.style("base", "playground")
-)
-_film = st.components.v2.component(
-    "gan_film",
-    js=scripts.bundle_script("film_component"),
-    css=scripts.style("base", "charts", "film"),
-)
+_pad = component("pad", "playground")
+_film = component("film", "charts", "film")
 
 
 def pad_works() -> bool:
@@ -44,25 +40,21 @@ def playground(lang: str, model: Model, cards: Sequence[ModelCard]) -> None:
     out."""
     start = controls.pad_start()
     chosen = model.card.name
+    shown = {
+        "chosen": chosen,
+        "cells": _cells(model.card, cards),
+        "classifier": cache.classifier_weights() if model.card.metrics.digits else None,
+        "columns": payload.wall_columns(cards, chosen),
+        "start": payload.start(start["id"], start["request"], chosen),
+        "still": _still(model, start["request"]),
+        "nearest": st.session_state.get("near"),
+    }
     _pad(
         key=_KEY,
-        data=component_data(
-            lang,
-            {
-                "chosen": chosen,
-                "cells": _cells(model.card, cards),
-                "classifier": cache.classifier_weights() if model.card.metrics.digits else None,
-                "columns": payload.wall_columns(cards, chosen),
-                "start": payload.start(start["id"], start["request"], chosen),
-                "still": _still(model, start["request"]),
-                "nearest": st.session_state.get("near"),
-            },
-            "playground",
-            "load",
-        ),
+        data=component_data(lang, shown, "playground", "load"),
         on_request_change=_take_request,
         on_failed_change=_take_failure,
-        on_focus_change=_looks_up(lang, model, {card.name: card for card in cards}),
+        on_focus_change=partial(_look_up, lang, model, {card.name: card for card in cards}),
     )
     if st.session_state.pop("pad_turned", False):
         st.rerun()  # the server now draws the film, too, or no longer does
@@ -119,32 +111,29 @@ def _take_film_failure() -> None:
 
 def _still(model: Model, request: LatentRequest) -> str:
     """The image of the first latent, as a data link: the pad shows it until the weights have arrived."""
-    drawn = model.generator(_first(model, request, 1))
+    drawn = model.generator(first(model, request, 1))
     return data_link(images.to_png(images.to_uint8(drawn)[0]))
 
 
-def _first(model: Model, request: LatentRequest, count: int) -> Tensor:
+def first(model: Model, request: LatentRequest, count: int) -> Tensor:
     """The first ``count`` latents of the request, without directions and components that the model lacks."""
-    return resolve_latents(
-        controls.fitting(request, model.generator.latent_dim), count, model.directions
-    )
+    latent_dim = model.generator.latent_dim
+    axes = tuple(pair for pair in request.axes if pair[0] < latent_dim)
+    fitting = replace(request, shifts=request.shifts[:latent_dim], axes=axes)
+    return resolve_latents(fitting, count, model.directions)
 
 
-def _looks_up(lang: str, model: Model, known: dict[str, ModelCard]) -> Callable[[], None]:
-    """A callback for the choice of an image on the wall: finds the real images nearest to it."""
-
-    def look_up() -> None:
-        sent: Any = st.session_state[_KEY].focus
-        try:
-            card, row, number = known[sent["name"]], sent["row"], int(sent["number"])
-            if row not in range(payload.WALL_ROWS):
-                raise ConfigError(f"row {row!r} is not on the wall")
-            z = _first(model, LatentRequest.from_dict(sent["request"]), row + 1)[row:]
-        except (KeyError, TypeError, ValueError, OverflowError, ConfigError):
-            return  # the pad does not send such values
-        st.session_state["near"] = {"number": number, **_nearest(lang, card, z)}
-
-    return look_up
+def _look_up(lang: str, model: Model, known: dict[str, ModelCard]) -> None:
+    """An image on the wall was chosen: finds the real images nearest to it."""
+    sent: Any = st.session_state[_KEY].focus
+    try:
+        card, row, number = known[sent["name"]], sent["row"], int(sent["number"])
+        if row not in range(payload.WALL_ROWS):
+            raise ConfigError(f"row {row!r} is not on the wall")
+        z = first(model, LatentRequest.from_dict(sent["request"]), row + 1)[row:]
+    except (KeyError, TypeError, ValueError, OverflowError, ConfigError):
+        return  # the pad does not send such values
+    st.session_state["near"] = {"number": number, **_nearest(lang, card, z)}
 
 
 def _nearest(lang: str, card: ModelCard, z: Tensor) -> dict[str, Any]:

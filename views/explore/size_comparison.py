@@ -37,14 +37,9 @@ def amounts(lang: str, tables: dict[str, compare.Table], card: cards.ModelCard) 
                 of_seeds = [row["fd"] for row in found.seed_rows]
                 seeds = {"low": min(of_seeds), "high": max(of_seeds)}
                 rows.append({"size": size, "recipe": names[recipe], "fd": fd, **seeds})
-    real = (
-        cache.reference(test_images=card.metrics.test_images)
-        .real_score(card.metrics.figures["fd"].n)
-        .fd
-    )
-    chart = charts.amounts_curve(
-        rows, real, list(names.values()), text(lang, "amounts_axis"), text(lang, "fd"), card.size
-    )
+    reference = cache.reference(test_images=card.metrics.test_images)
+    real = reference.real_score(card.metrics.figures["fd"].n).fd
+    chart = charts.amounts_curve(lang, rows, real, list(names.values()), card.size)
     alt = [text(lang, "amounts_alt") + "."]
     for recipe, of_sizes in distances.items():
         if of_sizes:

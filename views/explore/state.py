@@ -25,17 +25,15 @@ from gan.networks.latent_request import (
     MAX_TRUNCATION,
     Axis,
     LatentRequest,
-    Listed,
     Rows,
     Seeds,
     Shift,
-    Sum,
-    Walk,
 )
 from views.shared import link
 
 MAX_SEED = 999_999  # of the page; the library takes more
 DEFAULT_SIZE = 6_000
+#: Kind of the rows of a `LatentRequest` -> its numbers, in the order of the query parameter; a "list" has seeds.
 _ROW_FIELDS = {
     "seeds": ("first",),
     "walk": ("start", "end", "t"),
@@ -83,7 +81,7 @@ def _rows(value: object) -> Any:
     kind, _, text = value.partition(":")
     numbers = [int(part) if part.isdigit() else float(part) for part in _parts(text)]
     fields = _ROW_FIELDS.get(kind)
-    named = {"seeds": numbers} if fields is None else dict(zip(fields, numbers, strict=True))
+    named = dict(zip(fields, numbers, strict=True)) if fields else {"seeds": numbers}
     try:
         return LatentRequest.from_dict({"rows": {"kind": kind, **named}}).rows
     except ConfigError as error:
@@ -91,16 +89,10 @@ def _rows(value: object) -> Any:
 
 
 def _rows_text(rows: Rows) -> str:
-    match rows:
-        case Listed(seeds):
-            numbers = ",".join(map(str, seeds))
-        case Walk(start, end, t):
-            numbers = f"{start},{end},{round(t, 4):g}"
-        case Sum(plus, minus, other):
-            numbers = f"{plus},{minus},{other}"
-        case Seeds(first):
-            numbers = str(first)
-    return f"{rows.kind}:{numbers}"
+    fields = _ROW_FIELDS.get(rows.kind)
+    numbers = [getattr(rows, name) for name in fields] if fields else rows.seeds
+    parts = [str(n) if isinstance(n, int) else f"{round(n, 4):g}" for n in numbers]
+    return f"{rows.kind}:{','.join(parts)}"
 
 
 def _parameter(name: str, default: Any, **limits: Any) -> Any:

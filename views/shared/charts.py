@@ -12,31 +12,25 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from views.shared.i18n import text
+
 REAL, FAKE, D_BLUE, UNSEEN = "#2E9E5B", "#A33EBD", "#447CE4", "#E0A100"
 _HEIGHT = 220
 
 
 def digit_histogram(
-    generated: Sequence[int],
-    samples: int,
-    real: Sequence[int],
-    real_n: int,
-    words: Mapping[str, str],
+    lang: str, generated: Sequence[int], samples: int, real: Sequence[int], real_n: int
 ) -> alt.Chart:
-    """Counts of the digits 0-9 read among ``samples`` and ``real_n`` -> bars of their shares.
-
-    words: real, generated, none (label of what was not read), share_axis.
-    """
+    """Counts of the digits 0-9 read among ``samples`` and ``real_n`` -> bars of their shares."""
+    order = [*map(str, range(10)), text(lang, "none")]
+    kinds = [text(lang, "real"), text(lang, "generated")]
     rows = []
-    for kind, counts, n in (("real", real, real_n), ("generated", generated, samples)):
+    for kind, counts, n in zip(kinds, (real, generated), (real_n, samples), strict=True):
         shares = [c / n for c in counts] + [1 - sum(counts) / n]
-        labels = [*map(str, range(10)), words["none"]]
         rows += [
-            {"digit": label, "share": share, "kind": words[kind]}
-            for label, share in zip(labels, shares, strict=True)
+            {"digit": digit, "share": share, "kind": kind}
+            for digit, share in zip(order, shares, strict=True)
         ]
-    order = [*map(str, range(10)), words["none"]]
-    kinds = [words["real"], words["generated"]]
     return (
         alt.Chart(pd.DataFrame(rows))
         .mark_bar()
@@ -45,7 +39,7 @@ def digit_histogram(
                 "digit:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelOverlap=False)
             ),
             xOffset=alt.XOffset("kind:N", sort=kinds),
-            y=alt.Y("share:Q", title=words["share_axis"], axis=alt.Axis(format="%")),
+            y=alt.Y("share:Q", title=text(lang, "share_axis"), axis=alt.Axis(format="%")),
             color=alt.Color(
                 "kind:N",
                 scale=alt.Scale(domain=kinds, range=[REAL, FAKE]),
@@ -58,11 +52,10 @@ def digit_histogram(
 
 
 def amounts_curve(
+    lang: str,
     rows: Sequence[Mapping[str, Any]],
     real: float,
     names: Sequence[str],
-    size_title: str,
-    value_title: str,
     marked_size: int,
 ) -> alt.LayerChart:
     """One line per recipe with logarithmic axes, a bar for the range of the seeds, a vertical line at ``marked_size``
@@ -70,7 +63,7 @@ def amounts_curve(
     frame = pd.DataFrame(rows)
     x = alt.X(
         "size:Q",
-        title=size_title,
+        title=text(lang, "amounts_axis"),
         scale=alt.Scale(type="log"),
         axis=alt.Axis(format="~s", values=[50, 100, 200, 500, 1000, 6000, 10000, 30000, 60000]),
     )
@@ -88,7 +81,7 @@ def amounts_curve(
     ]
     scale = alt.Scale(type="log")
     lines = base.mark_line(point=True, strokeWidth=1.8).encode(
-        y=alt.Y("fd:Q", title=value_title, scale=scale), tooltip=tooltip
+        y=alt.Y("fd:Q", title=text(lang, "fd"), scale=scale), tooltip=tooltip
     )
     bars = base.mark_rule(strokeWidth=2.5, opacity=0.6).encode(y="low:Q", y2="high:Q")
     floor = (

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gan.evaluation.verdict_words import LANGUAGES
+from gan.evaluation.verdict import LANGUAGES
 
 WORDS = Path(__file__).with_name("words")
 _TABLES: dict[str, dict[str, str]] = {language: {} for language in LANGUAGES}

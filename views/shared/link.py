@@ -96,7 +96,7 @@ def _incoming(page: Page, shown: Any) -> dict[str, str] | None:
     ours = "lang" in query and page.foreign not in query
     if (
         shown is None
-    ):  # a new session; or back from the other page, by a link or by the navigation without one
+    ):  # new, or back from the other page by a link, or by the navigation without one
         return query if ours or last is None else last.link
     # An address that the page did not write is a step in the browser's history, unless a widget has changed in the same
     # run: then the address is merely late.
@@ -104,9 +104,8 @@ def _incoming(page: Page, shown: Any) -> dict[str, str] | None:
         return None
     if ours:
         return query
-    st.session_state[page.key] = last._replace(
-        address=query
-    )  # a bare address: a step on the way back
+    # a bare address: a step on the way back
+    st.session_state[page.key] = last._replace(address=query)
     return None
 
 

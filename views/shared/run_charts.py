@@ -1,19 +1,22 @@
-"""The training curves of a run: the same charts on every page, drawn by the browser."""
+"""Components that run in the browser, and the one that both pages have: the training curves of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from gan.browser import scripts
 
-_charts = st.components.v2.component(
-    "gan_charts",
-    js=scripts.bundle_script("charts_component"),
-    css=scripts.style("base", "charts"),
-)
+
+def component(name: str, *styles: str) -> Callable[..., Any]:
+    """The Streamlit component of ``gan/browser/js/.../NAME_component.js``."""
+    script = scripts.bundle_script(f"{name}_component")
+    return st.components.v2.component(f"gan_{name}", js=script, css=scripts.style("base", *styles))
+
+
+_charts = component("charts", "charts")
 
 
 def run_charts(

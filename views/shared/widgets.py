@@ -1,8 +1,8 @@
-"""Widgets of both pages. Their arguments are keys of texts: ``name`` is the label, ``name_OPTION`` says an option."""
+"""Widgets of both pages. ``name`` is the key of the label's text, ``name_OPTION`` those of the options' texts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -25,6 +25,13 @@ def dropdown(lang: str, name: str, options: Sequence[str], **how: Any) -> Any:
     return st.selectbox(
         text(lang, name), options, format_func=lambda option: text(lang, f"{name}_{option}"), **how
     )
+
+
+def button(
+    label: str, key: str, icon: str, action: Callable[[], None], place: Any = st, **how: Any
+) -> None:
+    """A button in ``place``. icon: a name of Material Symbols."""
+    place.button(label, key=key, icon=f":material/{icon}:", on_click=action, **how)
 
 
 def size_slider(lang: str, name: str, sizes: Sequence[int], key: str) -> None:

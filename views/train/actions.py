@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -14,7 +15,7 @@ from gan.jobs.limits import may_control
 from gan.jobs.queries import View
 from gan.jobs.service import Service
 from gan.jobs.state import ACTIVE
-from views.shared import session
+from views.shared import session, widgets
 from views.shared.i18n import text
 from views.shared.words import escaped
 from views.train import form_state
@@ -29,22 +30,17 @@ def buttons(lang: str, service: Service, view: View) -> None:
     row = st.container(horizontal=True)
     if may_control(view.job, visitor):
         presses = (
-            ("pause", ":material/pause:", ("starting", "training"), orders.pause),
-            ("resume", ":material/play_arrow:", ("paused", "stopped", "failed"), orders.resume),
-            ("step_one", ":material/skip_next:", ("paused",), orders.step),
-            ("step_many", ":material/fast_forward:", ("paused",), orders.step, _STEPS),
-            ("stop", ":material/stop:", ACTIVE, orders.stop),
+            ("pause", "pause", ("starting", "training"), orders.pause),
+            ("resume", "play_arrow", ("paused", "stopped", "failed"), orders.resume),
+            ("step_one", "skip_next", ("paused",), orders.step),
+            ("step_many", "fast_forward", ("paused",), orders.step, _STEPS),
+            ("stop", "stop", ACTIVE, orders.stop),
         )
         for key, icon, states, order, *more in presses:
             if view.status.state in states:
-                row.button(
-                    text(lang, key),
-                    key=f"job_{key}",
-                    icon=icon,
-                    on_click=_act,
-                    args=(order, id, visitor, *more),
-                    help=text(lang, "stop_help") if key == "stop" else None,
-                )
+                act = partial(_act, order, id, visitor, *more)
+                note = text(lang, "stop_help") if key == "stop" else None
+                widgets.button(text(lang, key), f"job_{key}", icon, act, row, help=note)
         if not view.status.active:
             _remove(row, lang, service, id, visitor)
     else:
@@ -59,13 +55,9 @@ def _remove(row: Any, lang: str, service: Service, id: str, visitor: str) -> Non
     """Asks for confirmation: a deleted model cannot be restored."""
     confirm = row.popover(text(lang, "remove"), icon=":material/delete:", key="job_remove")
     confirm.markdown(text(lang, "remove_help"))
-    confirm.button(
-        text(lang, "remove_sure"),
-        key="job_remove_sure",
-        icon=":material/delete_forever:",
-        on_click=_press_remove,
-        args=(service, id, visitor),
-    )
+    remove = partial(_press_remove, service, id, visitor)
+    label = text(lang, "remove_sure")
+    widgets.button(label, "job_remove_sure", "delete_forever", remove, confirm)
 
 
 def _press_remove(service: Service, id: str, visitor: str) -> None:

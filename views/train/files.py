@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,13 +90,8 @@ def import_model(lang: str, service: Service) -> None:
     if card is None:
         return
     st.success(text(lang, "imported", name=f"`{card.name}`"), icon=":material/check_circle:")
-    st.button(
-        text(lang, "explore_it"),
-        key="explore_imported",
-        on_click=session.go_explore,
-        args=(card.name,),
-        icon=":material/grid_view:",
-    )
+    go = partial(session.go_explore, card.name)
+    widgets.button(text(lang, "explore_it"), "explore_imported", "grid_view", go)
 
 
 def _once(key: str, content: str, waiting: str, work: Callable[[], Any]) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -30,20 +32,13 @@ _MINUTE = 60.0
 def show(lang: str, service: Service) -> TrainSettings:
     left, right = st.columns(2, gap="large")
     with left:
-        _segments(lang, "source", SOURCES, help="source_help", wrap=True, on_change=_source_changed)
+        _segments(lang, "source", SOURCES, "source_help", _source_changed)
         if form_state.value("source") == "own":
             files.own_images(lang, service)
         else:
             sizes = [size for size in SIZES if size <= service.limits.size]
             widgets.size_slider(lang, "train_size", sizes, form_state.key("size"))
-        _segments(
-            lang,
-            "recipe",
-            list(RECIPES),
-            help="train_recipe_help",
-            wrap=True,
-            on_change=_recipe_changed,
-        )
+        _segments(lang, "recipe", list(RECIPES), "train_recipe_help", _recipe_changed)
     with right:
         _duration(lang, service)
         _number(lang, "seed", help=text(lang, "train_seed_help"))
@@ -52,23 +47,24 @@ def show(lang: str, service: Service) -> TrainSettings:
     return form_state.settings()
 
 
-def _segments(lang: str, name: str, options: Sequence[str], **how: Any) -> None:
-    widgets.segments(lang, name, options, key=form_state.key(name), **how)
+def _segments(
+    lang: str, name: str, options: Sequence[str], help: str, changed: Callable[[], None]
+) -> None:
+    key = form_state.key(name)
+    widgets.segments(lang, name, options, help, key=key, wrap=True, on_change=changed)
 
 
 def _dropdown(lang: str, name: str, options: Sequence[str]) -> None:
     widgets.dropdown(lang, name, options, key=form_state.key(name))
 
 
-def _number(
-    lang: str,
-    name: str,
-    step: float = 1,
-    limits: tuple[float, float] | None = None,
-    **how: Any,
-) -> None:
-    least, most = limits or RANGES[name]
-    st.number_input(text(lang, name), least, most, step=step, key=form_state.key(name), **how)
+def _number(lang: str, name: str, step: float = 1, most: float = math.inf, **how: Any) -> None:
+    """A number in the range of that name, and at most ``most``."""
+    low, high = RANGES[name]
+    high = min(high, most)
+    st.number_input(
+        text(lang, name), min(low, high), high, step=step, key=form_state.key(name), **how
+    )
 
 
 def _source_changed() -> None:
@@ -87,27 +83,17 @@ def _duration(lang: str, service: Service) -> None:
     if form_state.value("budget") == "updates":
         least, most = RANGES["updates"]
         most = min(most, service.limits.updates)
-        least = min(least, most)
         form_state.set(updates=min(max(least, form_state.value("updates")), most))
-        _number(lang, "updates", 100, (least, most), help=text(lang, "updates_help"))
+        _number(lang, "updates", 100, most, help=text(lang, "updates_help"))
     else:
         _number(lang, "epochs", help=text(lang, "epochs_help"))
     full = min(TrainConfig().updates, service.limits.updates)
     with st.container(horizontal=True):
-        st.button(
-            text(lang, "preset_minute"),
-            key="preset_minute",
-            icon=":material/bolt:",
-            on_click=_a_minute,
-            args=(service,),
-        )
-        st.button(
-            text(lang, "preset_full", updates=full),
-            key="preset_full",
-            icon=":material/all_inclusive:",
-            on_click=form_state.set,
-            kwargs={"budget": "updates", "updates": full},
-        )
+        set_minute = partial(_a_minute, service)
+        widgets.button(text(lang, "preset_minute"), "preset_minute", "bolt", set_minute)
+        set_full = partial(form_state.set, budget="updates", updates=full)
+        label = text(lang, "preset_full", updates=full)
+        widgets.button(label, "preset_full", "all_inclusive", set_full)
 
 
 def _a_minute(service: Service) -> None:

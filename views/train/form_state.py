@@ -47,7 +47,6 @@ def _current(lang: str) -> tuple[dict[str, str], Any]:
 
 
 def write_link(lang: str) -> None:
-    """Writes what is shown into the address bar."""
     link.write(_PAGE, *_current(lang))
 
 
@@ -79,7 +78,6 @@ def key(name: str) -> str:
 
 
 def value(name: str) -> Any:
-    """The value of a setting's widget."""
     return st.session_state[key(name)]
 
 

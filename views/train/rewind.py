@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,8 @@ def show(lang: str, service: Service, view: View) -> None:
             changes = _changes(
                 lang, id, replace(config, augment=augment), step, service.limits.updates
             )
-            st.button(
-                text(lang, "rewind_go"),
-                key="rewind_go",
-                icon=":material/history:",
-                on_click=_rewind,
-                args=(service, view, step, changes),
-                disabled=not service.limits.enabled,
-            )
+            rewind, off = partial(_rewind, service, view, step, changes), not service.limits.enabled
+            widgets.button(text(lang, "rewind_go"), "rewind_go", "history", rewind, disabled=off)
         with left:
             _images_at(lang, history.samples(folder), step)
 

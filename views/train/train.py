@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from gan.config import TrainConfig
 from gan.errors import GanError
 from gan.jobs.limits import UPLOADS
 from gan.jobs.service import Service
-from views.shared import cache, session
+from views.shared import cache, session, widgets
 from views.shared.i18n import text
 from views.shared.words import about, escaped, job_title, queue_words
 from views.train import files, form, form_state, watch
@@ -59,7 +61,8 @@ def page(lang: str) -> None:
         _form(lang, service)
     listed = any(v.status.active for v in service.queries.views() if v.job.id != watched)
     st.fragment(_jobs, run_every=_LIST_SECONDS if listed else None)(lang, service, watched)
-    _import(lang, service)
+    with st.expander(text(lang, "import_title"), icon=":material/upload_file:"):
+        files.import_model(lang, service)
     form_state.write_link(lang)
 
 
@@ -81,21 +84,15 @@ def _form(lang: str, service: Service) -> None:
             config = config_of(settings, str(service.runs / UPLOADS))
         except GanError as error:
             st.info(escaped(error), icon=":material/info:")
-    if config is not None and service.limits.enabled:
-        measuring = service.queries.expected(config, device) is None and service.queries.measure(
-            device
-        )
+    trainable = config is not None and service.limits.enabled
+    if trainable:
+        queries = service.queries
+        measuring = queries.expected(config, device) is None and queries.measure(device)
         polled = st.fragment(_expected, run_every=_MEASURE_SECONDS if measuring else None)
         polled(lang, service, config, device, measuring)
-    st.button(
-        text(lang, "train"),
-        type="primary",
-        icon=":material/play_arrow:",
-        key="train_go",
-        disabled=config is None or not service.limits.enabled,
-        on_click=_press,
-        args=(service, config, device),
-    )
+    how = {"type": "primary", "disabled": not trainable}
+    press = partial(_press, service, config, device)
+    widgets.button(text(lang, "train"), "train_go", "play_arrow", press, **how)
     refused = st.session_state.get("train_refused")
     if refused is not None and refused[0] == (config, device):  # until the settings change
         st.error(escaped(refused[1]), icon=":material/error:")
@@ -128,20 +125,12 @@ def _expected(
     if expected is None:
         st.caption(text(lang, "expected_unknown" if measuring else "expected_never"))
         return
-    st.markdown(
-        text(
-            lang,
-            "expected",
-            time=about(lang, expected.total),
-            device=text(lang, f"device_{device}"),
-            updates=config.total_updates,
-            scoring=about(lang, expected.scoring),
-        )
-    )
-    if expected.training > service.limits.minutes * 60:
-        st.warning(
-            text(lang, "too_long", minutes=service.limits.minutes), icon=":material/timer_off:"
-        )
+    times = {"time": about(lang, expected.total), "scoring": about(lang, expected.scoring)}
+    where = text(lang, f"device_{device}")
+    st.markdown(text(lang, "expected", device=where, updates=config.total_updates, **times))
+    minutes = service.limits.minutes
+    if expected.training > minutes * 60:
+        st.warning(text(lang, "too_long", minutes=minutes), icon=":material/timer_off:")
     st.caption(queue_words(lang, *service.queries.wait(device)))
 
 
@@ -166,21 +155,12 @@ def _jobs(lang: str, service: Service, watched: str) -> None:
         title = job_title(lang, view.job)
         row.markdown(f"{' · '.join(facts)}  \n{title}", width="stretch")
         # rerun the whole page: the fragment cannot change which job is watched
-        if row.button(
-            text(lang, "job_watch"),
-            key=f"watch_{view.job.id}",
-            help=title,
-            icon=":material/visibility:",
-        ):
+        key = f"watch_{view.job.id}"
+        if row.button(text(lang, "job_watch"), key, title, icon=":material/visibility:"):
             form_state.watch(view.job.id)
             st.rerun()
     if len(shown) > _MOST_LISTED:
         st.caption(text(lang, "jobs_more", count=len(shown) - _MOST_LISTED))
-
-
-def _import(lang: str, service: Service) -> None:
-    with st.expander(text(lang, "import_title"), icon=":material/upload_file:"):
-        files.import_model(lang, service)
 
 
 page(session.language())

@@ -17,7 +17,7 @@ from gan.jobs import history
 from gan.jobs.queries import View
 from gan.jobs.service import Service
 from gan.zoo import cards
-from views.shared import cache, session
+from views.shared import cache, session, widgets
 from views.shared.i18n import text
 from views.shared.pictures import digit_row, frame, png_tag
 from views.shared.run_charts import run_charts
@@ -112,14 +112,10 @@ def _note(lang: str, service: Service, view: View) -> str:
 
 
 def _images(lang: str, view: View) -> None:
+    step, png = history.latest_sample(history.samples(view.job.folder)) or (0, b"")
     with st.container(key="live"):
-        shown = history.latest_sample(history.samples(view.job.folder))
-        if shown is None:
-            st.html(frame(text(lang, "live_none")))
-            st.caption(text(lang, "live_step", step=0))
-            return
-        step, png = shown
-        st.html(png_tag(png, text(lang, "live_alt", step=step)))
+        alt = text(lang, "live_alt", step=step)
+        st.html(png_tag(png, alt) if png else frame(text(lang, "live_none")))
         st.caption(text(lang, "live_step", step=step))
 
 
@@ -172,14 +168,8 @@ def _finished(lang: str, view: View) -> None:
     taken = about(lang, view.status.seconds)
     st.success(text(lang, "finished_note", time=taken), icon=":material/check_circle:")
     row = st.container(horizontal=True)
-    row.button(
-        text(lang, "explore_it"),
-        key="explore_it",
-        type="primary",
-        icon=":material/grid_view:",
-        on_click=session.go_explore,
-        args=(view.job.id,),
-    )
+    go = partial(session.go_explore, view.job.id)
+    widgets.button(text(lang, "explore_it"), "explore_it", "grid_view", go, row, type="primary")
     _export(lang, row, view)
 
 

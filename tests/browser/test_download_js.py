@@ -1,9 +1,6 @@
 """Files that a page of the browser makes, on a page that was opened from a disk."""
 
-import io
-
 import pytest
-from PIL import Image
 
 from gan.browser import scripts
 
@@ -15,7 +12,7 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>A page</title><div id="hos
 const root = document.getElementById("host").attachShadow({ mode: "open" });
 root.innerHTML = "<button>Save</button>";
 root.querySelector("button").onclick = () => globalThis.save();
-Object.assign(globalThis, { saveFile, canvasPng });
+Object.assign(globalThis, { saveFile });
 </script>"""
 
 
@@ -24,7 +21,7 @@ def page(chromium, tmp_path):
     (tmp_path / "page.html").write_text(PAGE % scripts.bundle_script("download"), encoding="utf-8")
     opened = chromium.new_page()
     opened.goto((tmp_path / "page.html").as_uri())
-    opened.wait_for_function("globalThis.canvasPng !== undefined")
+    opened.wait_for_function("globalThis.saveFile !== undefined")
     yield opened
     opened.close()
 
@@ -67,29 +64,3 @@ def test_nothing_stays_on_the_page_and_the_object_is_given_up_later(page):
     waits = page.evaluate("later.map(([call, wait]) => { call(); return wait; })")
     assert len(waits) == 1 and waits[0] >= 40_000
     assert page.evaluate("revoked.length === 1 && revoked[0].startsWith('blob:')")
-
-
-def test_a_canvas_becomes_a_png(page):
-    script = """async () => {
-        const canvas = document.createElement("canvas");
-        [canvas.width, canvas.height] = [3, 2];
-        const context = canvas.getContext("2d");
-        context.fillStyle = "rgb(255, 128, 0)";
-        context.fillRect(0, 0, 3, 2);
-        saveFile("digit.png", "image/png", await canvasPng(canvas));
-    }"""
-    name, content = saved(page, script)
-    with Image.open(io.BytesIO(content)) as image:
-        assert (name, image.format, image.size) == ("digit.png", "PNG", (3, 2))
-        assert image.convert("RGB").getcolors() == [(6, (255, 128, 0))]
-
-
-def test_a_canvas_without_size_is_refused_with_its_size(page):
-    message = page.evaluate(
-        """() => {
-            const canvas = document.createElement("canvas");
-            canvas.width = 0;
-            return canvasPng(canvas).then(() => "made", (error) => error.message);
-        }"""
-    )
-    assert message == "no PNG of a canvas of 0 x 150"

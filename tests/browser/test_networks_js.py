@@ -90,7 +90,8 @@ globalThis.judged = async ({ file, pictures, simd }) => {
   const classifier = readClassifier(await fetched(file), { simd });
   const bytes = Uint8Array.from(atob(pictures), (letter) => letter.charCodeAt(0));
   const pixels = new Float32Array(bytes.buffer);
-  const readings = classifier.read(pixels, pixels.length / classifier.side ** 2);
+  const size = classifier.side ** 2;
+  const readings = Array.from({ length: pixels.length / size }, (_, i) => classifier.read(pixels.subarray(i * size, (i + 1) * size)));
   return { simd: classifier.simd, readings: readings.map((one) => ({ ...one, probabilities: [...one.probabilities] })) };
 };
 """

@@ -177,8 +177,8 @@ export function shortNumber(value) {
   return String(Number(value.toPrecision(3)));
 }
 
-/** A value with three significant digits, as the language writes it. */
-function readable(say, value) {
+/** A value with three significant digits, as the language writes it; null is "not measured". */
+export function readable(say, value) {
   if (value === null) return say("chart_none");
   return new Intl.NumberFormat(say.language, { maximumSignificantDigits: 3 }).format(value);
 }

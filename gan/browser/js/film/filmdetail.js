@@ -1,6 +1,7 @@
 // The chosen run of the film: its images enlarged, the measurements, and the training curves with a mark.
 
 import { element } from "../shared/dom.js";
+import { readable } from "./charts.js";
 import { drawTile, tileCanvas } from "./filmstrip.js";
 import { makeRunCharts } from "./runcharts.js";
 
@@ -84,10 +85,10 @@ function indicators(say, payload, moment) {
     rows.push(
       ["film_legible_label", say("film_legible_value", { share, samples: payload.samples })],
       ["film_kinds_label", kindsInWords(say, moment), digitRow(say, payload, moment)],
-      ["film_fd_label", say("film_fd_value", { fd: figure(say, moment.fd), real: figure(say, payload.real_fd) })],
+      ["film_fd_label", say("film_fd_value", { fd: readable(say, moment.fd), real: readable(say, payload.real_fd) })],
     );
   }
-  const spread = figure(say, moment.spread);
+  const spread = readable(say, moment.spread);
   rows.push(["film_spread_label", say(payload.digits ? "film_spread_value" : "film_spread_other", { spread })]);
   return rows.flatMap(([key, ...content]) => [element("dt", {}, say(key)), element("dd", {}, ...content)]);
 }
@@ -110,9 +111,4 @@ function digitRow(say, payload, moment) {
     ),
   );
   return element("div", { class: "film-digits", role: "img", "aria-label": label }, ...digits);
-}
-
-function figure(say, value) {
-  if (value === null) return say("chart_none");
-  return new Intl.NumberFormat(say.language, { maximumSignificantDigits: 3 }).format(value);
 }

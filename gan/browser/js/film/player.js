@@ -1,7 +1,5 @@
 // A playback position from 0 to 1.
 
-import { reducedMotion } from "../shared/dom.js";
-
 // With reduced motion the position jumps between a few places and rests at each.
 const PLACES = 12;
 const PLACE_SECONDS = 0.9;
@@ -12,12 +10,11 @@ const LONGEST_FRAME = 0.25;
  * Moves a position from 0 to 1 while it plays.
  *
  * `seconds`: the least time from 0 to 1. `onPosition(position, playing)` is called on every change, also on those made
- * by the methods. `loop`: after 1 the position continues at 0. `bounce`: it moves back and forth. With neither it
- * stops at 1, and `play()` then restarts at 0. `seek(p)` does not stop the player.
+ * by the methods. `bounce`: it moves back and forth. Otherwise it stops at 1, and `play()` then restarts at 0. `seek(p)` does not stop the player.
  *
  * With reduced motion the position takes twelve places one after the other instead of moving continuously.
  */
-export function makePlayer({ seconds, onPosition, loop = false, bounce = false }) {
+export function makePlayer({ seconds, onPosition, bounce = false }) {
   let position = 0;
   let playing = false;
   let clock = 0; // the continuous position; with reduced motion `position` follows it in jumps
@@ -40,13 +37,11 @@ export function makePlayer({ seconds, onPosition, loop = false, bounce = false }
     report();
   }
 
-  /** At either end: turns round, restarts or stops. */
+  /** At either end: turns round or stops. */
   function turn() {
     if (bounce) {
       clock = clock > 1 ? Math.max(0, 2 - clock) : Math.min(1, -clock);
       direction = -direction;
-    } else if (loop) {
-      clock %= 1;
     } else {
       clock = 1;
       halt();
@@ -68,7 +63,7 @@ export function makePlayer({ seconds, onPosition, loop = false, bounce = false }
     play() {
       if (playing) return;
       playing = true;
-      jumps = reducedMotion();
+      jumps = matchMedia("(prefers-reduced-motion: reduce)").matches;
       before = null;
       if (position >= 1 && bounce) direction = -1;
       else if (position >= 1) position = clock = 0;
@@ -88,8 +83,6 @@ export function makePlayer({ seconds, onPosition, loop = false, bounce = false }
       position = clock = Math.min(1, Math.max(0, p));
       report();
     },
-    destroy() {
-      halt();
-    },
+    destroy: halt,
   };
 }

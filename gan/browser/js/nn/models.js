@@ -7,13 +7,13 @@ import { LoadError } from "./weights.js";
 const KEPT_MODELS = 12; // besides those on the wall; the least recently used one is dropped first
 
 /**
- * `makeModels(assets, rows, simd)` -> `{arrival(cell, wanted), opened(cell)}`. A model is `{generator, latents, z, pixels}`:
+ * `makeModels(assets, rows)` -> `{arrival(cell, wanted), opened(cell)}`. A model is `{generator, latents, z, pixels}`:
  * the network, its latents (latents.js), and room for `rows` latents and their images.
  *
  * `arrival`: a promise of a cell's model, rejected with a LoadError; after a failure, another call tries again. `wanted`:
  * the shown cells, whose models are not dropped. `opened`: the model, null if it has not arrived.
  */
-export function makeModels(assets, rows, simd) {
+export function makeModels(assets, rows) {
   const waiting = new Map(); // by the id of the weights: promises
   const built = new Map(); // by the same; the most recently used one is last
 
@@ -35,7 +35,7 @@ export function makeModels(assets, rows, simd) {
     const bytes = await assets.bytes(weights);
     let generator;
     try {
-      generator = readGenerator(bytes, { simd });
+      generator = readGenerator(bytes);
     } catch (error) {
       assets.forget(weights); // complete, but bad: do not keep it
       throw error;

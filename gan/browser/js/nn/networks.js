@@ -13,7 +13,7 @@ const LARGEST_SIDE = 256; // pixels; more would be too slow and need too much me
 // --- generator -----------------------------------------------------------------------------------------
 
 /**
- * A model file -> `{latentDim, side, channels, directions, strengths, info, simd, generate}`, see gan/networks/dcgan.py.
+ * A model file -> `{latentDim, side, channels, directions, strengths, simd, generate}`, see gan/networks/dcgan.py.
  *
  * `generate(z, count, out)`: z Float32Array [count * latentDim] -> out Float32Array [count * side * side * channels] in
  * [-1, 1], channels last. `directions` [latentDim * latentDim], one per row, the strongest first; `strengths` [latentDim].
@@ -99,7 +99,7 @@ export function readGenerator(buffer, { simd = true } = {}) {
     for (let k = offset; k < offset + pixels4 * channels; k++) out[k] = squash(out[k]);
   }
 
-  return { latentDim, side, channels, directions, strengths, info, simd: fast, generate };
+  return { latentDim, side, channels, directions, strengths, simd: fast, generate };
 }
 
 const WARPS = new Map([
@@ -152,8 +152,8 @@ function addPatches(patches, side, channels, columns, shift, out, offset, stride
 const CLASSIFIER_KIND = "judge"; // as gan/evaluation/classifier.py writes it, since version 0.1
 
 /**
- * A classifier's file -> `{side, read}`, see gan/evaluation/classifier.py. `read(images, count)`: Float32Array
- * [count * 28 * 28] in [-1, 1] -> [{digit, confidence, probabilities: Float32Array [10]}], one per image.
+ * A classifier's file -> `{side, simd, read}`, see gan/evaluation/classifier.py. `read(image)`: Float32Array [28 * 28] in
+ * [-1, 1] -> {digit, confidence, probabilities: Float32Array [10]}.
  */
 export function readClassifier(buffer, { simd = true } = {}) {
   const { info, tensor, unread } = readTensors(buffer);
@@ -194,9 +194,10 @@ export function readClassifier(buffer, { simd = true } = {}) {
   for (const layer of layers) {
     const { name, inputs, outputs } = layer;
     const weight = tensor(`conv${name}.weight`, [outputs, inputs, 3, 3]);
-    const { scale, shift } = readNorm(tensor, `norm${name}`, outputs);
-    placeConvolution(arrays[`weights${name}`], weight, scale, layer);
-    layer.shift = padTo(shift, layer.outputsPad);
+    const kernel = { weight, ...readNorm(tensor, `norm${name}`, outputs) };
+    const place = (k) => (k % 9) * layer.inputsPad + Math.floor(k / 9); // all inputs of a tap are adjacent
+    placeLinear(arrays[`weights${name}`], kernel, layer.depth, outputs, 9 * inputs, (o) => o, place);
+    layer.shift = shiftOf(kernel, layer.outputsPad);
   }
   const dense = readLinear(tensor, "dense", "norm4", 16 * 2 * width, features);
   // torch flattens channel by channel
@@ -210,13 +211,7 @@ export function readClassifier(buffer, { simd = true } = {}) {
   const denseShift = shiftOf(dense, featuresPad);
   requireAllRead(unread());
 
-  function read(images, count) {
-    const readings = [];
-    for (let i = 0; i < count; i++) readings.push(readOne(images.subarray(i * side * side, (i + 1) * side * side)));
-    return readings;
-  }
-
-  function readOne(image) {
+  function read(image) {
     let x = image;
     for (const layer of layers) {
       const { name, outputsPad } = layer;
@@ -233,7 +228,7 @@ export function readClassifier(buffer, { simd = true } = {}) {
     return reading(Float32Array.from({ length: 10 }, (_, digit) => arrays.l[digit] + toLogits.shift[digit]));
   }
 
-  return { side, info, simd: fast, read };
+  return { side, simd: fast, read };
 }
 
 function reading(logits) {
@@ -243,17 +238,6 @@ function reading(logits) {
   const probabilities = weights.map((weight) => weight / total);
   const digit = probabilities.indexOf(Math.max(...probabilities));
   return { digit, confidence: probabilities[digit], probabilities };
-}
-
-/** Weights [outputs, inputs, 3, 3] into panels; k = tap * inputsPad + input. */
-function placeConvolution(panels, weight, scale, { inputs, outputs, inputsPad, depth }) {
-  for (let o = 0; o < outputs; o++) {
-    for (let i = 0; i < inputs; i++) {
-      for (let tap = 0; tap < 9; tap++) {
-        panels[panelIndex(tap * inputsPad + i, o, depth)] = weight[(o * inputs + i) * 9 + tap] * scale[o];
-      }
-    }
-  }
 }
 
 /** The 3 x 3 surroundings of every output pixel, zeros outside: x [side * side][inputsPad] -> [out * out][depth]. */
@@ -318,16 +302,11 @@ function placeLinear(panels, { weight, scale }, depth, outputs, inputs, output =
   }
 }
 
+/** The shifts of a layer in the order that `order` maps to, with zeros up to `length`. */
 function shiftOf({ shift }, length, order = (o) => o) {
   const moved = new Float32Array(length);
   shift.forEach((value, o) => (moved[order(o)] = value));
   return moved;
-}
-
-function padTo(values, length) {
-  const longer = new Float32Array(length);
-  longer.set(values);
-  return longer;
 }
 
 /** max(0, x + shift), in place; x [rows][shift.length]. */

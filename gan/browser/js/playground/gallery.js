@@ -1,6 +1,6 @@
 // Images of one model by seed: all, or only those that the classifier reads as one digit.
 
-import { element } from "../shared/dom.js";
+import { element, keepKey } from "../shared/dom.js";
 import { LAST_SEED } from "../nn/latents.js";
 import { makePicture } from "./picture.js";
 import { SURE } from "./reading.js";
@@ -17,11 +17,14 @@ const MOST_TRIED = 3000; // seeds per search; 30 of them show a digit that is on
  * `onFour(seeds)`: the first four become the rows. A search runs one batch per frame and can be stopped.
  */
 export function makeGallery(say, { draw, onPick, onFour }) {
-  const digit = element("select", { "aria-label": say("gallery_digit") }, element("option", { value: "" }, say("gallery_any")));
-  for (let i = 0; i < 10; i++) digit.append(element("option", { value: i }, say("gallery_only", { digit: i })));
-  const from = element("input", { type: "number", min: 0, max: LAST_SEED, step: 1, value: 0, "aria-label": say("gallery_from") });
-  const find = element("button", { type: "button" }, say("gallery_find"));
-  const four = element("button", { type: "button", disabled: true }, say("gallery_four"));
+  const digits = Array.from({ length: 10 }, (_, digit) => element("option", { value: digit }, say("gallery_only", { digit })));
+  const any = element("option", { value: "" }, say("gallery_any"));
+  const digit = element("select", { "aria-label": say("gallery_digit"), onchange: begin, onkeydown: keepKey }, any, ...digits);
+  const range = { type: "number", min: 0, max: LAST_SEED, step: 1, value: 0 };
+  const from = element("input", { ...range, "aria-label": say("gallery_from"), onkeydown: keepKey });
+  const find = element("button", { type: "button", onclick: () => (search ? stop() : begin()) }, say("gallery_find"));
+  const useFour = () => onFour(seeds.slice(0, 4));
+  const four = element("button", { type: "button", disabled: true, onclick: useFour }, say("gallery_four"));
   const found = element("div", { class: "gallery-grid" });
   const status = element("p", { class: "quiet", role: "status" });
   const node = element(
@@ -34,11 +37,6 @@ export function makeGallery(say, { draw, onPick, onFour }) {
   let facts = null;
   let search = null;
   let seeds = [];
-
-  find.addEventListener("click", () => (search ? stop() : begin()));
-  digit.addEventListener("change", () => begin());
-  four.addEventListener("click", () => onFour(seeds.slice(0, 4)));
-  for (const field of [digit, from]) field.addEventListener("keydown", (event) => event.stopPropagation());
 
   function begin() {
     stop();
@@ -76,11 +74,11 @@ export function makeGallery(say, { draw, onPick, onFour }) {
 
   function add(seed, pixels, reading) {
     seeds.push(seed);
-    const picture = makePicture(facts.side, facts.channels, "");
+    const picture = makePicture(facts.side, facts.channels);
     picture.paint(pixels);
     const read = reading && reading.confidence >= SURE ? say("gallery_read", { digit: reading.digit }) : say("gallery_unread");
-    const label = facts.digits ? `${say("gallery_seed", { seed: String(seed) })}: ${read}` : say("gallery_seed", { seed: String(seed) });
-    picture.canvas.setAttribute("aria-hidden", "true");
+    const name = say("gallery_seed", { seed: String(seed) });
+    const label = facts.digits ? `${name}: ${read}` : name;
     found.append(element("button", { type: "button", class: "wall-cell", "aria-label": label, title: label, onclick: () => onPick(seed) }, picture.canvas));
   }
 

@@ -1,7 +1,7 @@
 // The controls that move latents: a plane of the two strongest directions, a slider for each direction (the first two
 // repeat the plane, for visitors who cannot drag), truncation, and single components of z.
 
-import { element, onFrame } from "../shared/dom.js";
+import { element, keepKey, onFrame } from "../shared/dom.js";
 
 const SHIFTS = 8; // sliders along principal directions
 export const MAX_SHIFT = 4; // standard deviations of z, as gan/networks/latent_request.py allows
@@ -59,7 +59,7 @@ export function makePad(say, { onMove, onRelease }) {
     else return;
     keyed = true;
     event.preventDefault(); // the page must not scroll
-    event.stopPropagation(); // Streamlit has its own keys
+    keepKey(event);
   });
   for (const end of ["keyup", "blur"]) {
     plane.addEventListener(end, () => {
@@ -82,41 +82,26 @@ export function makePad(say, { onMove, onRelease }) {
   }
 
   // --- sliders
-  function slider(label, min, max, read, write, extra = null) {
+  /** A slider of the number `target[key]`. */
+  function slider(label, min, max, target, key, extra = null) {
     const value = element("output", { class: "pad-value" });
-    const input = element("input", { type: "range", min, max, step: STEP, "aria-label": label });
+    const input = element("input", { type: "range", min, max, step: STEP, "aria-label": label, onchange: release, onkeydown: keepKey });
     input.addEventListener("input", () => {
-      write(Number(input.value));
+      target[key] = Number(input.value);
       moving.ask();
     });
-    input.addEventListener("change", release);
-    input.addEventListener("keydown", (event) => event.stopPropagation());
     const node = element("div", { class: "pad-slider" }, element("span", { class: "pad-label" }, label), input, value, extra);
     const show = () => {
-      input.value = read();
-      value.textContent = Number(read()).toFixed(1);
+      input.value = target[key];
+      value.textContent = target[key].toFixed(1);
     };
     return { node, input, show };
   }
 
-  const directions = state.shifts.map((_, k) =>
-    slider(
-      say("pad_direction", { k: k + 1 }),
-      -MAX_SHIFT,
-      MAX_SHIFT,
-      () => state.shifts[k],
-      (value) => (state.shifts[k] = value),
-    ),
-  );
-  const truncation = slider(
-    say("pad_truncation"),
-    0,
-    MAX_TRUNCATION,
-    () => state.truncation,
-    (value) => (state.truncation = value),
-  );
+  const directions = state.shifts.map((_, k) => slider(say("pad_direction", { k: k + 1 }), -MAX_SHIFT, MAX_SHIFT, state.shifts, k));
+  const truncation = slider(say("pad_truncation"), 0, MAX_TRUNCATION, state, "truncation");
   truncation.input.title = say("pad_truncation_help");
-  const reset = element("button", { type: "button", onclick: () => back() }, say("pad_reset"));
+  const reset = element("button", { type: "button", onclick: back }, say("pad_reset"));
 
   function back() {
     state.shifts.fill(0);
@@ -130,7 +115,7 @@ export function makePad(say, { onMove, onRelease }) {
   // --- raw components
   const axesList = element("div", { class: "pad-sliders" });
   const which = element("input", { type: "number", min: 0, step: 1, value: 0, "aria-label": say("pad_axis_which") });
-  const more = element("button", { type: "button", onclick: () => addAxis() }, say("pad_axis_add"));
+  const more = element("button", { type: "button", onclick: addAxis }, say("pad_axis_add"));
   const raw = element(
     "details",
     { class: "pad-raw" },
@@ -140,7 +125,7 @@ export function makePad(say, { onMove, onRelease }) {
     axesList,
   );
   which.addEventListener("keydown", (event) => {
-    event.stopPropagation();
+    keepKey(event);
     if (event.key === "Enter") addAxis();
   });
   let axisSliders = [];
@@ -156,21 +141,15 @@ export function makePad(say, { onMove, onRelease }) {
 
   function showAxes() {
     axisSliders = state.axes.map((pair) => {
-      const remove = element("button", { type: "button", "aria-label": say("pad_axis_remove", { axis: pair[0] }) }, "×");
-      remove.addEventListener("click", () => {
+      const remove = () => {
         state.axes = state.axes.filter((other) => other !== pair);
         showAxes();
         moving.ask();
         release();
-      });
-      return slider(
-        `z[${pair[0]}]`,
-        -MAX_SHIFT,
-        MAX_SHIFT,
-        () => pair[1],
-        (value) => (pair[1] = value),
-        remove,
-      );
+      };
+      const label = say("pad_axis_remove", { axis: pair[0] });
+      const button = element("button", { type: "button", "aria-label": label, onclick: remove }, "×");
+      return slider(`z[${pair[0]}]`, -MAX_SHIFT, MAX_SHIFT, pair, 1, button);
     });
     axesList.replaceChildren(...axisSliders.map((made) => made.node));
     axisSliders.forEach((made) => made.show());

@@ -1,15 +1,14 @@
 // The pixels of a network on a canvas.
 
+import { element } from "../shared/dom.js";
+
 /**
- * A canvas of `side` x `side` pixels and `paint(pixels, offset)`: values in [-1, 1], [side][side][channels] from
+ * A canvas of `side` x `side` pixels, hidden from screen readers if it has no label, and `paint(pixels, offset)`: values in [-1, 1], [side][side][channels] from
  * `offset` on, -1 black; `channels` 1 or 3. `values` has the pixels painted last.
  */
-export function makePicture(side, channels, label) {
-  const canvas = document.createElement("canvas");
-  canvas.width = side;
-  canvas.height = side;
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", label);
+export function makePicture(side, channels, label = null) {
+  const hidden = label === null ? "true" : null;
+  const canvas = element("canvas", { width: side, height: side, role: "img", "aria-label": label, "aria-hidden": hidden });
   const context = canvas.getContext("2d");
   const image = context.createImageData(side, side);
   const values = new Float32Array(side * side * channels).fill(-1);
@@ -32,15 +31,13 @@ export function grey(value) {
   return scaled + 2 ** 52 - 2 ** 52; // a double this large has no fraction: IEEE 754 rounds it, halves to even
 }
 
-/** Pictures of `makePicture` [rows][columns] on one canvas with gaps, each pixel `scale` wide. */
-export function sheet(pictures, scale, gap = 2, background = "#282828") {
+/** Pictures of `makePicture` [rows][columns] on one OffscreenCanvas with gaps, each pixel `scale` wide. */
+export function sheet(pictures, scale, gap = 2) {
   const side = pictures[0][0].canvas.width * scale;
-  const canvas = document.createElement("canvas");
-  canvas.width = pictures[0].length * (side + gap) + gap;
-  canvas.height = pictures.length * (side + gap) + gap;
+  const canvas = new OffscreenCanvas(pictures[0].length * (side + gap) + gap, pictures.length * (side + gap) + gap);
   const context = canvas.getContext("2d");
   context.imageSmoothingEnabled = false;
-  context.fillStyle = background;
+  context.fillStyle = "#282828";
   context.fillRect(0, 0, canvas.width, canvas.height);
   pictures.forEach((row, y) =>
     row.forEach((picture, x) => {

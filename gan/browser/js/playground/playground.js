@@ -15,7 +15,7 @@ import { makeWall, ROWS_SHOWN } from "./wall.js";
 const IDLE_MILLISECONDS = 150; // without a move, before every image of the wall is read
 
 /**
- * `makePlayground(say, {assets, onRelease, onFocus, onFail, failedBefore, simd})` -> `{node, show(payload), destroy()}`;
+ * `makePlayground(say, {assets, onRelease, onFocus, onFail, failedBefore})` -> `{node, show(payload), destroy()}`;
  * `node.stats`: how often everything was drawn, the milliseconds of all draws, and whether SIMD was used.
  *
  * payload: {chosen (name), cells: [{name, title, count, side, channels, digits, weights (ref)}] by amount of data, classifier
@@ -27,9 +27,9 @@ const IDLE_MILLISECONDS = 150; // without a move, before every image of the wall
  * go; `onFocus({name, row, request, number})`: the visitor chose an image, `number` as in near.js; `onFail(kind)`: the
  * chosen model cannot be shown, with a kind of LoadError, null when it can; `failedBefore`: the last kind of an earlier mount.
  */
-export function makePlayground(say, { assets, onRelease, onFocus, onFail, failedBefore = null, simd = true }) {
+export function makePlayground(say, { assets, onRelease, onFocus, onFail, failedBefore = null }) {
   const stats = { draws: 0, milliseconds: 0, simd: null };
-  const models = makeModels(assets, ROWS_SHOWN, simd);
+  const models = makeModels(assets, ROWS_SHOWN);
   let payload = null;
   let request = null;
   let focus = null; // {name, row}
@@ -179,7 +179,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
   async function classifierArrived() {
     if (classifier || !payload.classifier) return;
     try {
-      classifier = readClassifier(await assets.bytes(payload.classifier), { simd });
+      classifier = readClassifier(await assets.bytes(payload.classifier));
       drawing.ask();
     } catch (error) {
       report("classifier", `${say("reading_no_classifier")} ${reason(error)}`);
@@ -266,8 +266,8 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
   /** The classifier's reading of each channel of one image; null if it cannot read such images. */
   function readings(pixels, { side, channels }) {
     if (!classifier || side !== classifier.side || !cellOf(focus.name).digits) return null;
-    if (channels === 1) return classifier.read(pixels, 1);
-    return Array.from({ length: channels }, (_, c) => classifier.read(pixels.filter((_, i) => i % channels === c), 1)[0]);
+    if (channels === 1) return [classifier.read(pixels)];
+    return Array.from({ length: channels }, (_, c) => classifier.read(pixels.filter((_, i) => i % channels === c)));
   }
 
   function readAll() {

@@ -133,8 +133,7 @@ export function makeRows(say, { onMove, onRelease, draw }) {
   function paint() {
     const kind = kindShown();
     pictures = seeds[kind].map((seed, i) => {
-      const picture = makePicture(side, channels, "");
-      picture.canvas.setAttribute("aria-hidden", "true");
+      const picture = makePicture(side, channels);
       const pixels = draw(seed);
       if (pixels) picture.paint(pixels);
       const label = `${say(KINDS[kind][i], { row: i + 1 })}: ${say("gallery_seed", { seed: String(seed) })}`;

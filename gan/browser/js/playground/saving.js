@@ -1,7 +1,7 @@
 // Downloads: the large image, the wall, a walk as a GIF, and the latent itself.
 
 import { element } from "../shared/dom.js";
-import { canvasPng, saveFile } from "../shared/download.js";
+import { saveFile } from "../shared/download.js";
 import { encodeGif } from "./gif.js";
 import { fitting } from "../nn/models.js";
 import { grey, sheet } from "./picture.js";
@@ -33,11 +33,11 @@ export function makeSaving(say, current) {
 }
 
 async function savePicture({ cell, large }) {
-  saveFile(`${cell.name}-z.png`, "image/png", await canvasPng(sheet([[large]], LARGE_SCALE, 0)));
+  saveFile(`${cell.name}-z.png`, "image/png", await sheet([[large]], LARGE_SCALE, 0).convertToBlob());
 }
 
 async function saveWall({ wall }) {
-  saveFile("same-z.png", "image/png", await canvasPng(sheet(wall, WALL_SCALE)));
+  saveFile("same-z.png", "image/png", await sheet(wall, WALL_SCALE).convertToBlob());
 }
 
 /** The latent of the large image, and what made it. */

@@ -53,8 +53,7 @@ export function makeWall(say, { onFocus, onColumns }) {
     const problem = element("div", { class: "wall-message quiet" }, say("wall_loading"));
     const made = Array.from({ length: ROWS_SHOWN }, (_, row) => {
       const label = say("wall_cell", { count, row: row + 1 });
-      const picture = makePicture(side, channels, "");
-      picture.canvas.setAttribute("aria-hidden", "true"); // the button has the label
+      const picture = makePicture(side, channels);
       const button = element("button", { type: "button", class: "wall-cell", "aria-label": label, onclick: () => onFocus(name, row) }, picture.canvas);
       return { button, picture, label };
     });

@@ -30,9 +30,9 @@ export function placeChildren(parent, nodes) {
   if (there.length !== nodes.length || nodes.some((node, i) => node !== there[i])) parent.replaceChildren(...nodes);
 }
 
-/** Whether the visitor's system is set to reduce motion. */
-export function reducedMotion() {
-  return matchMedia("(prefers-reduced-motion: reduce)").matches;
+/** A listener for keys: Streamlit has its own and must not take these. */
+export function keepKey(event) {
+  event.stopPropagation();
 }
 
 /**

@@ -18,11 +18,3 @@ export function saveFile(name, mime, content) {
   link.remove();
   setTimeout(() => URL.revokeObjectURL(address), REVOKE_AFTER);
 }
-
-/** The content of a canvas as a PNG file: a promise of a Blob. Rejects if the canvas is empty or too large. */
-export function canvasPng(canvas) {
-  return new Promise((resolve, reject) => {
-    const refused = new Error(`no PNG of a canvas of ${canvas.width} x ${canvas.height}`);
-    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(refused)), "image/png");
-  });
-}

@@ -212,7 +212,7 @@ class Visit:
 
     def settle(self):
         """Until all columns of the wall are there and drawn."""
-        self.page.wait_for_selector(".wall-current:not(.wall-waiting)")
+        self.page.wait_for_selector(".wall-column[aria-current=true]:not(.wall-waiting)")
         self.page.wait_for_function("!document.querySelector('.wall-waiting')")
         self.page.evaluate(
             "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
@@ -318,7 +318,7 @@ def test_another_size_or_recipe_is_another_model_with_other_words(visit, exporte
         assert payload.figures(card, classifier.load_reference())[1]["value"] in page.inner_text(
             ".site-figures"
         )
-        page.wait_for_selector(".wall-current:not(.wall-waiting)")
+        page.wait_for_selector(".wall-column[aria-current=true]:not(.wall-waiting)")
         page.evaluate(
             "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
         )
@@ -465,7 +465,7 @@ def test_a_model_that_cannot_be_read_is_said_and_the_rest_works(visit, copy, car
     page.wait_for_selector(".film-play:enabled")
     page.focus(".site-size")
     page.keyboard.press("ArrowLeft")
-    page.wait_for_selector(".wall-current:not(.wall-waiting)")
+    page.wait_for_selector(".wall-column[aria-current=true]:not(.wall-waiting)")
     assert not page.locator(".reading .message").is_visible()
     # only the browser itself says so, once for each time it was tried
     assert all(

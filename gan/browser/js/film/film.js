@@ -27,8 +27,8 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
   const button = element("button", { type: "button", class: "film-play", onclick: toggle }, say("film_play"));
   const scrubber = element("input", { type: "range", min: 0, max: 1, step: 1, "aria-label": say("film_scrubber") });
   const place = element("output", { class: "film-place" });
-  const controls = element("div", { class: "film-controls" }, button, scrubber, place);
-  const spoken = element("p", { class: "film-spoken", "aria-live": "polite" });
+  const controls = element("div", { class: "row film-controls" }, button, scrubber, place);
+  const spoken = element("p", { class: "film-spoken unseen", "aria-live": "polite" });
   const detail = makeFilmDetail(say);
   const note = element("p", { class: "quiet" }, say("film_note"));
   const node = element("section", { class: "film", "aria-label": say("film_label") });

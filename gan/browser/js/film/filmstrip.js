@@ -46,7 +46,7 @@ export function makeColumn(say, cell, onPick) {
   const tile = element("span", { class: "film-tile" }, canvas, problem);
   const facts = element("span", { class: "film-facts" });
   const heading = element("span", { class: "film-size" }, cell.title);
-  const button = element("button", { type: "button", class: "film-column", onclick: onPick }, heading, tile, facts);
+  const button = element("button", { type: "button", class: "film-column column", onclick: onPick }, heading, tile, facts);
   let shown = null;
 
   function write(...lines) {
@@ -75,10 +75,7 @@ export function makeColumn(say, cell, onPick) {
       problem.hidden = false;
       write(say("film_failed_short"));
     },
-    choose(yes) {
-      if (yes) button.setAttribute("aria-current", "true");
-      else button.removeAttribute("aria-current");
-    },
+    choose: (yes) => button.setAttribute("aria-current", String(yes)),
   };
 }
 

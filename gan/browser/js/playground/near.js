@@ -8,7 +8,7 @@ import { element } from "../shared/dom.js";
  * the large image has changed.
  */
 export function makeNear(say) {
-  const node = element("div", { class: "near", "aria-live": "polite" });
+  const node = element("div", { class: "row near", "aria-live": "polite" });
   let number = Date.now(); // differs from those of an earlier mount
 
   const figure = (address, key) =>

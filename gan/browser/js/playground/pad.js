@@ -90,7 +90,7 @@ export function makePad(say, { onMove, onRelease }) {
       target[key] = Number(input.value);
       moving.ask();
     });
-    const node = element("div", { class: "pad-slider" }, element("span", { class: "pad-label" }, label), input, value, extra);
+    const node = element("div", { class: "row pad-slider" }, element("span", { class: "pad-label" }, label), input, value, extra);
     const show = () => {
       input.value = target[key];
       value.textContent = target[key].toFixed(1);

@@ -59,7 +59,7 @@ export function makeWall(say, { onFocus, onColumns }) {
     });
     const column = element(
       "figure",
-      { class: "wall-column wall-waiting", "aria-busy": "true" },
+      { class: "wall-column column wall-waiting", "aria-busy": "true" },
       element("figcaption", {}, title),
       ...made.map(({ button }) => button),
       problem,
@@ -81,11 +81,7 @@ export function makeWall(say, { onFocus, onColumns }) {
         made[row].button.setAttribute("aria-label", words ? `${made[row].label}: ${words}` : made[row].label);
         made[row].button.title = words;
       },
-      mark(current) {
-        column.classList.toggle("wall-current", current);
-        if (current) column.setAttribute("aria-current", "true");
-        else column.removeAttribute("aria-current");
-      },
+      mark: (current) => column.setAttribute("aria-current", String(current)),
     };
   }
 

@@ -115,7 +115,7 @@ function makePage(say, data, { assets, offered, onChange, onRequest }) {
     element("section", {}, element("h2", {}, say("site_curves_title")), element("p", { class: "quiet" }, say("site_curves_note")), film.node),
     amounts.node,
   );
-  const header = element("header", { class: "site-head" }, element("h1", {}, say("site_title")), languages.node);
+  const header = element("header", { class: "row site-head" }, element("h1", {}, say("site_title")), languages.node);
   const lead = element("p", {}, say("site_lead"));
   const footer = element("footer", { class: "quiet" }, element("p", {}, say("site_footer")));
   const node = element("div", { class: "site" }, header, element("main", {}, lead, controls.node, about, absent, trained), footer);

@@ -64,7 +64,7 @@ function makeSizeSlider(say, sizes, onChange) {
   const value = element("output", { class: "site-amount" });
   const marks = sizes.map(({ value: count }) => element("span", {}, shortNumber(count)));
   const scale = element("div", { class: "site-scale quiet", "aria-hidden": "true" }, ...marks);
-  const head = element("div", { class: "site-size-head" }, element("span", { class: "quiet" }, say("site_size")), value);
+  const head = element("div", { class: "row site-size-head" }, element("span", { class: "quiet" }, say("site_size")), value);
   const node = element("div", { class: "site-slider", hidden: sizes.length < 2 }, head, input, scale);
   input.addEventListener("input", () => onChange({ size: sizes[Number(input.value)].value }));
 

@@ -21,7 +21,7 @@ import hashlib
 import json
 import re
 import string
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,11 +63,8 @@ def select(
 ) -> list[ModelCard]:
     """The comparable models among ``cards`` with these sizes, recipes and budgets; None stands for all. ConfigError if
     one of the values has no model, or if no model is left."""
-    found = [
-        card
-        for table in compare.tables(compare.comparable(cards)).values()
-        for card in table.values()
-    ]
+    tables = compare.tables(compare.comparable(cards)).values()
+    found = [card for table in tables for card in table.values()]
     for name, wanted in (("size", sizes), ("recipe", recipes), ("budget", budgets)):
         if wanted is None:
             continue
@@ -255,13 +252,14 @@ def _weights(shelf: _Shelf, path: Path, sha256: str | None) -> dict[str, Any]:
 
 def _page(models: Sequence[dict[str, Any]], classifier_weights: dict[str, Any] | None) -> str:
     words = scripts.words()
+    compared = [model for model in models if not model["alone"]]
     data = {
         "words": words,
         "models": list(models),
         "classifier": classifier_weights,
         "columns": list(payload.WALL_SIZES),
-        "recipes": _in_order(RECIPES, (m["recipe"] for m in models if not m["alone"])),
-        "budgets": _in_order(BUDGETS, (m["budget"] for m in models if not m["alone"])),
+        "recipes": [name for name in RECIPES if any(m["recipe"] == name for m in compared)],
+        "budgets": [name for name in BUDGETS if any(m["budget"] == name for m in compared)],
         "request": LatentRequest(Seeds(0), shifts=(0.0,) * payload.NUM_SHIFTS).to_dict(),
     }
     code = scripts.bundle_script("site")
@@ -275,11 +273,6 @@ def _page(models: Sequence[dict[str, Any]], classifier_weights: dict[str, Any] |
         title=words["en"]["site_title"],
         no_script=" ".join(table["site_no_script"] for table in words.values()),
     )
-
-
-def _in_order(order: Iterable[str], present: Iterable[str]) -> list[str]:
-    there = set(present)
-    return [name for name in order if name in there]
 
 
 def _read_me() -> str:

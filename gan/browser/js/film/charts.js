@@ -9,7 +9,7 @@ const MARGIN = { top: 8, right: 12, bottom: 36, left: 46 }; // room for ticks an
 const FIRST_WIDTH = 320; // until the real width is known
 // Lines differ not only in colour but also in dashes: solid, dashed, dotted.
 const DASHES = ["none", "7 3", "2 2.5"];
-const RULE_DASHES = "5 4";
+const RULE = { stroke: COLOURS.real, "stroke-width": 1.5, "stroke-dasharray": "5 4" };
 const LINE_HEIGHT = 13; // of the values beside the mark, in pixels
 
 /**
@@ -45,8 +45,8 @@ export function lineChart(say, { title, xLabel, yLabel, log = false, logX = fals
     layers = { x, y, mark: svgElement("g", { class: "chart-mark" }) };
     drawing.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     drawing.replaceChildren(
-      axes(x, y, xRange, yRange, { xLabel, yLabel, log, logX, width }),
-      ...(rule ? [ruleLine(y(rule.value), width)] : []),
+      ...axes(x, y, xRange, yRange, { xLabel, yLabel, log, logX, width }),
+      ...(rule ? [across(y(rule.value), width, RULE)] : []),
       ...lines.map((line, index) => curve(line, x, y, DASHES[index % DASHES.length])),
       ...(dots ? lines.flatMap((line) => pointDots(line, x, y)) : []),
       layers.mark,
@@ -97,7 +97,7 @@ export function lineChart(say, { title, xLabel, yLabel, log = false, logX = fals
       const yRange = range ?? span([...lines.flatMap((line) => line.y), rule?.value ?? null], log);
       shown = { lines, rule, described, xRange, yRange };
       const entries = series.map((line, index) => legendEntry(line.label, line.colour, DASHES[index % DASHES.length]));
-      legend.replaceChildren(...entries, ...(rule ? [legendEntry(rule.label, COLOURS.real, RULE_DASHES)] : []));
+      legend.replaceChildren(...entries, ...(rule ? [legendEntry(rule.label, COLOURS.real, RULE["stroke-dasharray"])] : []));
       draw();
       describe();
     },
@@ -107,9 +107,7 @@ export function lineChart(say, { title, xLabel, yLabel, log = false, logX = fals
       drawMark();
       describe();
     },
-    destroy() {
-      watch.disconnect();
-    },
+    destroy: () => watch.disconnect(),
   };
 }
 
@@ -168,13 +166,9 @@ function logarithmicTicks(from, to) {
 
 /** A number on an axis: 0.5, 200, 1k, 2.5k, 20k, 1M. */
 export function shortNumber(value) {
-  for (const [unit, letter] of [
-    [1e6, "M"],
-    [1e3, "k"],
-  ]) {
-    if (Math.abs(value) >= unit) return `${Number((value / unit).toPrecision(3))}${letter}`;
-  }
-  return String(Number(value.toPrecision(3)));
+  const size = Math.abs(value);
+  const [unit, letter] = size >= 1e6 ? [1e6, "M"] : size >= 1e3 ? [1e3, "k"] : [1, ""];
+  return `${Number((value / unit).toPrecision(3))}${letter}`;
 }
 
 /** A value with three significant digits, as the language writes it; null is "not measured". */
@@ -184,32 +178,26 @@ export function readable(say, value) {
 }
 
 function axes(x, y, xRange, yRange, { xLabel, yLabel, log, logX, width }) {
-  const group = svgElement("g", { class: "chart-axes" });
   const bottom = HEIGHT - MARGIN.bottom;
-  for (const value of ticks(yRange, 4, log)) {
-    group.append(
-      svgElement("line", { x1: MARGIN.left, x2: width - MARGIN.right, y1: y(value), y2: y(value), class: "chart-grid" }),
-      svgElement("text", { x: MARGIN.left - 6, y: y(value) + 4, "text-anchor": "end" }, shortNumber(value)),
-    );
-  }
-  for (const value of ticks(xRange, Math.max(2, Math.floor(width / 90)), logX)) {
-    group.append(
-      svgElement("line", { x1: x(value), x2: x(value), y1: bottom, y2: bottom + 4, class: "chart-axis" }),
-      svgElement("text", { x: x(value), y: bottom + 16, "text-anchor": "middle" }, shortNumber(value)),
-    );
-  }
-  const middle = (MARGIN.top + bottom) / 2;
-  group.append(
-    svgElement("line", { x1: MARGIN.left, x2: width - MARGIN.right, y1: bottom, y2: bottom, class: "chart-axis" }),
-    svgElement("text", { x: (MARGIN.left + width) / 2, y: HEIGHT - 4, "text-anchor": "middle" }, xLabel),
-    svgElement("text", { transform: `translate(11 ${middle}) rotate(-90)`, "text-anchor": "middle" }, yLabel),
-  );
-  return group;
+  const middle = { "text-anchor": "middle" };
+  const rows = ticks(yRange, 4, log).flatMap((value) => [
+    across(y(value), width, { class: "chart-grid" }),
+    svgElement("text", { x: MARGIN.left - 6, y: y(value) + 4, "text-anchor": "end" }, shortNumber(value)),
+  ]);
+  const columns = ticks(xRange, Math.max(2, Math.floor(width / 90)), logX).flatMap((value) => [
+    svgElement("line", { x1: x(value), x2: x(value), y1: bottom, y2: bottom + 4, class: "chart-axis" }),
+    svgElement("text", { x: x(value), y: bottom + 16, ...middle }, shortNumber(value)),
+  ]);
+  const labels = [
+    svgElement("text", { x: (MARGIN.left + width) / 2, y: HEIGHT - 4, ...middle }, xLabel),
+    svgElement("text", { transform: `translate(11 ${(MARGIN.top + bottom) / 2}) rotate(-90)`, ...middle }, yLabel),
+  ];
+  return [...rows, ...columns, across(bottom, width, { class: "chart-axis" }), ...labels];
 }
 
-function ruleLine(height, width) {
-  const ends = { x1: MARGIN.left, x2: width - MARGIN.right, y1: height, y2: height };
-  return svgElement("line", { ...ends, stroke: COLOURS.real, "stroke-width": 1.5, "stroke-dasharray": RULE_DASHES });
+/** A horizontal line at this height. */
+function across(height, width, attributes) {
+  return svgElement("line", { x1: MARGIN.left, x2: width - MARGIN.right, y1: height, y2: height, ...attributes });
 }
 
 function curve(line, x, y, dashes) {
@@ -233,21 +221,12 @@ function markParts(found, at, { x, y }, width, say) {
   const toTheLeft = place > (MARGIN.left + width - MARGIN.right) / 2;
   const known = found.filter((line) => line.value !== null).map((line) => ({ ...line, height: y(line.value) }));
   const heights = apart(known.map((line) => line.height));
+  const beside = toTheLeft ? { x: place - 8, "text-anchor": "end" } : { x: place + 8, "text-anchor": "start" };
+  const text = (value, height) => svgElement("text", { ...beside, y: height + 4, class: "chart-value" }, readable(say, value));
   return [
     svgElement("line", { x1: place, x2: place, y1: MARGIN.top, y2: HEIGHT - MARGIN.bottom, class: "chart-rule" }),
     ...known.map((line) => svgElement("circle", { cx: place, cy: line.height, r: 3.5, fill: line.colour })),
-    ...known.map((line, index) =>
-      svgElement(
-        "text",
-        {
-          x: place + (toTheLeft ? -8 : 8),
-          y: heights[index] + 4,
-          "text-anchor": toTheLeft ? "end" : "start",
-          class: "chart-value",
-        },
-        readable(say, line.value),
-      ),
-    ),
+    ...known.map((line, index) => text(line.value, heights[index])),
   ];
 }
 
@@ -275,8 +254,8 @@ function apart(heights) {
 }
 
 function legendEntry(label, colour, dashes) {
-  const sample = svgElement("line", { x1: 0, x2: 24, y1: 5, y2: 5, stroke: colour, "stroke-width": 2.5 });
-  sample.setAttribute("stroke-dasharray", dashes);
+  const ends = { x1: 0, x2: 24, y1: 5, y2: 5 };
+  const sample = svgElement("line", { ...ends, stroke: colour, "stroke-width": 2.5, "stroke-dasharray": dashes });
   return element("span", {}, svgElement("svg", { width: 24, height: 10 }, sample), label);
 }
 

@@ -18,10 +18,8 @@ const NEAR = "400px"; // distance to the visible part of the page at which loadi
  *
  * The scrubber moves between the moments of the chosen run. Every column shows its latest moment within the same share
  * of its own updates.
- *
- * `onChoose(name)` is called when the visitor chooses another data size.
  */
-export function makeFilm(say, { assets, onChoose = () => {} }) {
+export function makeFilm(say, { assets }) {
   const strip = element("ol", { class: "film-strip", role: "list", "aria-label": say("film_strip") });
   const toggle = () => player.toggle();
   const button = element("button", { type: "button", class: "film-play", onclick: toggle }, say("film_play"));
@@ -35,7 +33,7 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
   node.append(strip, controls, detail.node, note, spoken);
 
   const player = makePlayer({ seconds: PLAY_SECONDS, onPosition: follow });
-  let columns = []; // {cell, view, state: "waiting" | "loading" | "ready" | "failed", run, error}
+  let columns = []; // {cell, view, loading, run: {film, payload} once loaded, error of the last attempt}
   let chosen = null;
   let share = 1; // of the updates of each run
   let chosenSeen = null; // what the page chose last
@@ -59,7 +57,7 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
     const leading = leader();
     if (!leading) return;
     const { payload } = leading.run;
-    const index = Math.floor(position * (payload.moments.length - 1) + 1e-6);
+    const index = indexAt(position, payload);
     // keep the share while the moment is the same: it may come from another run and lie between two moments of this one
     if (index !== momentAt(payload, share)) share = payload.moments[index].step / payload.total;
     render();
@@ -102,25 +100,25 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
   });
 
   async function load(column) {
-    if (column.state === "loading" || column.state === "ready") return;
-    column.state = "loading";
+    if (column.loading || column.run) return;
+    column.loading = true;
+    column.error = null;
     column.view.showWaiting();
     if (column === chosen) detail.showWaiting(column.cell);
     try {
       const [film, payload] = await Promise.all([assets.image(column.cell.film), assets.json(column.cell.payload)]);
       checkSheet(say, column.cell, film, payload);
       column.run = { film, payload };
-      column.state = "ready";
     } catch (error) {
       column.error = error;
-      column.state = "failed";
     }
+    column.loading = false;
     if (!gone && columns.includes(column)) settled(column);
   }
 
   /** Called when a column has loaded or failed. */
   function settled(column) {
-    if (column.error && !column.run) column.view.showError(column.error);
+    if (column.error) column.view.showError(column.error);
     if (column === chosen) showChosen();
     else if (column === leader()) align();
     render();
@@ -132,11 +130,10 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
       detail.showRun(chosen.cell, chosen.run);
       if (start !== null) {
         const { payload } = chosen.run;
-        const index = Math.floor(start * (payload.moments.length - 1) + 1e-6);
-        share = payload.moments[index].step / payload.total;
+        share = payload.moments[indexAt(start, payload)].step / payload.total;
         start = null;
       }
-    } else if (chosen.state === "failed") detail.showError(chosen.error);
+    } else if (chosen.error) detail.showError(chosen.error);
     else detail.showWaiting(chosen.cell);
     align();
   }
@@ -147,16 +144,10 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
   }
 
   function pick(column) {
-    if (column.state === "failed") {
-      column.error = null;
-      column.state = "waiting";
-    }
-    const changed = column !== chosen;
     chosen = column;
-    showChosen();
     load(column);
+    showChosen();
     render();
-    if (changed) onChoose(column.cell.name);
   }
 
   const watch = new IntersectionObserver(
@@ -201,7 +192,7 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
   };
 
   function newColumn(cell) {
-    const column = { cell, state: "waiting", run: null, error: null };
+    const column = { cell, loading: false, run: null, error: null };
     column.view = makeColumn(say, cell, () => pick(column));
     return column;
   }
@@ -210,6 +201,10 @@ export function makeFilm(say, { assets, onChoose = () => {} }) {
 /** A cell with the same identity as before is not loaded again. */
 function identity(cell) {
   return JSON.stringify([cell.name, cell.title, cell.film.id, cell.payload.id]);
+}
+
+function indexAt(position, payload) {
+  return Math.floor(position * (payload.moments.length - 1) + 1e-6);
 }
 
 function positionOf(index, payload) {

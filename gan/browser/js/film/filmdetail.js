@@ -102,13 +102,9 @@ function kindsInWords(say, moment) {
 /** How often the classifier read each digit. A missing digit is struck through and dashed, not only paler. */
 function digitRow(say, payload, moment) {
   const label = say("film_counts", { samples: payload.samples, counts: moment.counts.join(", ") });
-  const digits = moment.counts.map((count, digit) =>
-    element(
-      "span",
-      { class: moment.present.includes(digit) ? null : "film-absent" },
-      element("b", {}, String(digit)),
-      element("span", {}, String(count)),
-    ),
-  );
+  const digits = moment.counts.map((count, digit) => {
+    const kind = moment.present.includes(digit) ? null : "film-absent";
+    return element("span", { class: kind }, element("b", {}, digit), element("span", {}, count));
+  });
   return element("div", { class: "film-digits", role: "img", "aria-label": label }, ...digits);
 }

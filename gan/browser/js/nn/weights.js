@@ -22,7 +22,6 @@ const LONGEST_HEADER = 100_000_000; // bytes, as in the format's own library
  * far. Half precision is widened; every value must be finite.
  */
 export function readTensors(buffer) {
-  if (looksLikePage(buffer)) throw new LoadError("page");
   if (buffer.byteLength < 8) throw new LoadError("truncated", `${buffer.byteLength} bytes`);
   const length = Number(new DataView(buffer).getBigUint64(0, true));
   if (length < 2 || length > LONGEST_HEADER) throw new LoadError("damaged", "no header");
@@ -51,11 +50,6 @@ export function readTensors(buffer) {
   return { info, tensor, unread: () => [...unread] };
 }
 
-function looksLikePage(buffer) {
-  const start = new TextDecoder("latin1").decode(new Uint8Array(buffer, 0, Math.min(64, buffer.byteLength)));
-  return /^(ï»¿)?\s*<(!doctype|!--|html|head|\?xml)/i.test(start); // the letters are UTF-8's byte order mark
-}
-
 /** The header's JSON -> the description of each tensor by name, and the library's `info`. */
 function readHeader(bytes) {
   try {
@@ -63,7 +57,7 @@ function readHeader(bytes) {
     const entries = new Map(Object.entries(header));
     entries.delete("__metadata__");
     const info = JSON.parse(header.__metadata__?.gan ?? "{}");
-    return { entries, info: info !== null && typeof info === "object" ? info : {} };
+    return { entries, info: Object(info) };
   } catch {
     throw new LoadError("damaged", "unreadable header");
   }

@@ -27,13 +27,8 @@ export function makeGallery(say, { draw, onPick, onFour }) {
   const four = element("button", { type: "button", disabled: true, onclick: useFour }, say("gallery_four"));
   const found = element("div", { class: "gallery-grid" });
   const status = element("p", { class: "quiet", role: "status" });
-  const node = element(
-    "div",
-    { class: "gallery" },
-    element("div", { class: "row" }, digit, element("label", { class: "row" }, say("gallery_from"), from), find, four),
-    status,
-    found,
-  );
+  const controls = element("div", { class: "row" }, digit, element("label", { class: "row" }, say("gallery_from"), from), find, four);
+  const node = element("div", { class: "gallery" }, controls, status, found);
   let facts = null;
   let search = null;
   let seeds = [];

@@ -32,11 +32,8 @@ export function makePad(say, { onMove, onRelease }) {
 
   // --- the plane
   const dot = element("div", { class: "pad-dot" });
-  const plane = element(
-    "div",
-    { class: "pad-plane", tabindex: "0", role: "slider", "aria-label": say("pad_plane"), "aria-valuemin": -MAX_SHIFT, "aria-valuemax": MAX_SHIFT },
-    dot,
-  );
+  const range = { "aria-valuemin": -MAX_SHIFT, "aria-valuemax": MAX_SHIFT };
+  const plane = element("div", { class: "pad-plane", tabindex: 0, role: "slider", "aria-label": say("pad_plane"), ...range }, dot);
   plane.addEventListener("pointerdown", (event) => {
     if (event.button !== 0 || pointer !== null) return;
     pointer = event.pointerId;
@@ -116,14 +113,9 @@ export function makePad(say, { onMove, onRelease }) {
   const axesList = element("div", { class: "pad-sliders" });
   const which = element("input", { type: "number", min: 0, step: 1, value: 0, "aria-label": say("pad_axis_which") });
   const more = element("button", { type: "button", onclick: addAxis }, say("pad_axis_add"));
-  const raw = element(
-    "details",
-    { class: "pad-raw" },
-    element("summary", {}, say("pad_raw")),
-    element("p", { class: "quiet" }, say("pad_raw_note")),
-    element("div", { class: "row" }, which, more),
-    axesList,
-  );
+  const rawNote = element("p", { class: "quiet" }, say("pad_raw_note"));
+  const addition = element("div", { class: "row" }, which, more);
+  const raw = element("details", { class: "pad-raw" }, element("summary", {}, say("pad_raw")), rawNote, addition, axesList);
   which.addEventListener("keydown", (event) => {
     keepKey(event);
     if (event.key === "Enter") addAxis();
@@ -156,13 +148,8 @@ export function makePad(say, { onMove, onRelease }) {
   }
 
   // --- together
-  const side = element(
-    "div",
-    { class: "pad-side" },
-    element("div", { class: "pad-sliders" }, ...directions.map((made) => made.node), truncation.node),
-    element("div", { class: "row" }, reset),
-    raw,
-  );
+  const sliders = element("div", { class: "pad-sliders" }, ...directions.map((made) => made.node), truncation.node);
+  const side = element("div", { class: "pad-side" }, sliders, element("div", { class: "row" }, reset), raw);
   const node = element("div", { class: "pad" }, plane, side);
 
   function render() {

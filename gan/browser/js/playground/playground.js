@@ -42,10 +42,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
 
   // --- parts
   const reading = makeReading(say);
-  const pad = makePad(say, {
-    onMove: (moved) => move(moved),
-    onRelease: release,
-  });
+  const pad = makePad(say, { onMove: move, onRelease: release });
   const wall = makeWall(say, {
     onFocus: choose,
     onColumns(names) {
@@ -56,20 +53,14 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
   const rows = makeRows(say, {
     onMove: (wanted) => move({ rows: wanted }),
     onRelease: release,
-    draw: (seed) => drawSeeds([seed])?.subarray(0),
+    draw: (seed) => drawSeeds([seed])?.[0],
   });
   const gallery = makeGallery(say, {
-    draw(seeds) {
-      if (!opened()) return null;
-      const { generator } = opened();
-      const pixels = drawSeeds(seeds);
-      const size = pixels.length / seeds.length;
-      return seeds.map((_, i) => {
-        const part = pixels.slice(i * size, (i + 1) * size);
-        const found = readings(part, generator);
-        return { pixels: part, reading: found?.length === 1 ? found[0] : null };
-      });
-    },
+    draw: (seeds) =>
+      drawSeeds(seeds)?.map((pixels) => {
+        const found = readings(pixels, opened().generator);
+        return { pixels, reading: found?.length === 1 ? found[0] : null };
+      }),
     onPick: (seed) => rows.put(seed),
     onFour(seeds) {
       const wanted = { kind: "list", seeds };
@@ -90,14 +81,11 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     wall: Array.from({ length: ROWS_SHOWN }, (_, row) => drawnColumns().map((column) => column.pictures[row])),
   }));
   const again = element("button", { type: "button", onclick: () => arrange() }, say("load_again"));
-  const node = element(
-    "div",
-    { class: "playground" },
-    element("div", { class: "playground-top" }, reading.node, pad.node),
-    element("div", { class: "playground-middle" }, rows.node, wall.node),
-    saving.node,
-    element("details", { class: "playground-gallery", open: true }, element("summary", {}, say("gallery_title")), element("p", { class: "quiet" }, say("gallery_note")), gallery.node),
-  );
+  const top = element("div", { class: "playground-top" }, reading.node, pad.node);
+  const middle = element("div", { class: "playground-middle" }, rows.node, wall.node);
+  const galleryNote = element("p", { class: "quiet" }, say("gallery_note"));
+  const bottom = element("details", { open: true }, element("summary", {}, say("gallery_title")), galleryNote, gallery.node);
+  const node = element("div", { class: "playground" }, top, middle, saving.node, bottom);
   node.stats = stats; // for benchmarks
   pad.side.append(near.node); // there is room for it
   const drawing = onFrame(draw);
@@ -139,41 +127,37 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     reading.prepare({ ...cell, still: payload.still });
     for (const part of Object.keys(problems)) report(part, "");
     drawing.ask(); // the models that have arrived; also disables saving while the chosen one has not
-    await Promise.all([chosenArrived(cellOf(chosen)), classifierArrived()]);
+    await Promise.all([modelArrived(cellOf(chosen)), classifierArrived()]);
     for (const name of shown) {
       if (gone || !payload.cells.some((other) => other.name === name)) return;
-      if (name !== chosen) await columnArrived(cellOf(name)); // one after the other, so that columns appear in order
+      if (name !== chosen) await modelArrived(cellOf(name)); // one after the other, so that columns appear in order
     }
   }
 
-  async function chosenArrived(cell) {
+  async function modelArrived(cell) {
+    const isChosen = () => cell.name === payload.chosen; // maybe no longer
     try {
       const { generator } = await models.arrival(cell, payload.cells);
-      if (gone || cell.name !== payload.chosen) return;
-      stats.simd = generator.simd;
-      fail(null);
-      pad.show({ ...request, strengths: generator.strengths, latentDim: generator.latentDim });
-      rows.redraw(generator.side, generator.channels);
-      gallery.show({ name: cell.name, side: generator.side, channels: generator.channels, digits: cell.digits && generator.channels === 1 });
-      reading.live();
+      if (gone) return;
+      if (isChosen()) showChosen(cell, generator);
       wall.column(cell.name)?.ready();
       drawing.ask();
     } catch (error) {
-      if (gone || cell.name !== payload.chosen) return;
-      report("chosen", reason(error));
+      if (gone) return;
       wall.column(cell.name)?.message(reason(error));
+      if (!isChosen()) return;
+      report("chosen", reason(error));
       fail(error.kind ?? "unknown");
     }
   }
 
-  async function columnArrived(cell) {
-    try {
-      await models.arrival(cell, payload.cells);
-      wall.column(cell.name)?.ready();
-      drawing.ask();
-    } catch (error) {
-      wall.column(cell.name)?.message(reason(error));
-    }
+  function showChosen({ name, digits }, { simd, strengths, latentDim, side, channels }) {
+    stats.simd = simd;
+    fail(null);
+    pad.show({ ...request, strengths, latentDim });
+    rows.redraw(side, channels);
+    gallery.show({ name, side, channels, digits: digits && channels === 1 });
+    reading.live();
   }
 
   async function classifierArrived() {
@@ -286,12 +270,14 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     return confidence >= SURE ? say("gallery_read", { digit }) : say("gallery_unread");
   }
 
-  /** Images of seeds with the request's truncation, not moved: [seeds][side][side][channels], null without a model. */
+  /** The pixels of each seed with the request's truncation, not moved: [side][side][channels]; null without a model. */
   function drawSeeds(seeds) {
     const model = opened();
     if (!model) return null;
     const still = { rows: { kind: "list", seeds }, truncation: request.truncation, shifts: [], axes: [] };
-    return model.generator.generate(model.latents.rows(still, seeds.length), seeds.length);
+    const pixels = model.generator.generate(model.latents.rows(still, seeds.length), seeds.length);
+    const size = pixels.length / seeds.length;
+    return seeds.map((_, i) => pixels.subarray(i * size, (i + 1) * size));
   }
 
   // --- the large image

@@ -18,11 +18,8 @@ export function makeReading(say) {
   const words = element("p", { class: "reading-words" });
   const spoken = element("p", { class: "unseen", "aria-live": "polite" });
   const bars = Array.from({ length: 10 }, () => element("div", { class: "reading-bar" }));
-  const chart = element(
-    "div",
-    { class: "reading-bars", "aria-hidden": "true" },
-    ...bars.map((bar, digit) => element("div", { class: "reading-column" }, bar, element("span", {}, String(digit)))),
-  );
+  const columns = bars.map((bar, digit) => element("div", { class: "reading-column" }, bar, element("span", {}, digit)));
+  const chart = element("div", { class: "reading-bars", "aria-hidden": "true" }, ...columns);
   const problem = element("div", { class: "message", role: "alert", hidden: true });
   const node = element("div", { class: "reading" }, frame, caption, words, chart, problem, spoken);
   let picture = null;

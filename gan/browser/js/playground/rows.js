@@ -1,11 +1,12 @@
 // The latents of the rows: seeds, a walk (interpolation) between two, or one minus another plus a third.
 
-import { element } from "../shared/dom.js";
+import { element, keepKey } from "../shared/dom.js";
 import { makePicture } from "./picture.js";
 import { makePlayer } from "../film/player.js";
 import { ROWS_SHOWN } from "./wall.js";
 
 const WALK_SECONDS = 4;
+const LAST_FIRST = 999999; // of the seeds in sequence, as in the app
 const KINDS = {
   list: ["rows_row", "rows_row", "rows_row", "rows_row"],
   walk: ["rows_from", "rows_to"],
@@ -30,23 +31,20 @@ export function makeRows(say, { onMove, onRelease, draw }) {
     const tab = element("button", { type: "button", onclick: () => choose(kind) }, say(`rows_${kind}`));
     return { kind, tab };
   });
-  const first = element("input", { type: "number", min: 0, max: 999999, step: 1, "aria-label": say("rows_seed") });
-  const dice = element("button", { type: "button", onclick: () => shuffle() }, say("rows_random"));
+  const kinds = element("div", { class: "row", role: "group", "aria-label": say("rows_title") }, ...tabs.map(({ tab }) => tab));
+  const range = { type: "number", min: 0, max: LAST_FIRST, step: 1 };
+  const first = element("input", { ...range, "aria-label": say("rows_seed"), onchange: takeFirst, onkeydown: keepKey });
+  const shuffle = () => change({ kind: "seeds", first: Math.floor(Math.random() * LAST_FIRST) });
+  const dice = element("button", { type: "button", onclick: shuffle }, say("rows_random"));
   const slots = element("div", { class: "row rows-places" });
-  const share = element("input", { type: "range", min: 0, max: 1, step: 0.01, "aria-label": say("rows_share") });
+  const shares = { type: "range", min: 0, max: 1, step: 0.01 };
+  const listeners = { oninput: takeShare, onchange: onRelease, onkeydown: keepKey };
+  const share = element("input", { ...shares, "aria-label": say("rows_share"), ...listeners });
   const play = element("button", { type: "button", onclick: () => player.toggle() }, say("rows_play"));
   const walk = element("div", { class: "row rows-walk" }, play, share);
   const note = element("p", { class: "quiet" });
   const seedRow = element("label", { class: "row" }, say("rows_seed"), first, dice);
-  const node = element(
-    "div",
-    { class: "rows" },
-    element("div", { class: "row", role: "group", "aria-label": say("rows_title") }, ...tabs.map(({ tab }) => tab)),
-    seedRow,
-    slots,
-    walk,
-    note,
-  );
+  const node = element("div", { class: "rows" }, kinds, seedRow, slots, walk, note);
 
   const player = makePlayer({
     seconds: WALK_SECONDS,
@@ -60,18 +58,16 @@ export function makeRows(say, { onMove, onRelease, draw }) {
     },
   });
 
-  first.addEventListener("change", () => {
-    const value = Math.min(999999, Math.max(0, Math.round(Number(first.value)) || 0));
-    change({ kind: "seeds", first: value });
-  });
-  share.addEventListener("input", () => {
+  function takeFirst() {
+    change({ kind: "seeds", first: Math.min(LAST_FIRST, Math.max(0, Math.round(Number(first.value)) || 0)) });
+  }
+
+  function takeShare() {
     rows = { ...rows, t: Number(share.value) };
     halt(rows.t);
     render();
     onMove(rows);
-  });
-  share.addEventListener("change", onRelease);
-  for (const field of [first, share]) field.addEventListener("keydown", (event) => event.stopPropagation());
+  }
 
   function kindShown() {
     return rows.kind === "seeds" ? "list" : rows.kind;
@@ -89,10 +85,6 @@ export function makeRows(say, { onMove, onRelease, draw }) {
     if (kind === "walk") return { kind, start: a, end: b, t: player.position };
     if (kind === "sum") return { kind, plus: a, minus: b, other: c };
     return { kind, seeds: [...seeds.list] };
-  }
-
-  function shuffle() {
-    change({ kind: "seeds", first: Math.floor(Math.random() * 999999) });
   }
 
   function halt(position = player.position) {
@@ -176,6 +168,6 @@ export function makeRows(say, { onMove, onRelease, draw }) {
     },
     put,
     activate,
-    destroy: () => player.destroy(),
+    destroy: player.destroy,
   };
 }

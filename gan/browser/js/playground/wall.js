@@ -57,17 +57,13 @@ export function makeWall(say, { onFocus, onColumns }) {
       const button = element("button", { type: "button", class: "wall-cell", "aria-label": label, onclick: () => onFocus(name, row) }, picture.canvas);
       return { button, picture, label };
     });
-    const column = element(
-      "figure",
-      { class: "wall-column column wall-waiting", "aria-busy": "true" },
-      element("figcaption", {}, title),
-      ...made.map(({ button }) => button),
-      problem,
-    );
+    const [pictures, buttons] = [made.map(({ picture }) => picture), made.map(({ button }) => button)];
+    const waiting = { class: "wall-column column wall-waiting", "aria-busy": "true" };
+    const column = element("figure", waiting, element("figcaption", {}, title), ...buttons, problem);
     return {
       node: column,
-      pictures: made.map(({ picture }) => picture),
-      buttons: made.map(({ button }) => button),
+      pictures,
+      buttons,
       ready() {
         column.classList.remove("wall-waiting");
         column.removeAttribute("aria-busy");

@@ -14,8 +14,6 @@ const STORE_PATIENCE = 2000; // milliseconds; in some browsers storage requests 
  */
 export function fetchingAssets() {
   const store = makeStore();
-  const memory = makeMemory();
-  const { once } = memory;
   const failed = new Set(); // ids
 
   async function keptOrFetched(ref) {
@@ -32,35 +30,42 @@ export function fetchingAssets() {
     }
   }
 
+  const loader = remembering({
+    bytes: keptOrFetched,
+    json: async (ref) => parsed(await keptOrFetched(ref)),
+    image: async (ref) => imageOf(await keptOrFetched(ref)),
+  });
   return {
-    bytes: (ref) => once("bytes", ref, () => keptOrFetched(ref)),
-    json: (ref) => once("json", ref, async () => parsed(await keptOrFetched(ref))),
-    image: (ref) => once("image", ref, async () => imageOf(await keptOrFetched(ref))),
+    ...loader,
     forget(ref) {
-      memory.forget(ref);
+      loader.forget(ref);
       failed.add(ref.id);
       store.remove(ref.id);
     },
   };
 }
 
-/** `once(kind, ref, load)`: the promise of `load()`, shared by later calls unless it failed; `forget(ref)`. */
-function makeMemory() {
+/** A loader from `{bytes, json, image}`, which load a ref: their promises are shared by later calls unless they failed. */
+function remembering(loads) {
   const recent = new Map(); // kind and id -> promise, the most recently used last
-  const once = (kind, ref, load) => {
+  const once = (kind, ref) => {
     const key = `${kind} ${ref.id}`;
     const known = recent.get(key);
-    const asked = known ?? load();
+    const asked = known ?? loads[kind](ref);
     recent.delete(key);
     recent.set(key, asked);
     for (const old of [...recent.keys()].slice(0, -REMEMBERED)) recent.delete(old);
     if (!known) asked.catch(() => recent.get(key) === asked && recent.delete(key));
     return asked;
   };
-  const forget = ({ id }) => {
-    for (const key of [...recent.keys()].filter((other) => other.endsWith(` ${id}`))) recent.delete(key);
+  return {
+    bytes: (ref) => once("bytes", ref),
+    json: (ref) => once("json", ref),
+    image: (ref) => once("image", ref),
+    forget({ id }) {
+      for (const kind of Object.keys(loads)) recent.delete(`${kind} ${id}`);
+    },
   };
-  return { once, forget };
 }
 
 async function fetched({ id, url, size }, cache) {
@@ -130,31 +135,22 @@ function makeStore() {
 
   async function get(id) {
     if (!answers) return null;
-    let timer;
-    const silence = new Promise((resolve) => {
-      timer = setTimeout(() => {
-        answers = false; // do not use it again
-        resolve(null);
-      }, STORE_PATIENCE);
-    });
+    const silence = new Promise((resolve) => setTimeout(resolve, STORE_PATIENCE, "silence"));
     const found = inStore("readonly", (files) => finished(files.get(id))).catch(() => null);
     const file = await Promise.race([found, silence]);
-    clearTimeout(timer);
+    if (file === "silence") answers = false; // do not use it again
     return file?.bytes ?? null;
   }
 
   async function put(id, bytes) {
     if (!answers) return;
-    try {
-      await inStore("readwrite", async (files) => {
-        files.put({ id, bytes, used: Date.now() });
-        const surplus = (await finished(files.count())) - KEPT_FILES;
-        if (surplus <= 0) return;
-        for (const old of await finished(files.index("used").getAllKeys(null, surplus))) files.delete(old);
-      });
-    } catch {
-      // not stored: it will be fetched again
-    }
+    const stored = inStore("readwrite", async (files) => {
+      files.put({ id, bytes, used: Date.now() });
+      const surplus = (await finished(files.count())) - KEPT_FILES;
+      if (surplus <= 0) return;
+      for (const old of await finished(files.index("used").getAllKeys(null, surplus))) files.delete(old);
+    });
+    await stored.catch(() => null); // it will be fetched again
   }
 
   async function remove(id) {
@@ -174,12 +170,9 @@ async function inStore(mode, use) {
 }
 
 function opened() {
-  return new Promise((resolve, reject) => {
-    const request = indexedDB.open("gan", 1);
-    request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" }).createIndex("used", "used");
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
+  const request = indexedDB.open("gan", 1);
+  request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" }).createIndex("used", "used");
+  return finished(request);
 }
 
 function finished(request) {
@@ -196,15 +189,13 @@ function finished(request) {
  * scripts. So each file except images is a script that calls `ganFile(id, value)`, with bytes as base64.
  */
 export function scriptAssets() {
-  const { once, forget } = makeMemory();
   const waiting = new Map(); // id -> function that takes the value
   globalThis.ganFile = (id, value) => waiting.get(id)?.(value);
-  return {
-    bytes: (ref) => once("bytes", ref, async () => verified(fromBase64(await scripted(ref, waiting)), ref)),
-    json: (ref) => once("json", ref, () => scripted(ref, waiting)),
+  return remembering({
+    bytes: async (ref) => verified(fromBase64(await scripted(ref, waiting)), ref),
+    json: (ref) => scripted(ref, waiting),
     image: (ref) => decodedImage(ref.url).catch(() => Promise.reject(new LoadError("missing", ref.url))),
-    forget,
-  };
+  });
 }
 
 function scripted({ id, url }, waiting) {

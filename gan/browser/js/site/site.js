@@ -24,11 +24,15 @@ export function startSite(data) {
   let starts = 0; // counts the requests that came from an address
   let page = null;
 
-  function change(changes) {
-    const before = state;
-    state = { ...state, ...changes };
-    if (changes.lang && changes.lang !== before.lang) build();
+  function take(next) {
+    const another = next.lang !== state.lang;
+    state = next;
+    if (another) build();
     else page.show(state, starts);
+  }
+
+  function change(changes) {
+    take({ ...state, ...changes });
     remember(writeLink(state, defaults));
   }
 
@@ -38,7 +42,7 @@ export function startSite(data) {
     page?.destroy();
     page?.node.remove();
     const say = speaker(data.words, state.lang);
-    page = makePage(say, data, { assets, offered, onChange: change, onRequest: (request) => takeRequest(request) });
+    page = makePage(say, data, { assets, offered, onChange: change, onRequest });
     document.documentElement.lang = state.lang;
     document.title = say("site_title");
     document.body.append(page.node);
@@ -46,18 +50,14 @@ export function startSite(data) {
     if (focused) page.node.querySelector(`button[lang="${state.lang}"]`).focus();
   }
 
-  function takeRequest(request) {
+  function onRequest(request) {
     state = { ...state, request };
     remember(writeLink(state, defaults));
   }
 
   addEventListener("hashchange", () => {
     starts += 1;
-    const wanted = readLink(location.hash, offered, defaults);
-    const another = wanted.lang !== state.lang;
-    state = wanted;
-    if (another) build();
-    else page.show(state, starts);
+    take(readLink(location.hash, offered, defaults));
   });
   build();
 }
@@ -107,14 +107,10 @@ function makePage(say, data, { assets, offered, onChange, onRequest }) {
   const film = makeFilm(say, { assets });
   const amounts = makeAmounts(say);
   const note = element("p", {});
-  const trained = element(
-    "div",
-    { class: "site-trained" },
-    findings.node,
-    element("section", {}, element("h2", {}, say("site_latents_title")), note, playground.node),
-    element("section", {}, element("h2", {}, say("site_curves_title")), element("p", { class: "quiet" }, say("site_curves_note")), film.node),
-    amounts.node,
-  );
+  const latents = element("section", {}, element("h2", {}, say("site_latents_title")), note, playground.node);
+  const curvesNote = element("p", { class: "quiet" }, say("site_curves_note"));
+  const curves = element("section", {}, element("h2", {}, say("site_curves_title")), curvesNote, film.node);
+  const trained = element("div", { class: "site-trained" }, findings.node, latents, curves, amounts.node);
   const header = element("header", { class: "row site-head" }, element("h1", {}, say("site_title")), languages.node);
   const lead = element("p", {}, say("site_lead"));
   const footer = element("footer", { class: "quiet" }, element("p", {}, say("site_footer")));
@@ -130,8 +126,8 @@ function makePage(say, data, { assets, offered, onChange, onRequest }) {
     trained.hidden = !chosen;
     about.replaceChildren(...(chosen ? aboutLines(say, chosen) : []));
     if (!chosen) return;
-    const others = chosen.alone ? [] : data.models.filter((model) => sameTable(model, chosen) && model.snapshot === "final" && model.size !== chosen.size);
-    const beside = [...others, chosen].sort((one, other) => one.size - other.size);
+    const others = chosen.alone ? [] : finalsOf(data.models, chosen).filter((model) => model.size !== chosen.size);
+    const beside = [...others, chosen].sort(bySize);
     note.textContent = latentsNote(say, chosen);
     findings.show(chosen);
     playground.show({
@@ -147,13 +143,8 @@ function makePage(say, data, { assets, offered, onChange, onRequest }) {
     amounts.show(chosen.alone ? [] : linesOf(say, data, chosen), chosen);
   }
 
-  return {
-    node,
-    show,
-    destroy() {
-      for (const part of [playground, film, amounts]) part.destroy();
-    },
-  };
+  const destroy = () => [playground, film, amounts].forEach((part) => part.destroy());
+  return { node, show, destroy };
 }
 
 /** The choices with their labels. */
@@ -206,18 +197,18 @@ function chosenOf(models, state, moments) {
   return moments.find((model) => model.snapshot === state.moment) ?? moments.find((model) => model.snapshot === "final");
 }
 
-function sameTable(model, { budget, recipe }) {
-  return !model.alone && model.budget === budget && model.recipe === recipe;
+/** The final models of all sizes with a budget and a recipe. */
+function finalsOf(models, { budget, recipe }) {
+  const same = (model) => !model.alone && model.budget === budget && model.recipe === recipe;
+  return models.filter((model) => same(model) && model.snapshot === "final").sort(bySize);
+}
+
+function bySize(one, other) {
+  return one.size - other.size;
 }
 
 /** The final models with the budget of the chosen one, one line per recipe. */
 function linesOf(say, { models, recipes }, chosen) {
-  return recipes
-    .map((recipe) => ({
-      label: say(`site_recipe_${recipe}`),
-      models: models
-        .filter((model) => sameTable(model, { budget: chosen.budget, recipe }) && model.snapshot === "final")
-        .sort((one, other) => one.size - other.size),
-    }))
-    .filter((line) => line.models.length);
+  const lineOf = (recipe) => ({ label: say(`site_recipe_${recipe}`), models: finalsOf(models, { ...chosen, recipe }) });
+  return recipes.map(lineOf).filter((line) => line.models.length);
 }

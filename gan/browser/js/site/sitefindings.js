@@ -3,6 +3,7 @@
 import { COLOURS, lineChart } from "../film/charts.js";
 import { element } from "../shared/dom.js";
 
+const SCALES = { fd: { log: true }, legible: { range: [0, 1] } };
 const RECIPE_COLOURS = [COLOURS.generated, COLOURS.discriminator, COLOURS.unseen];
 
 /** The verdicts and scores of a model: `makeFindings(say)` -> `{node, show(model)}`; for models see gan/browser/site.py. */
@@ -23,13 +24,8 @@ export function makeFindings(say) {
 }
 
 function verdictCard({ title, seen, measured, meaning }) {
-  return element(
-    "article",
-    { class: "site-verdict" },
-    element("h2", {}, title),
-    element("p", {}, element("strong", {}, seen), " ", measured),
-    element("p", { class: "quiet" }, meaning),
-  );
+  const words = element("p", {}, element("strong", {}, seen), " ", measured);
+  return element("article", { class: "site-verdict" }, element("h2", {}, title), words, element("p", { class: "quiet" }, meaning));
 }
 
 function figureTile(say, { name, value, spread, real }, { tests }) {
@@ -52,13 +48,12 @@ function seedWords(say, { seeds, low, high }) {
  * lines: [{label, models}], the final models in ascending order of size; chosen: the chosen model.
  */
 export function makeAmounts(say) {
-  const charts = element("div", { class: "site-charts" });
-  const table = element("div", { class: "site-table", role: "region", tabindex: "0", "aria-label": say("site_table") });
-  const node = element("section", {}, element("h2", {}, say("site_amounts_title")), charts);
-  node.append(element("p", { class: "quiet" }, say("site_amounts_note")), element("details", {}, element("summary", {}, say("site_table")), table));
-  const fd = amountsChart(say, "fd", { log: true });
-  const legible = amountsChart(say, "legible", { range: [0, 1] });
-  charts.append(fd.node, legible.node);
+  const charts = Object.entries(SCALES).map(([name, scale]) => ({ name, ...amountsChart(say, name, scale) }));
+  const drawings = element("div", { class: "site-charts" }, ...charts.map((chart) => chart.node));
+  const note = element("p", { class: "quiet" }, say("site_amounts_note"));
+  const table = element("div", { class: "site-table", role: "region", tabindex: 0, "aria-label": say("site_table") });
+  const details = element("details", {}, element("summary", {}, say("site_table")), table);
+  const node = element("section", {}, element("h2", {}, say("site_amounts_title")), drawings, note, details);
   let shown = "";
 
   function show(lines, chosen) {
@@ -69,18 +64,13 @@ export function makeAmounts(say) {
     const wanted = JSON.stringify([real, lines.map(({ models }) => models.map((model) => model.name))]);
     if (wanted !== shown) {
       shown = wanted;
-      fd.show(amountsData(say, "fd", lines, real.fd));
-      legible.show(amountsData(say, "legible", lines, real.legible));
+      for (const { name, show: draw } of charts) draw(amountsData(say, name, lines, real[name]));
       table.replaceChildren(amountsTable(say, sizes, lines));
     }
-    for (const chart of [fd, legible]) chart.mark(chosen.size);
+    for (const chart of charts) chart.mark(chosen.size);
   }
 
-  function destroy() {
-    for (const chart of [fd, legible]) chart.destroy();
-  }
-
-  return { node, show, destroy };
+  return { node, show, destroy: () => charts.forEach((chart) => chart.destroy()) };
 }
 
 function amountsChart(say, name, scale) {

@@ -7,7 +7,7 @@
 
 A page opened from a disk cannot fetch the files beside it or import modules, but it can run scripts and show images;
 hence this layout (see gan/browser/js/shared/loading.js). The scripts and their payloads are the same as in the app
-(`gan.browser.scripts`, `gan.browser.payload`, `gan.browser.film_payload`).
+(`gan.browser.scripts`, `gan.browser.payload`).
 
 An export contains no image of a data set: films are drawn by generators.
 """
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan.browser import film_payload, payload, scripts
+from gan.browser import payload, scripts
 from gan.config import BUDGETS, RECIPES
 from gan.errors import CheckpointError, ConfigError
 from gan.evaluation import classifier
@@ -205,7 +205,7 @@ def _json(value: Any) -> str:
 def _model(shelf: _Shelf, card: ModelCard, alone: bool) -> dict[str, Any]:
     """The page's facts about a model, whose files are put on the shelf. ``alone``: not part of the comparison."""
     evidence = load_evidence(card)
-    run = film_payload.film_payload(card, evidence)
+    run = payload.film_payload(card, evidence)
     run_file = shelf.put_script(hashlib.sha256(_json(run).encode()).hexdigest(), run)
     steps = [moment["step"] for moment in evidence["moments"]]
     digits = card.metrics.digits

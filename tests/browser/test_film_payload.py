@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gan.browser import film_payload
+from gan.browser import payload
 from gan.evaluation import classifier
 from gan.evaluation.verdict import CopyFigures, Kind
 from gan.networks import images
@@ -54,7 +54,7 @@ def _film(card, folder, *contrasts):
 
 
 def test_a_payload_is_short_and_valid_json(card):
-    shown = film_payload.film_payload(card, _evidence((ALL, 0.98765432, {"contrast": 1.0})))
+    shown = payload.film_payload(card, _evidence((ALL, 0.98765432, {"contrast": 1.0})))
     assert json.loads(json.dumps(shown, allow_nan=False)) == shown
     assert shown["curves"]["g_loss"] == [0.1235, None]
     assert shown["curves"]["step"] == [10, 20] and shown["total"] == 20
@@ -90,7 +90,7 @@ def test_a_payload_is_short_and_valid_json(card):
 def test_verdict_and_kinds_are_those_of_the_measures(
     card, counts, spread, contrast, verdict, kinds
 ):
-    shown = film_payload.film_payload(card, _evidence((counts, spread, {"contrast": contrast})))
+    shown = payload.film_payload(card, _evidence((counts, spread, {"contrast": contrast})))
     assert shown["moments"][0]["verdict"] == verdict
     assert shown["moments"][0]["kinds"] == kinds
     assert not shown["contrast_from_film"]
@@ -100,9 +100,7 @@ def test_verdict_and_kinds_are_those_of_the_measures(
 def test_where_no_contrast_was_written_down_the_film_has_it(card, tmp_path, missing):
     alike = (NOTHING, 0.1, missing)
     filmed = _film(card, tmp_path, 0.9, 0.3, 0.9)
-    shown = film_payload.film_payload(
-        filmed, _evidence(alike, alike, (NOTHING, 0.1, {"contrast": 0.3}))
-    )
+    shown = payload.film_payload(filmed, _evidence(alike, alike, (NOTHING, 0.1, {"contrast": 0.3})))
     found = [moment["verdict"] for moment in shown["moments"]]
     assert found == [["one_picture"], ["noise"], ["noise"]]  # its own goes before the film's
     assert shown["contrast_from_film"]
@@ -111,7 +109,7 @@ def test_where_no_contrast_was_written_down_the_film_has_it(card, tmp_path, miss
 def test_copies_are_reported_at_the_moment_they_were_searched(card):
     copies = CopyFigures(0.9, copied_share=0.5, n=1_000, m=600, baseline_n=2_000)
     copied = replace(card, step=20, metrics=replace(card.metrics, copies=copies))
-    shown = film_payload.film_payload(copied, _evidence(*[(ALL, 0.9, {"contrast": 1.0})] * 3))
+    shown = payload.film_payload(copied, _evidence(*[(ALL, 0.9, {"contrast": 1.0})] * 3))
     assert [moment["verdict"] for moment in shown["moments"]] == [
         ["healthy"],
         ["copies"],
@@ -121,7 +119,7 @@ def test_copies_are_reported_at_the_moment_they_were_searched(card):
 
 def test_without_contrast_and_film_nothing_is_guessed(card, tmp_path):
     lost = replace(card, film_path=tmp_path / "none.png")
-    shown = film_payload.film_payload(
+    shown = payload.film_payload(
         lost, _evidence((NOTHING, 0.1, {}), (NOTHING, 0.9, {}), (ALL, 0.9, {}))
     )
     assert [moment["verdict"] for moment in shown["moments"]] == [[], ["noise"], ["healthy"]]
@@ -131,16 +129,14 @@ def test_without_contrast_and_film_nothing_is_guessed(card, tmp_path):
 def test_other_images_are_judged_by_variety_only(card, monkeypatch):
     monkeypatch.setattr(classifier, "load_reference", None)  # not asked
     cats = replace(card, source="folder:cats")
-    shown = film_payload.film_payload(
-        cats, _evidence((ALL, 0.1, {}), (ALL, 0.9, {"contrast": None}))
-    )
+    shown = payload.film_payload(cats, _evidence((ALL, 0.1, {}), (ALL, 0.9, {"contrast": None})))
     assert shown["digits"] is False and shown["real_fd"] is None
     assert [moment["verdict"] for moment in shown["moments"]] == [["one_picture"], ["not_digits"]]
     assert not {"legible", "kinds", "counts", "present"} & shown["moments"][0].keys()
 
 
 def test_the_payload_of_a_finished_run_has_a_moment_for_each_row_of_its_film(card):
-    shown = film_payload.film_payload(card, cards.load_evidence(card))
+    shown = payload.film_payload(card, cards.load_evidence(card))
     assert len(cards.load_film(card, len(shown["moments"]))) == len(shown["moments"])
     assert shown["total"] == card.config.total_updates == shown["moments"][-1]["step"]
 
@@ -149,7 +145,7 @@ def test_every_shipped_run_tells_how_it_ended():
     kinds = set(Kind.__args__)
     for name in ("mnist-200-updates-plain", "mnist-100-updates-rescue"):
         card = cards.find(name, cards.list_models(runs=None))
-        shown = film_payload.film_payload(card, cards.load_evidence(card))
+        shown = payload.film_payload(card, cards.load_evidence(card))
         assert all(
             moment["verdict"] and set(moment["verdict"]) <= kinds for moment in shown["moments"]
         )

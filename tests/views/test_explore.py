@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from gan.browser import film_payload, static_files
+from gan.browser import payload, static_files
 from gan.evaluation import classifier, copies
 from gan.zoo import cards as model_cards
 from gan.zoo import compare
@@ -220,9 +220,7 @@ def test_a_run_of_the_whole_page_can_say_how_usual_it_is_to_be_so_near(monkeypat
 
 def test_the_moments_of_one_run_have_payloads_of_their_own(monkeypatch):
     """Copies were looked for at each card's own step."""
-    monkeypatch.setattr(
-        film_payload, "film_payload", lambda card, _evidence: {"copies at": card.step}
-    )
+    monkeypatch.setattr(payload, "film_payload", lambda card, _evidence: {"copies at": card.step})
     cache._run_payload.clear()
     best = best_models()[0]
     for card in list_models(runs=None):

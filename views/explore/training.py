@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from gan.browser.film_payload import chart_payload
+from gan.browser.payload import chart_payload
 from gan.errors import GanError
 from gan.networks import images
 from gan.runs import monitor

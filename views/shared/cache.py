@@ -18,7 +18,7 @@ import numpy as np
 import streamlit as st
 import torch
 
-from gan.browser import film_payload, static_files
+from gan.browser import payload, static_files
 from gan.errors import CheckpointError, GanError
 from gan.evaluation import classifier as digit_classifier
 from gan.evaluation import copies
@@ -174,5 +174,5 @@ def run_payload(card: ModelCard) -> dict[str, Any]:
 
 @_of_files(max_entries=128)
 def _run_payload(card: ModelCard) -> bytes:
-    content = files.without_nan(film_payload.film_payload(card, load_evidence(card)))
+    content = files.without_nan(payload.film_payload(card, load_evidence(card)))
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -27,7 +27,7 @@ def run_charts(
     marked: int | None = None,
     described: bool = True,
 ) -> None:
-    """payload: from `gan.browser.film_payload.chart_payload`. notes: a text below each chart. marked: update at
+    """payload: from `gan.browser.payload.chart_payload`. notes: a text below each chart. marked: update at
     which a vertical line stands. described: whether the text alternative contains the data; without it, a screen
     reader does not announce a chart that changes every second again and again."""
     shown = {**payload, "notes": list(notes), "marked": marked, "described": described}

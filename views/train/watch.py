@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from gan.browser.film_payload import chart_payload
+from gan.browser.payload import chart_payload
 from gan.config import has_digits
 from gan.errors import GanError
 from gan.evaluation.verdict import diagnose, missing_digits

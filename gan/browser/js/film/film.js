@@ -13,7 +13,7 @@ const NEAR = "400px"; // distance to the visible part of the page at which loadi
 /**
  * `show(wanted)` takes {chosen: name, cells: [{name, size, title, side, channels, latents, film, payload}], start}, with
  * at least one cell, the smallest size first. `film` is the ref of a PNG sheet with one row per moment and `latents`
- * images of side x side per row; `payload` is the ref of a payload of gan/browser/film_payload.py. `start`, {position:
+ * images of side x side per row; `payload` is the ref of a payload of gan/browser/payload.py. `start`, {position:
  * 0..1} or null for the end, is where the film stands first; it applies again whenever it changes.
  *
  * The scrubber moves between the moments of the chosen run. Every column shows its latest moment within the same share

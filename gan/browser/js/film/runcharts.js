@@ -8,7 +8,7 @@ import { COLOURS, lineChart } from "./charts.js";
  * Losses, outputs of the discriminator and, for digits, the distance to real digits:
  * `makeRunCharts(say)` -> `{node, show(run), mark(step), destroy()}`.
  *
- * run: as `gan.browser.film_payload.chart_payload` describes it, and optionally `described` (see `lineChart`) and `notes`, one
+ * run: as `gan.browser.payload.chart_payload` describes it, and optionally `described` (see `lineChart`) and `notes`, one
  * text below each chart. Another run may be shown at any time; charts are kept, so that a run under way does not flicker.
  */
 export function makeRunCharts(say) {

@@ -18,7 +18,7 @@ Object.assign(globalThis, { saveFile });
 
 @pytest.fixture
 def page(chromium, tmp_path):
-    (tmp_path / "page.html").write_text(PAGE % scripts.bundle_script("download"), encoding="utf-8")
+    (tmp_path / "page.html").write_text(PAGE % scripts.bundle_script("saving"), encoding="utf-8")
     opened = chromium.new_page()
     opened.goto((tmp_path / "page.html").as_uri())
     opened.wait_for_function("globalThis.saveFile !== undefined")

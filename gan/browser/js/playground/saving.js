@@ -1,7 +1,6 @@
 // Downloads: the large image, the wall, a walk as a GIF, and the latent itself.
 
 import { element } from "../shared/dom.js";
-import { saveFile } from "../shared/download.js";
 import { encodeGif } from "./gif.js";
 import { fitting } from "../nn/models.js";
 import { grey, sheet } from "./picture.js";
@@ -10,6 +9,7 @@ const GIF_STEPS = 24; // of a walk in one direction; the GIF also goes back
 const GIF_DELAY = 8; // hundredths of a second
 const LARGE_SCALE = 8; // pixels of the file per pixel of the image
 const WALL_SCALE = 4;
+const REVOKE_AFTER = 60_000; // milliseconds; Safari reads the object a while after the click
 
 /**
  * `makeSaving(say, current)` -> `{node, enable({model, walk})}`; `enable` says whether there is a model, and whether the rows
@@ -67,4 +67,18 @@ function saveWalk({ cell, row, request, chosen, focused }) {
 
 function latentOf({ generator, latents }, request, row) {
   return latents.rows(fitting(request, generator.latentDim), row + 1).subarray(row * generator.latentDim);
+}
+
+/**
+ * Downloads a file. `content`: a Blob, a string, an ArrayBuffer or a view of one; `mime`: its media type, such as
+ * "image/gif". Works in a shadow root and on a page opened from a disk. Call it during or soon after a click, or the
+ * browser may ask the visitor for permission.
+ */
+export function saveFile(name, mime, content) {
+  const address = URL.createObjectURL(new Blob([content], { type: mime }));
+  const link = element("a", { href: address, download: name, hidden: true });
+  document.body.append(link); // some browsers ignore a link outside the document
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(address), REVOKE_AFTER);
 }

@@ -189,28 +189,29 @@ function finished(request) {
  * scripts. So each file except images is a script that calls `ganFile(id, value)`, with bytes as base64.
  */
 export function scriptAssets() {
-  const waiting = new Map(); // id -> function that takes the value
-  globalThis.ganFile = (id, value) => waiting.get(id)?.(value);
+  const values = new Map(); // by id, while a script runs
+  globalThis.ganFile = (id, value) => values.set(id, value);
   return remembering({
-    bytes: async (ref) => verified(fromBase64(await scripted(ref, waiting)), ref),
-    json: (ref) => scripted(ref, waiting),
+    bytes: async (ref) => verified(fromBase64(await scripted(ref, values)), ref),
+    json: (ref) => scripted(ref, values),
     image: (ref) => decodedImage(ref.url).catch(() => Promise.reject(new LoadError("missing", ref.url))),
   });
 }
 
-function scripted({ id, url }, waiting) {
+async function scripted({ id, url }, values) {
   const script = document.createElement("script");
-  const value = new Promise((resolve, reject) => {
-    waiting.set(id, resolve);
-    script.onerror = () => reject(new LoadError("missing", url));
-    script.onload = () => reject(new LoadError("damaged", url)); // no effect if the script has called ganFile
-    script.src = url;
-    document.head.append(script);
+  script.src = url;
+  document.head.append(script);
+  const ran = await new Promise((resolve) => {
+    script.onload = () => resolve(true);
+    script.onerror = () => resolve(false);
   });
-  return value.finally(() => {
-    waiting.delete(id);
-    script.remove();
-  });
+  script.remove();
+  if (!ran) throw new LoadError("missing", url);
+  if (!values.has(id)) throw new LoadError("damaged", url);
+  const value = values.get(id);
+  values.delete(id);
+  return value;
 }
 
 function fromBase64(text) {

@@ -18,7 +18,6 @@ from gan.errors import CheckpointError
 from gan.evaluation import classifier, metrics
 from gan.evaluation.verdict import LANGUAGES, Measures, diagnose, missing_digits
 from gan.networks import images
-from gan.networks.latent_request import LatentRequest
 from gan.runs import monitor, names
 from gan.zoo import cards
 from gan.zoo.cards import ModelCard
@@ -65,7 +64,6 @@ def film_cell(card: ModelCard, film: Ref, run: Ref) -> dict[str, Any]:
         "size": card.size,
         "title": size_title(card),
         "side": card.resolution,
-        "channels": card.config.model.img_channels,
         "latents": monitor.FILM_LATENTS,
         "film": dict(film),
         "payload": dict(run),
@@ -76,16 +74,6 @@ def film_position(card: ModelCard, steps: Sequence[int]) -> float | None:
     """Where the film starts, 0..1 along the moments after ``steps`` updates: at the moment of ``card``; None for the
     end."""
     return steps.index(card.step) / (len(steps) - 1) if card.step in steps[:-1] else None
-
-
-def wall_columns(models: Sequence[ModelCard], chosen: str) -> list[str]:
-    """Names of the models whose columns the wall shows first."""
-    return [card.name for card in models if card.size in WALL_SIZES or card.name == chosen]
-
-
-def start(identity: str, request: LatentRequest, chosen: str) -> dict[str, Any]:
-    """Where the pad starts. A new ``identity`` moves a visitor's pad back to the start."""
-    return {"id": identity, "request": request.to_dict(), "focus": {"name": chosen, "row": 0}}
 
 
 def verdicts(card: ModelCard) -> list[dict[str, Any]]:

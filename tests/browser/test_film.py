@@ -267,14 +267,14 @@ def test_choosing_another_column_keeps_the_share(page):
 
 
 def test_shown_again_it_keeps_its_place_and_what_it_has_loaded(page):
-    open_film(page, payload(start={"position": 0.5}))
+    open_film(page, payload(start=0.5))
     assert pictures(page)[0] == grey("small", 2, 0)
     assert len(page.evaluate("fetched")) == 6
     scrub(page, 3)
-    page.evaluate(f"film.show({json.dumps(payload('middle', {'position': 0.5}))})")
+    page.evaluate(f"film.show({json.dumps(payload('middle', 0.5))})")
     assert pictures(page) == [grey("small", 3, 0), grey("middle", 1, 0), grey("large", 1, 0)]
     assert len(page.evaluate("fetched")) == 6
-    page.evaluate(f"film.show({json.dumps(payload('small', {'position': 0.25}))})")
+    page.evaluate(f"film.show({json.dumps(payload('small', 0.25))})")
     assert pictures(page)[0] == grey("small", 1, 0)
 
 

@@ -158,7 +158,7 @@ def test_the_film_is_given_every_amount_of_data_and_stands_at_the_moment_shown()
     shown = given(app, "film")
     assert [c["size"] for c in shown["cells"]] == sorted(compare.ZOO_SIZES)
     steps = [m["step"] for m in load_evidence(card)["moments"]]
-    assert shown["start"]["position"] == steps.index(card.step) / (len(steps) - 1)
+    assert shown["start"] == steps.index(card.step) / (len(steps) - 1)
     file = static_files.STATIC / Path(shown["cells"][0]["payload"]["url"]).name
     assert {"curves", "moments", "total"} <= set(json.loads(file.read_text()))
 

@@ -44,8 +44,8 @@ def playground(lang: str, model: Model, cards: Sequence[ModelCard]) -> None:
         "chosen": chosen,
         "cells": _cells(model.card, cards),
         "classifier": cache.classifier_weights() if model.card.metrics.digits else None,
-        "columns": payload.wall_columns(cards, chosen),
-        "start": payload.start(start["id"], start["request"], chosen),
+        "columns": payload.WALL_SIZES,
+        "start": {**start, "request": start["request"].to_dict()},
         "still": _still(model, start["request"]),
         "nearest": st.session_state.get("near"),
     }
@@ -74,8 +74,7 @@ def film(lang: str, chosen: ModelCard, steps: Sequence[int], cards: Sequence[Mod
             cells.append(payload.film_cell(card, cache.film_sheet(card), cache.run_payload(card)))
     if chosen.name not in [cell["name"] for cell in cells]:
         return False
-    position = payload.film_position(chosen, steps)
-    start = None if position is None else {"position": position}
+    start = payload.film_position(chosen, steps)
     shown = {"chosen": chosen.name, "cells": cells, "start": start}
     _film(
         key="film",

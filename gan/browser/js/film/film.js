@@ -11,10 +11,10 @@ const QUIET_SECONDS = 0.7; // without movement before a screen reader announces 
 const NEAR = "400px"; // distance to the visible part of the page at which loading begins
 
 /**
- * `show(wanted)` takes {chosen: name, cells: [{name, size, title, side, channels, latents, film, payload}], start}, with
+ * `show(wanted)` takes {chosen: name, cells: [{name, size, title, side, latents, film, payload}], start}, with
  * at least one cell, the smallest size first. `film` is the ref of a PNG sheet with one row per moment and `latents`
- * images of side x side per row; `payload` is the ref of a payload of gan/browser/payload.py. `start`, {position:
- * 0..1} or null for the end, is where the film stands first; it applies again whenever it changes.
+ * images of side x side per row; `payload` is the ref of a payload of gan/browser/payload.py. `start`, 0..1 or
+ * null for the end, is where the film stands first; it applies again whenever it changes.
  *
  * The scrubber moves between the moments of the chosen run. Every column shows its latest moment within the same share
  * of its own updates.
@@ -38,7 +38,7 @@ export function makeFilm(say, { assets }) {
   let share = 1; // of the updates of each run
   let chosenSeen = null; // what the page chose last
   let start = null; // a position to apply when the chosen run has loaded
-  let startSeen = "";
+  let startSeen = null;
   let near = false;
   let gone = false;
   let speaking = 0;
@@ -169,13 +169,12 @@ export function makeFilm(say, { assets }) {
       // the visitor's choice stays until the page makes another
       const name = wanted.chosen === chosenSeen ? chosen?.cell.name : wanted.chosen;
       const next = columns.find((column) => column.cell.name === name) ?? columns[0];
-      const startNow = JSON.stringify(wanted.start ?? null);
-      if (startNow !== startSeen) start = wanted.start?.position ?? null;
+      if (wanted.start !== startSeen) start = wanted.start;
       if (next !== chosen || start !== null) {
         chosen = next;
         showChosen();
       }
-      startSeen = startNow;
+      startSeen = wanted.start;
       chosenSeen = wanted.chosen;
       render();
       intoView(strip, chosen.view.node);

@@ -21,7 +21,7 @@ export function makePad(say, { onMove, onRelease }) {
   let latentDim = 0;
   const moving = onFrame(() => {
     render();
-    onMove({ shifts: [...state.shifts], truncation: state.truncation, axes: state.axes.map((pair) => [...pair]) });
+    onMove(structuredClone(state));
   });
   const release = () => {
     moving.now();
@@ -165,7 +165,7 @@ export function makePad(say, { onMove, onRelease }) {
     state.shifts.forEach((_, k) => (state.shifts[k] = shifts[k] ?? 0));
     state.truncation = psi;
     const same = JSON.stringify(axes) === JSON.stringify(state.axes); // keep their sliders then: one may be in use
-    if (!same) state.axes = axes.map((pair) => [...pair]);
+    if (!same) state.axes = structuredClone(axes);
     latentDim = size;
     which.max = size - 1;
     directions.forEach((made, k) => {

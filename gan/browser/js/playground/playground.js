@@ -19,8 +19,7 @@ const IDLE_MILLISECONDS = 150; // without a move, before every image of the wall
  * `node.stats`: how often everything was drawn, the milliseconds of all draws, and whether SIMD was used.
  *
  * payload: {chosen (name), cells: [{name, title, count, side, channels, digits, weights (ref)}] by amount of data, classifier
- * (ref or null), columns (names shown in the wall until the visitor chooses), start: {id, request, focus: {name, row} or
- * null}, still (address of the image that the server drew, or null), nearest: null | {number, training, unseen, words}}.
+ * (ref or null), columns (amounts of data shown in the wall until the visitor chooses), start: {id, request}, still (address of the image that the server drew, or null), nearest: null | {number, training, unseen, words}}.
  * request: a latent request as gan/networks/latent_request.py writes it.
  *
  * The visitor's request stays until `show` comes with another `start.id`. `onRelease(request)`: the visitor let a control
@@ -46,7 +45,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
   const wall = makeWall(say, {
     onFocus: choose,
     onColumns(names) {
-      amounts = new Set(names.map((name) => cellOf(name).count));
+      amounts = names.map((name) => cellOf(name).count);
       arrange();
     },
   });
@@ -98,7 +97,8 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     if (another || fresh) near.clear();
     payload = wanted;
     if (fresh) {
-      ({ request, focus } = wanted.start);
+      request = wanted.start.request;
+      focus = { name: wanted.chosen, row: 0 };
       rows.show(request.rows);
     }
     arrange();
@@ -115,10 +115,10 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
 
   async function arranged() {
     const { cells, chosen } = payload;
-    const wanted = (cell) => cell.name === chosen || (amounts ? amounts.has(cell.count) : payload.columns.includes(cell.name));
+    const wanted = (cell) => cell.name === chosen || (amounts ?? payload.columns).includes(cell.count);
     const shown = cells.filter(wanted).map((cell) => cell.name);
-    if (!shown.includes(focus?.name)) {
-      focus = { name: chosen, row: focus?.row ?? 0 };
+    if (!shown.includes(focus.name)) {
+      focus = { name: chosen, row: focus.row };
       near.clear();
     }
     wall.show({ cells, chosen, shown });

@@ -134,12 +134,10 @@ function makePage(say, data, { assets, offered, onChange, onRequest }) {
       chosen: chosen.name,
       cells: beside.map((model) => model.cell),
       classifier: data.classifier,
-      columns: beside.filter((model) => model === chosen || data.columns.includes(model.size)).map((model) => model.name),
-      start: { id: String(starts), request: state.request, focus: { name: chosen.name, row: 0 } },
-      still: null,
-      nearest: null,
+      columns: data.columns,
+      start: { id: String(starts), request: state.request },
     });
-    film.show({ chosen: chosen.name, cells: beside.map((model) => model.film), start: chosen.place === null ? null : { position: chosen.place } });
+    film.show({ chosen: chosen.name, cells: beside.map((model) => model.film), start: chosen.place });
     amounts.show(chosen.alone ? [] : linesOf(say, data, chosen), chosen);
   }
 

@@ -45,7 +45,7 @@ export function fetchingAssets() {
   };
 }
 
-/** A loader from `{bytes, json, image}`, which load a ref: their promises are shared by later calls unless they failed. */
+/** A loader from `{bytes, json, image}`, functions of a ref: their promises are shared by later calls unless they failed. */
 function remembering(loads) {
   const recent = new Map(); // kind and id -> promise, the most recently used last
   const once = (kind, ref) => {
@@ -191,11 +191,11 @@ function finished(request) {
 export function scriptAssets() {
   const values = new Map(); // by id, while a script runs
   globalThis.ganFile = (id, value) => values.set(id, value);
-  return remembering({
+  const loader = remembering({
     bytes: async (ref) => verified(fromBase64(await scripted(ref, values)), ref),
     json: (ref) => scripted(ref, values),
-    image: (ref) => decodedImage(ref.url).catch(() => Promise.reject(new LoadError("missing", ref.url))),
   });
+  return { ...loader, image: (ref) => decodedImage(ref.url).catch(() => Promise.reject(new LoadError("missing", ref.url))) };
 }
 
 async function scripted({ id, url }, values) {

@@ -129,10 +129,9 @@ def _require_own_folder(folder: Path) -> None:
 
 
 def _is_marked(path: Path) -> bool:
-    try:
+    with contextlib.suppress(OSError, UnicodeDecodeError):
         return _MARK in path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return False
+    return False
 
 
 @dataclass
@@ -182,10 +181,9 @@ class _Shelf:
 
 
 def _has_content(path: Path, content: bytes) -> bool:
-    try:
-        return path.stat().st_size == len(content) and path.read_bytes() == content
-    except OSError:
-        return False
+    with contextlib.suppress(OSError):
+        return path.read_bytes() == content
+    return False
 
 
 def _read(path: Path) -> bytes:

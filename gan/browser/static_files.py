@@ -21,8 +21,7 @@ from gan.system import files
 
 #: Beside the app's script, where Streamlit serves files from.
 STATIC = Path(__file__).resolve().parents[2] / "static"
-SUFFIXES = (".safetensors", ".json", ".png", ".bin")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+_PUBLISHED = re.compile(r"[0-9a-f]{64}\.(safetensors|json|png|bin)")
 
 
 def publish(folder: Path, path: Path, sha256: str, suffix: str) -> str:
@@ -72,7 +71,7 @@ def tidy(folder: Path, keep: Set[str], older_than_seconds: float) -> list[str]:
     removed = []
     last = time.time() - older_than_seconds
     for path in sorted(folder.glob("*")):
-        if path.name in keep or not _is_ours(path.name):
+        if path.name in keep or not _PUBLISHED.fullmatch(path.name):
             continue
         with contextlib.suppress(OSError):  # another process may have removed it
             # a hard link has the mtime of its file, but making the link sets the ctime
@@ -83,15 +82,9 @@ def tidy(folder: Path, keep: Set[str], older_than_seconds: float) -> list[str]:
     return removed
 
 
-def _is_ours(name: str) -> bool:
-    digest, dot, suffix = name.partition(".")
-    return bool(_DIGEST.fullmatch(digest)) and f"{dot}{suffix}" in SUFFIXES
-
-
 def _name(sha256: str, suffix: str) -> str:
-    assert suffix in SUFFIXES
     name = f"{sha256}{suffix}"
-    if not _is_ours(name):
+    if not _PUBLISHED.fullmatch(name):
         raise CheckpointError(f"{sha256!r} is not a SHA-256 digest in hex; restore the manifest")
     return name
 

@@ -395,7 +395,7 @@ def test_the_film_plays(visit, exported):
     page.wait_for_function(
         "first => document.querySelector('.film-place').textContent !== first", arg=first
     )
-    assert page.locator(".run-charts .chart-drawing").count() == 3
+    assert page.locator(".film .run-charts .chart-drawing").count() == 3
     assert visited.errors == []
 
 

@@ -45,7 +45,7 @@ export function makeColumn(say, cell, onPick) {
   const problem = element("span", { class: "film-problem", hidden: true });
   const tile = element("span", { class: "film-tile" }, canvas, problem);
   const facts = element("span", { class: "film-facts" });
-  const heading = element("span", { class: "film-size" }, cell.title);
+  const heading = element("span", {}, cell.title);
   const button = element("button", { type: "button", class: "film-column column", onclick: onPick }, heading, tile, facts);
   let shown = null;
 

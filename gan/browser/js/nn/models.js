@@ -7,8 +7,8 @@ import { LoadError } from "./weights.js";
 const KEPT_MODELS = 12; // besides those on the wall; the least recently used one is dropped first
 
 /**
- * `makeModels(assets, rows)` -> `{arrival(cell, wanted), opened(cell)}`. A model is `{generator, latents, z, pixels}`:
- * the network, its latents (latents.js), and room for `rows` latents and their images.
+ * `makeModels(assets, rows)` -> `{arrival(cell, wanted), opened(cell)}`. A model is `{generator, latents, z, pixels, images}`:
+ * the network, its latents (latents.js), room for `rows` latents and for the pixels of their images, and these one by one.
  *
  * `arrival`: a promise of a cell's model, rejected with a LoadError; after a failure, another call tries again. `wanted`:
  * the shown cells, whose models are not dropped. `opened`: the model, null if it has not arrived.
@@ -44,15 +44,18 @@ export function makeModels(assets, rows) {
     if (generator.side !== side || generator.channels !== channels) {
       throw new LoadError("other", `images of ${generator.side} x ${generator.side} x ${generator.channels}`);
     }
-    return {
-      generator,
-      latents: makeLatents(latentDim, directions),
-      z: new Float32Array(rows * latentDim),
-      pixels: new Float32Array(rows * side * side * channels),
-    };
+    const pixels = new Float32Array(rows * side * side * channels);
+    const latents = makeLatents(latentDim, directions);
+    return { generator, latents, z: new Float32Array(rows * latentDim), pixels, images: imagesOf(pixels, rows) };
   }
 
   return { arrival, opened: (cell) => built.get(cell?.weights.id) ?? null };
+}
+
+/** The pixels of each of `count` images. */
+export function imagesOf(pixels, count) {
+  const size = pixels.length / count;
+  return Array.from({ length: count }, (_, i) => pixels.subarray(i * size, (i + 1) * size));
 }
 
 /** A latent request without the directions and components that a model of `latentDim` components lacks. */

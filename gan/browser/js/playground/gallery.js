@@ -3,7 +3,7 @@
 import { element, keepKey } from "../shared/dom.js";
 import { LAST_SEED } from "../nn/latents.js";
 import { makePicture } from "./picture.js";
-import { SURE } from "./reading.js";
+import { isSure, readingWords } from "./reading.js";
 
 const MATCHES = 24;
 const SEARCH_BATCH = 16; // seeds per frame
@@ -57,7 +57,7 @@ export function makeGallery(say, { draw, onPick, onFour }) {
     drawn.forEach(({ pixels, reading }, i) => {
       if (seeds.length >= MATCHES) return;
       search.next = tried[i] + 1;
-      const fits = wanted === null || (reading?.digit === wanted && reading.confidence >= SURE);
+      const fits = wanted === null || (isSure(reading) && reading.digit === wanted);
       if (fits) add(tried[i], pixels, reading);
     });
     const count = search.next - first;
@@ -71,9 +71,8 @@ export function makeGallery(say, { draw, onPick, onFour }) {
     seeds.push(seed);
     const picture = makePicture(facts.side, facts.channels);
     picture.paint(pixels);
-    const read = reading && reading.confidence >= SURE ? say("gallery_read", { digit: reading.digit }) : say("gallery_unread");
     const name = say("gallery_seed", { seed: String(seed) });
-    const label = facts.digits ? `${name}: ${read}` : name;
+    const label = facts.digits ? `${name}: ${readingWords(say, reading)}` : name;
     found.append(element("button", { type: "button", class: "wall-cell", "aria-label": label, title: label, onclick: () => onPick(seed) }, picture.canvas));
   }
 

@@ -3,8 +3,8 @@
 import { element } from "../shared/dom.js";
 
 /**
- * A canvas of `side` x `side` pixels, hidden from screen readers if it has no label, and `paint(pixels, offset)`: values in [-1, 1], [side][side][channels] from
- * `offset` on, -1 black; `channels` 1 or 3. `values` has the pixels painted last.
+ * A canvas of `side` x `side` pixels, hidden from screen readers if it has no label, and `paint(pixels)`: values in [-1, 1], [side][side][channels],
+ * -1 black; `channels` 1 or 3. `values` has the pixels painted last.
  */
 export function makePicture(side, channels, label = null) {
   const hidden = label === null ? "true" : null;
@@ -14,8 +14,8 @@ export function makePicture(side, channels, label = null) {
   const values = new Float32Array(side * side * channels).fill(-1);
   image.data.fill(255);
 
-  function paint(pixels, offset = 0) {
-    values.set(pixels.subarray(offset, offset + values.length));
+  function paint(pixels) {
+    values.set(pixels);
     for (let i = 0, from = 0; i < image.data.length; i += 4, from += channels) {
       for (let c = 0; c < 3; c++) image.data[i + c] = grey(values[channels === 3 ? from + c : from]);
     }

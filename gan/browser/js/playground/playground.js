@@ -3,11 +3,11 @@
 
 import { element, onFrame } from "../shared/dom.js";
 import { makeGallery } from "./gallery.js";
-import { fitting, makeModels } from "../nn/models.js";
+import { fitting, imagesOf, makeModels } from "../nn/models.js";
 import { makeNear } from "./near.js";
 import { readClassifier } from "../nn/networks.js";
 import { makePad } from "./pad.js";
-import { SURE, makeReading } from "./reading.js";
+import { makeReading, readingWords } from "./reading.js";
 import { makeRows } from "./rows.js";
 import { makeSaving } from "./saving.js";
 import { makeWall, ROWS_SHOWN } from "./wall.js";
@@ -224,10 +224,8 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     for (const [name, column] of wall.columns) {
       const model = opened(name);
       if (!model || model.generator.latentDim !== chosen.generator.latentDim) continue;
-      const { generator, pixels } = model;
-      generator.generate(z, ROWS_SHOWN, pixels);
-      const size = pixels.length / ROWS_SHOWN;
-      column.pictures.forEach((picture, row) => picture.paint(pixels, row * size));
+      model.generator.generate(z, ROWS_SHOWN, model.pixels);
+      column.pictures.forEach((picture, row) => picture.paint(model.images[row]));
     }
     drawFocus();
     stats.draws += 1;
@@ -242,8 +240,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     const cell = cellOf(focus.name);
     const picture = reading.prepare(cell);
     reading.name(say("wall_cell", { count: cell.count, row: focus.row + 1 }));
-    const size = picture.values.length;
-    picture.paint(model.pixels, focus.row * size);
+    picture.paint(model.images[focus.row]);
     reading.show(readings(picture.values, model.generator));
   }
 
@@ -258,16 +255,11 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     for (const [name, column] of wall.columns) {
       const model = opened(name);
       if (!model) continue;
-      const size = model.pixels.length / ROWS_SHOWN;
-      for (let row = 0; row < ROWS_SHOWN; row++) {
-        const found = readings(model.pixels.slice(row * size, (row + 1) * size), model.generator);
-        column.read(row, found ? found.map(words).join(" · ") : "");
-      }
+      model.images.forEach((image, row) => {
+        const found = readings(image, model.generator) ?? [];
+        column.read(row, found.map((one) => readingWords(say, one)).join(" · "));
+      });
     }
-  }
-
-  function words({ digit, confidence }) {
-    return confidence >= SURE ? say("gallery_read", { digit }) : say("gallery_unread");
   }
 
   /** The pixels of each seed with the request's truncation, not moved: [side][side][channels]; null without a model. */
@@ -275,9 +267,7 @@ export function makePlayground(say, { assets, onRelease, onFocus, onFail, failed
     const model = opened();
     if (!model) return null;
     const still = { rows: { kind: "list", seeds }, truncation: request.truncation, shifts: [], axes: [] };
-    const pixels = model.generator.generate(model.latents.rows(still, seeds.length), seeds.length);
-    const size = pixels.length / seeds.length;
-    return seeds.map((_, i) => pixels.subarray(i * size, (i + 1) * size));
+    return imagesOf(model.generator.generate(model.latents.rows(still, seeds.length), seeds.length), seeds.length);
   }
 
   // --- the large image

@@ -3,7 +3,7 @@
 import { element } from "../shared/dom.js";
 import { makePicture } from "./picture.js";
 
-export const SURE = 0.9; // confidence from which an image counts as read, as in gan/evaluation/classifier.py
+const SURE = 0.9; // confidence from which an image counts as read, as in gan/evaluation/classifier.py
 
 /**
  * `makeReading(say)` -> `{node, picture, prepare({side, channels, still}), live(), name(text), show(readings), speak(),
@@ -43,7 +43,7 @@ export function makeReading(say) {
     else if (readings.length > 1) words.textContent = say("reading_several", { digits: readings.map(digitName).join(" · ") });
     else {
       const [{ digit, confidence, probabilities }] = readings;
-      const sure = confidence >= SURE;
+      const sure = isSure(readings[0]);
       words.textContent = say(sure ? "reading_sure" : "reading_unsure", { digit, confidence: say.percent(confidence) });
       bars.forEach((bar, i) => {
         bar.style.height = `${100 * probabilities[i]}%`;
@@ -69,6 +69,16 @@ export function makeReading(say) {
   };
 }
 
-function digitName({ digit, confidence }) {
-  return confidence >= SURE ? String(digit) : "?";
+/** What is read, in words; without a reading: nothing. */
+export function readingWords(say, reading) {
+  return isSure(reading) ? say("gallery_read", { digit: reading.digit }) : say("gallery_unread");
+}
+
+/** Whether an image counts as read. */
+export function isSure(reading) {
+  return reading !== null && reading.confidence >= SURE;
+}
+
+function digitName(reading) {
+  return isSure(reading) ? String(reading.digit) : "?";
 }

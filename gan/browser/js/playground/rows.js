@@ -22,7 +22,7 @@ const KINDS = {
  */
 export function makeRows(say, { onMove, onRelease, draw }) {
   let rows = { kind: "seeds", first: 0 };
-  let seeds = { list: [0, 1, 2, 3], walk: [0, 1], sum: [0, 1, 2] };
+  const seeds = { list: [0, 1, 2, 3], walk: [0, 1], sum: [0, 1, 2] };
   let [side, channels, active] = [28, 1, 0];
   let pictures = [];
   let silent = false; // while this code moves the player, its events are ignored
@@ -142,8 +142,7 @@ export function makeRows(say, { onMove, onRelease, draw }) {
     seedRow.hidden = kind !== "list";
     walk.hidden = kind !== "walk";
     note.textContent = say(`rows_note_${kind}`);
-    if (rows.kind === "seeds") first.value = rows.first;
-    if (rows.kind === "list") first.value = rows.seeds[0];
+    first.value = seeds.list[0];
     if (rows.kind === "walk") {
       share.value = rows.t;
       share.setAttribute("aria-valuetext", say("rows_share_at", { share: say.percent(rows.t) }));

@@ -50,7 +50,7 @@ export function makeWall(say, { onFocus, onColumns }) {
   }
 
   function makeColumn({ name, title, count, side, channels }) {
-    const problem = element("div", { class: "wall-message quiet" }, say("wall_loading"));
+    const problem = element("div", { class: "quiet" }, say("wall_loading"));
     const made = Array.from({ length: ROWS_SHOWN }, (_, row) => {
       const label = say("wall_cell", { count, row: row + 1 });
       const picture = makePicture(side, channels);

@@ -49,7 +49,7 @@ function seedWords(say, { seeds, low, high }) {
  */
 export function makeAmounts(say) {
   const charts = Object.entries(SCALES).map(([name, scale]) => ({ name, ...amountsChart(say, name, scale) }));
-  const drawings = element("div", { class: "site-charts" }, ...charts.map((chart) => chart.node));
+  const drawings = element("div", { class: "site-charts run-charts" }, ...charts.map((chart) => chart.node));
   const note = element("p", { class: "quiet" }, say("site_amounts_note"));
   const table = element("div", { class: "site-table", role: "region", tabindex: 0, "aria-label": say("site_table") });
   const details = element("details", {}, element("summary", {}, say("site_table")), table);

@@ -11,10 +11,10 @@ const QUIET_SECONDS = 0.7; // without movement before a screen reader announces 
 const NEAR = "400px"; // distance to the visible part of the page at which loading begins
 
 /**
- * `show(wanted)` takes {chosen: name, cells: [{name, size, title, side, latents, film, payload}], start}, with
- * at least one cell, the smallest size first. `film` is the ref of a PNG sheet with one row per moment and `latents`
- * images of side x side per row; `payload` is the ref of a payload of gan/browser/payload.py. `start`, 0..1 or
- * null for the end, is where the film stands first; it applies again whenever it changes.
+ * `show(wanted)` takes {chosen: name, cells: [{name, size, title, side, latents, film, payload}], start}, with at least one
+ * cell, the smallest size first. `film` is the ref of a PNG sheet with one row per moment and `latents` images of side x side
+ * per row; `payload` is the ref of a payload of gan/browser/payload.py. `start`, 0..1 or null for the end, is where the film
+ * stands first; it applies again whenever it changes.
  *
  * The scrubber moves between the moments of the chosen run. Every column shows its latest moment within the same share
  * of its own updates.

@@ -10,7 +10,8 @@ const LONGEST_FRAME = 0.25;
  * Moves a position from 0 to 1 while it plays.
  *
  * `seconds`: the least time from 0 to 1. `onPosition(position, playing)` is called on every change, also on those made
- * by the methods. `bounce`: it moves back and forth. Otherwise it stops at 1, and `play()` then restarts at 0. `seek(p)` does not stop the player.
+ * by the methods, except `rest(p)`, which stops there. `seek(p)` does not stop the player. `bounce`: the position moves
+ * back and forth; otherwise it stops at 1, and `play()` then restarts at 0.
  *
  * With reduced motion the position takes twelve places one after the other instead of moving continuously.
  */
@@ -82,6 +83,10 @@ export function makePlayer({ seconds, onPosition, bounce = false }) {
     seek(p) {
       position = clock = Math.min(1, Math.max(0, p));
       report();
+    },
+    rest(p = position) {
+      halt();
+      position = clock = p;
     },
     destroy: halt,
   };

@@ -38,11 +38,7 @@ export function readGenerator(buffer, { simd = true } = {}) {
   const hidden = readLinear(tensor, "generator.hidden", "generator.hidden_norm", latentDim, hiddenUnits);
   const expand = readLinear(tensor, "generator.expand", "generator.expand_norm", hiddenUnits, inner);
   const up = { weight: tensor("generator.up.weight", [2 * base, base, 4, 4]), ...readNorm(tensor, "generator.up_norm", base) };
-  const toImage = {
-    weight: tensor("generator.to_image.weight", [base, channels, 4, 4]),
-    scale: null,
-    shift: tensor("generator.to_image.bias", [channels]),
-  };
+  const toImage = readBiased(tensor, "generator.to_image", [base, channels, 4, 4], channels);
   const directions = tensor("directions", [latentDim, latentDim]);
   const strengths = tensor("strengths", [latentDim]);
   requireAllRead(unread());
@@ -116,8 +112,7 @@ function placeTransposed(panels, { weight, scale }, depth, inputs, outputs) {
   for (let i = 0; i < inputs; i++) {
     for (let c = 0; c < outputs; c++) {
       for (let tap = 0; tap < 16; tap++) {
-        const value = weight[(i * outputs + c) * 16 + tap] * (scale ? scale[c] : 1);
-        panels[panelIndex(i, tap * outputs + c, depth)] = value;
+        panels[panelIndex(i, tap * outputs + c, depth)] = weight[(i * outputs + c) * 16 + tap] * scale[c];
       }
     }
   }
@@ -202,11 +197,7 @@ export function readClassifier(buffer, { simd = true } = {}) {
   const dense = readLinear(tensor, "dense", "norm4", 16 * 2 * width, features);
   // torch flattens channel by channel
   placeLinear(arrays.dense, dense, 16 * mapPad, features, 16 * 2 * width, (o) => o, (k) => (k % 16) * mapPad + Math.floor(k / 16));
-  const toLogits = {
-    weight: tensor("to_logits.weight", [10, features]),
-    scale: new Float32Array(10).fill(1),
-    shift: tensor("to_logits.bias", [10]),
-  };
+  const toLogits = readBiased(tensor, "to_logits", [10, features], 10);
   placeLinear(arrays.logits, toLogits, featuresPad, 10, features);
   const denseShift = shiftOf(dense, featuresPad);
   requireAllRead(unread());
@@ -292,6 +283,12 @@ function readNorm(tensor, name, count) {
 /** A dense layer without bias, and the BatchNorm after it. */
 function readLinear(tensor, name, norm, inputs, outputs) {
   return { weight: tensor(`${name}.weight`, [outputs, inputs]), ...readNorm(tensor, norm, outputs) };
+}
+
+/** A layer with a bias, without BatchNorm. */
+function readBiased(tensor, name, shape, outputs) {
+  const scale = new Float32Array(outputs).fill(1);
+  return { weight: tensor(`${name}.weight`, shape), scale, shift: tensor(`${name}.bias`, [outputs]) };
 }
 
 /** Weights [outputs, inputs] into panels of `depth` inputs, in the order that `output` and `input` map to. */

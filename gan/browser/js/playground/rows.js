@@ -25,7 +25,6 @@ export function makeRows(say, { onMove, onRelease, draw }) {
   const seeds = { list: [0, 1, 2, 3], walk: [0, 1], sum: [0, 1, 2] };
   let [side, channels, active] = [28, 1, 0];
   let pictures = [];
-  let silent = false; // while this code moves the player, its events are ignored
 
   const tabs = Object.keys(KINDS).map((kind) => {
     const tab = element("button", { type: "button", onclick: () => choose(kind) }, say(`rows_${kind}`));
@@ -50,7 +49,7 @@ export function makeRows(say, { onMove, onRelease, draw }) {
     seconds: WALK_SECONDS,
     bounce: true,
     onPosition(position, playing) {
-      if (silent || rows.kind !== "walk") return;
+      if (rows.kind !== "walk") return;
       rows = { ...rows, t: position };
       render();
       onMove(rows);
@@ -64,7 +63,7 @@ export function makeRows(say, { onMove, onRelease, draw }) {
 
   function takeShare() {
     rows = { ...rows, t: Number(share.value) };
-    halt(rows.t);
+    player.rest(rows.t);
     render();
     onMove(rows);
   }
@@ -87,15 +86,8 @@ export function makeRows(say, { onMove, onRelease, draw }) {
     return { kind, seeds: [...seeds.list] };
   }
 
-  function halt(position = player.position) {
-    silent = true;
-    player.pause();
-    player.seek(position);
-    silent = false;
-  }
-
   function change(wanted) {
-    halt();
+    player.rest();
     rows = wanted;
     remember();
     paint();
@@ -155,7 +147,7 @@ export function makeRows(say, { onMove, onRelease, draw }) {
     node,
     show(wanted) {
       rows = wanted;
-      halt(rows.kind === "walk" ? rows.t : 0);
+      player.rest(rows.kind === "walk" ? rows.t : 0);
       remember();
       paint();
     },

@@ -4,10 +4,9 @@
 import { element, onFrame } from "../shared/dom.js";
 import { makeGallery } from "./gallery.js";
 import { fitting, imagesOf, makeModels } from "../nn/models.js";
-import { makeNear } from "./near.js";
 import { readClassifier } from "../nn/networks.js";
 import { makePad } from "./pad.js";
-import { makeReading, readingWords } from "./reading.js";
+import { makeNear, makeReading, readingWords } from "./reading.js";
 import { makeRows } from "./rows.js";
 import { makeSaving } from "./saving.js";
 import { makeWall, ROWS_SHOWN } from "./wall.js";
@@ -23,7 +22,7 @@ const IDLE_MILLISECONDS = 150; // without a move, before every image of the wall
  * request: a latent request as gan/networks/latent_request.py writes it.
  *
  * The visitor's request stays until `show` comes with another `start.id`. `onRelease(request)`: the visitor let a control
- * go; `onFocus({name, row, request, number})`: the visitor chose an image, `number` as in near.js; `onFail(kind)`: the
+ * go; `onFocus({name, row, request, number})`: the visitor chose an image, `number` as in `makeNear`; `onFail(kind)`: the
  * chosen model cannot be shown, with a kind of LoadError, null when it can; `failedBefore`: the last kind of an earlier mount.
  */
 export function makePlayground(say, { assets, onRelease, onFocus, onFail, failedBefore = null }) {

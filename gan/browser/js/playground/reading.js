@@ -1,4 +1,4 @@
-// The large image, and the classifier's reading of it.
+// The large image, the classifier's reading of it, and the real images nearest to it.
 
 import { element } from "../shared/dom.js";
 import { makePicture } from "./picture.js";
@@ -81,4 +81,31 @@ export function isSure(reading) {
 
 function digitName(reading) {
   return isSure(reading) ? String(reading.digit) : "?";
+}
+
+/**
+ * The real images nearest to the large one, which the server finds: `makeNear(say)` -> `{node, number(), clear(), show(found)}`.
+ * `number()` identifies the current large image; `show({number, training, unseen, words})` shows what was found for that image
+ * and ignores results for others; `clear()`: the large image has changed.
+ */
+export function makeNear(say) {
+  const node = element("div", { class: "row near", "aria-live": "polite" });
+  let number = Date.now(); // differs from those of an earlier mount
+
+  const figure = (address, key) =>
+    element("figure", {}, element("img", { src: address, alt: say(key) }), element("figcaption", { class: "quiet" }, say(key)));
+
+  return {
+    node,
+    number: () => number,
+    clear() {
+      number += 1;
+      if (node.firstChild) node.replaceChildren();
+    },
+    show(found) {
+      if (found?.number !== number) return;
+      const images = found.training ? [figure(found.training, "near_training"), figure(found.unseen, "near_unseen")] : [];
+      node.replaceChildren(...images, element("p", { class: "quiet" }, found.words));
+    },
+  };
 }

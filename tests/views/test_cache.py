@@ -4,7 +4,7 @@ import json
 import tomllib
 from pathlib import Path
 
-from gan.browser import film_payload, static_files
+from gan.browser import payload, static_files
 from gan.system import files
 from gan.zoo.cards import list_models
 from views.shared import cache
@@ -31,7 +31,7 @@ def test_a_file_that_was_tidied_away_is_there_again_when_the_page_runs_again():
 
 def test_the_payload_of_a_run_is_a_file_with_null_for_what_is_no_number(monkeypatch):
     found = {"読めず": [1, float("nan"), None]}
-    monkeypatch.setattr(film_payload, "film_payload", lambda card, evidence: found)
+    monkeypatch.setattr(payload, "film_payload", lambda card, evidence: found)
     cache._run_payload.clear()
     ref = cache.run_payload(list_models(runs=None)[0])
     cache._run_payload.clear()

@@ -16,7 +16,7 @@ import torch
 
 from gan.errors import ConfigError
 from gan.jobs import folder as job_folder
-from gan.system import locks, processes
+from gan.system import devices, locks, processes
 
 LOG = "worker.log"
 UNKNOWN = 256  # the exit code of a worker that is no child of this process
@@ -69,12 +69,7 @@ class LocalRunner:
         self._threads = threads
 
     def devices(self) -> list[str]:
-        found = ["cpu"]
-        if torch.backends.mps.is_available():
-            found.insert(0, "mps")
-        if torch.cuda.is_available():
-            found.insert(0, "cuda")
-        return found
+        return devices.available()
 
     def places(self, device: str) -> list[str]:
         if device == "cuda":
@@ -150,8 +145,6 @@ class _Orphan:
 def _tail(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 4096))
-            text = file.read().decode(errors="replace")
+            return processes.last_lines(file)
     except OSError:
         return ""
-    return "\n".join(text.strip().splitlines()[-5:])

@@ -35,7 +35,6 @@ from gan.system.devices import choose_precision, describe_device
 from gan.training import cost, trainer
 from gan.training.state import new_state
 
-Basis = Literal["same", "scaled"]
 LEAST_UPDATES = 20
 _MAX_BYTES = 4_000_000  # this program never writes a larger file
 _ROWS_OF_A_SHAPE = 3
@@ -51,16 +50,12 @@ _GAIN = 0.5
 @dataclass(frozen=True)
 class Estimate:
     """Seconds of a run: ``starting`` (the process and the data, until the first update), ``training``
-    (the updates), ``monitoring`` (the moments), and ``scoring`` (and writing the models).
-
-    ``basis``: "same" if updates of this very shape and all other phases were measured on the device,
-    "scaled" if any of it is scaled from other shapes or taken from another machine."""
+    (the updates), ``monitoring`` (the moments), and ``scoring`` (and writing the models)."""
 
     starting: float
     training: float
     monitoring: float
     scoring: float
-    basis: Basis
 
     @property
     def total(self) -> float:
@@ -268,17 +263,15 @@ def _estimate(measured: _Device, config: TrainConfig, updates: int) -> Estimate:
     operations = cost.operations_per_update(config)
     each = statistics.median(same) if same else _scaled(measured.speeds, operations)
     typical = _typical(config)
-    phases, known = {}, bool(same)
+    phases = {}
     for name in typical:
         recent = [s for row in measured.phases[-_ROWS_OF_A_SHAPE:] if (s := getattr(row, name))]
-        known &= bool(recent)
         phases[name] = typical[name] * (statistics.median(recent) if recent else _CAUTION)
     return Estimate(
         starting=phases["start"],
         training=updates * each,
         monitoring=monitor.count_moments(updates) * phases["look"],
         scoring=phases["scoring"],
-        basis="same" if known else "scaled",
     )
 
 

@@ -25,11 +25,12 @@ from gan.system import devices, files, processes
 from gan.training.state import TrainState
 
 MANIFEST = "manifest.json"
+Data = tuple[labelled.Labelled, labelled.Labelled]  # training images, held-out images
 _BEST_FACTOR = 0.7  # the best moment is kept if its FD is below this share of the last one's
 
 
-def load_singles(config: TrainConfig) -> tuple[labelled.Labelled, labelled.Labelled]:
-    """(training, held-out) images as the scoring takes them; see `gan.data.sources.load_singles`."""
+def load_singles(config: TrainConfig) -> Data:
+    """The images as the scoring takes them; see `gan.data.sources.load_singles`."""
     side = config.model.img_size
     return sources.load_singles(config.source, config.size, config.data_seed, side)
 
@@ -62,15 +63,14 @@ def finish(
     folder: Path,
     state: TrainState,
     record: RunRecord,
-    training: labelled.Labelled,
-    held_out: labelled.Labelled,
+    data: Data,
     classifiers: Path,
     command: Sequence[str] | None,
     together: int,
 ) -> None:
     """Scores the end of a run and its best moment, if that was clearly better, and writes the files of
-    a finished folder. ``training``, ``held_out``: as `load_singles` gives them. ``together``: how many
-    runs were trained as one stack."""
+    a finished folder. ``data``: as `load_singles` gives it. ``together``: how many runs were trained as
+    one stack."""
     config = state.config
     provenance: dict[str, Any] = {
         "command": " ".join(command) if command else "",
@@ -108,7 +108,7 @@ def finish(
                 "film": "film.png",
                 "config": config.to_dict(),
                 "provenance": provenance,
-                **_score(path, config, classifiers, training, held_out, record.seconds),
+                **_score(path, config, classifiers, data, record.seconds),
             }
         )
     files.write_json(folder / MANIFEST, {"version": 1, "models": entries})
@@ -143,25 +143,21 @@ def rescore(folder: Path, config: TrainConfig, classifiers: Path = classifier.PR
     """Scores the models of a finished folder again; for when the classifier or a metric has changed."""
     if not is_finished(folder, config):
         raise CheckpointError(f"{folder} holds no finished run; train it first")
-    training, held_out = load_singles(config)
+    data = load_singles(config)
     content = files.read_json(folder / MANIFEST, "train it anew")
     for entry in content["models"]:
         seconds = entry["provenance"]["seconds"]
-        entry |= _score(folder / entry["file"], config, classifiers, training, held_out, seconds)
+        entry |= _score(folder / entry["file"], config, classifiers, data, seconds)
     files.write_json(folder / MANIFEST, content)
 
 
 def _score(
-    path: Path,
-    config: TrainConfig,
-    classifiers: Path,
-    training: labelled.Labelled,
-    held_out: labelled.Labelled,
-    seconds: float,
+    path: Path, config: TrainConfig, classifiers: Path, data: Data, seconds: float
 ) -> dict[str, Any]:
     """The keys of a manifest entry that hold scores. Scores the file and not the network in memory, so
     that the scores are those of the published weights."""
     generator, _ = model_file.load_model(path)
+    training, held_out = data
     probabilities = None
     if config.model.img_channels > 1:
         assert training.labels is not None

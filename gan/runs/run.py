@@ -28,7 +28,7 @@ from typing import Any
 import torch
 
 from gan.config import TrainConfig
-from gan.data import labelled, sources
+from gan.data import sources
 from gan.errors import CheckpointError, ConfigError, TrainingError
 from gan.evaluation import classifier
 from gan.networks import dcgan
@@ -87,11 +87,8 @@ def run(
     folder = Path(folder)
     if manifest.is_finished(folder, config):
         return
-    one = _Run(
-        *(config, folder, device, classifiers, checkpoint_seconds, precision),
-        start=start,
-        snapshots=snapshots,
-    )
+    how = (_load, start, snapshots, checkpoint_seconds)
+    one = _Run(config, folder, device, classifiers, precision, *how)
     reports = trainer.train(
         one.state,
         one.training.images,
@@ -112,7 +109,6 @@ def run_together(
     folders: Sequence[Path],
     device: torch.device,
     classifiers: Path = classifier.PRETRAINED,
-    checkpoint_seconds: float = 60.0,
     command: Sequence[str] | None = None,
     precision: str = "auto",
 ) -> Generator[list[Progress]]:
@@ -127,7 +123,7 @@ def run_together(
     number = 0
     for config, folder in zip(configs, map(Path, folders), strict=True):
         if not manifest.is_finished(folder, config):
-            one = _Run(config, folder, device, classifiers, checkpoint_seconds, precision, load)
+            one = _Run(config, folder, device, classifiers, precision, load)
             one.number = number
             key = (stacking.stack_key(config), one.state.step, one.state.precision)
             stacks.setdefault(key, []).append(one)
@@ -194,10 +190,7 @@ def run_folder(config: TrainConfig, root: Path) -> Path:
     return old if held == config else folder
 
 
-def _load(
-    source: str, size: int, data_seed: int, side: int
-) -> tuple[labelled.Labelled, labelled.Labelled]:
-    """(training images, held-out images)."""
+def _load(source: str, size: int, data_seed: int, side: int) -> manifest.Data:
     training = sources.load(source, size, data_seed, side)
     return training, sources.load_held_out(source, size, data_seed, side)
 
@@ -211,17 +204,16 @@ class _Run:
         folder: Path,
         device: torch.device,
         classifiers: Path,
-        checkpoint_seconds: float,
         precision: str,
-        load: Callable[[str, int, int, int], tuple[labelled.Labelled, labelled.Labelled]] = _load,
+        load: Callable[[str, int, int, int], manifest.Data],
         start: Path | None = None,
         snapshots: int = 0,
+        checkpoint_seconds: float = 60.0,
     ) -> None:
         self.config, self.folder = config, folder
         self.failed, self.together, self.number = False, 1, 0
-        self.training, self.held_out = load(
-            config.source, config.size, config.data_seed, config.model.img_size
-        )
+        side = config.model.img_size
+        self.training, self.held_out = load(config.source, config.size, config.data_seed, side)
         self._classifiers, self._checkpoint_seconds = classifiers, checkpoint_seconds
         self._monitor = monitor.Monitor(config, classifiers, self.training.images)
         self._path = folder / CHECKPOINT
@@ -271,14 +263,8 @@ class _Run:
                 name = f"{report.step:08d}.safetensors"
                 files.link_or_copy(self._path, self.folder / SNAPSHOTS / name)
         updates_per_second = (report.step - self._first_step) / max(now - self._started, 1e-9)
-        return Progress(
-            report,
-            updates_per_second * self.config.effective_batch,
-            moment,
-            self.state.generator_ema,
-            self.save,
-            self.number,
-        )
+        rate = updates_per_second * self.config.effective_batch
+        return Progress(report, rate, moment, self.state.generator_ema, self.save, self.number)
 
     def leave_out(self, seconds: float) -> None:
         """Does not count the ``seconds`` that the consumer of a `Progress` took as training."""
@@ -305,18 +291,11 @@ class _Run:
 
     def finish(self, command: Sequence[str] | None) -> None:
         """Scores the models and writes the files of a finished folder."""
-        training, held_out = self.training, self.held_out
+        data = self.training, self.held_out
         if self.config.model.img_channels > 1:  # copies are searched for among single digits
-            training, held_out = manifest.load_singles(self.config)
+            data = manifest.load_singles(self.config)
         manifest.finish(
-            self.folder,
-            self.state,
-            self._record,
-            training,
-            held_out,
-            self._classifiers,
-            command,
-            self.together,
+            self.folder, self.state, self._record, data, self._classifiers, command, self.together
         )
         self._path.unlink(missing_ok=True)
 

@@ -12,20 +12,20 @@ from gan.errors import ConfigError
 PRECISIONS = ("float32", "bfloat16")
 
 
+def available() -> list[str]:
+    """Those of "cuda", "mps" and "cpu" that this machine has."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return [*(name for name in there if there[name]), "cpu"]
+
+
 def choose_device(wanted: str = "auto") -> torch.device:
-    """The device of that name; "auto" is the first of cuda, mps, cpu that exists. ConfigError for a device
-    that this machine does not have."""
-    available = ["cpu"]
-    if torch.backends.mps.is_available():
-        available.insert(0, "mps")
-    if torch.cuda.is_available():
-        available.insert(0, "cuda")
+    """The device of that name; "auto" is the first that is `available`. ConfigError for a device that this
+    machine does not have."""
+    names = available()
     if wanted == "auto":
-        return torch.device(available[0])
-    if wanted.partition(":")[0] not in available:
-        raise ConfigError(
-            f"device {wanted!r} is not available; choose one of {', '.join(available)}"
-        )
+        return torch.device(names[0])
+    if wanted.partition(":")[0] not in names:
+        raise ConfigError(f"device {wanted!r} is not available; choose one of {', '.join(names)}")
     return torch.device(wanted)
 
 

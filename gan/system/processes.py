@@ -156,10 +156,14 @@ class _Child:
     def close(self) -> str:
         """Closes the file of stderr and returns its last lines."""
         with self._errors:
-            self._errors.seek(0, 2)
-            self._errors.seek(max(0, self._errors.tell() - 4096))
-            tail = self._errors.read().decode(errors="replace")
-        return "\n".join(tail.strip().splitlines()[-5:])
+            return last_lines(self._errors)
+
+
+def last_lines(file: IO[bytes]) -> str:
+    """The last five lines of a text file, of up to 4 KB together."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+    text = file.read().decode(errors="replace")
+    return "\n".join(text.strip().splitlines()[-5:])
 
 
 def _start(

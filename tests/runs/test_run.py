@@ -680,7 +680,7 @@ def test_count_moments_agrees_with_a_run(total, tiny, tmp_path, classifiers, mon
     monkeypatch.setattr(monitor.Monitor, "__call__", lambda self, generator, step: step)
     monkeypatch.setattr(monitor.Monitor, "film", lambda self, generator: None)
     monkeypatch.setattr(RunRecord, "add_moment", lambda self, *a: None)
-    one = run._Run(tiny(updates=total), tmp_path, torch.device("cpu"), classifiers, 1e9, "float32")
+    one = run._Run(tiny(updates=total), tmp_path, CPU, classifiers, "float32", run._load)
     assert one.block == monitor.block_length(total) <= trainer.BLOCK
     ends = [*range(one.block, total, one.block), total]
     loss = torch.zeros(1)

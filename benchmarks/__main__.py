@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -29,13 +29,12 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
-def _rounds(default: int) -> Callable[[Any], Any]:
-    return click.option(
-        "--rounds",
-        type=click.IntRange(1, 100),
-        default=default,
-        help=f"Measurements of which the medians are taken (default {default}).",
-    )
+_rounds = click.option(
+    "--rounds",
+    type=click.IntRange(1, 100),
+    default=5,
+    help="Measurements of which the medians are taken (default 5).",
+)
 
 
 @click.group()
@@ -44,7 +43,7 @@ def program() -> None:
 
 
 @program.command("pages")
-@_rounds(5)
+@_rounds
 @answers
 def run_pages(rounds: int) -> tuple[Any, str]:
     """How soon the app shows its first digits, and others after a change of the data size."""
@@ -53,7 +52,7 @@ def run_pages(rounds: int) -> tuple[Any, str]:
 
 
 @program.command("pad")
-@_rounds(5)
+@_rounds
 @click.option(
     "--seconds", type=_Seconds(0.5, 60), default=3.0, help="Length of a drag (default 3)."
 )
@@ -65,7 +64,7 @@ def run_pad(rounds: int, seconds: float) -> tuple[Any, str]:
 
 
 @program.command("watch")
-@_rounds(5)
+@_rounds
 @click.option(
     "--seconds",
     type=_Seconds(5, 600),
@@ -86,7 +85,7 @@ def run_watch(rounds: int, seconds: float, source: str) -> tuple[Any, str]:
 
 
 @program.command("training")
-@_rounds(5)
+@_rounds
 @click.option(
     "--updates", type=click.IntRange(min=1), default=100, help="Updates a round (default 100)."
 )

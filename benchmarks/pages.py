@@ -27,7 +27,7 @@ APP = Path(__file__).resolve().parent.parent / "streamlit_app.py"
 GRID = ".st-key-grid img"  # the generated digits on the Explore page
 SLIDER = ".st-key-size input"
 SETTLED = "[data-test-script-state=notRunning]"  # the page's script has run
-_PATIENCE = 60.0  # seconds until a step counts as failed
+PATIENCE = 120.0  # seconds until a step counts as failed
 #: Runs before anything of a page: notes when a key or button was pressed last, and when another image appeared,
 #: in milliseconds since 1970.
 _LISTEN = """
@@ -78,10 +78,10 @@ def browser() -> Iterator[Any]:
             opened.close()
 
 
-def new_page(chromium: Any, patience: float = _PATIENCE) -> Any:
-    """A page of another visitor, with an empty browser. ``patience``: seconds until a step counts as failed."""
+def new_page(chromium: Any) -> Any:
+    """A page of another visitor, with an empty browser."""
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(patience * 1000)
+    page.set_default_timeout(PATIENCE * 1000)
     page.add_init_script(_LISTEN)
     return page
 
@@ -90,7 +90,7 @@ def new_page(chromium: Any, patience: float = _PATIENCE) -> Any:
 def serve(environment: dict[str, str] | None = None, folder: Path = APP.parent) -> Iterator[str]:
     """Starts the app on a free port of this machine, as a child process, and yields its address when it
     answers. The process ends with the block. ``folder``: its working directory, which has ``runs/`` and,
-    unless ``GAN_DATA`` names another folder, the data. ConfigError after a minute without an answer."""
+    unless ``GAN_DATA`` names another folder, the data. ConfigError if it does not answer."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -106,7 +106,7 @@ def serve(environment: dict[str, str] | None = None, folder: Path = APP.parent) 
 
 
 def _wait_until_up(address: str) -> None:
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         with (
             contextlib.suppress(OSError),  # and urllib's URLError, which is one
@@ -114,7 +114,7 @@ def _wait_until_up(address: str) -> None:
         ):
             return
         time.sleep(0.02)
-    raise ConfigError(f"the app did not answer on {address} within {_PATIENCE:.0f} s")
+    raise ConfigError(f"the app did not answer on {address} within {PATIENCE:.0f} s")
 
 
 def app(rounds: int) -> dict[str, Any]:

@@ -39,11 +39,11 @@ _EXAMPLE_LATENTS = 100
 
 def train(
     device: torch.device,
-    precision: str = "auto",
-    rounds: int = 5,
-    updates: int = 100,
-    example_updates: int = 3,
-    source: str | None = None,
+    precision: str,
+    rounds: int,
+    updates: int,
+    example_updates: int,
+    source: str | None,
 ) -> dict[str, Any]:
     """Times ``rounds`` rounds of ``updates`` updates of each loop (``example_updates`` of the example; 0
     leaves it out). ``source``: mnist or drawn; None takes MNIST if it is there.
@@ -259,10 +259,9 @@ def example_networks() -> tuple[nn.Module, nn.Module]:
     return generator, nn.Sequential(*layers)
 
 
-def matrix_rate(device: torch.device, precision: str, side: int = 2048) -> float:
+def matrix_rate(device: torch.device, precision: str) -> float:
     """Operations per second of a large matrix product (median of ten), the limit of the machine."""
-    if device.type != "cpu":
-        side *= 4
+    side = 2048 if device.type == "cpu" else 8192
     dtype = getattr(torch, precision)
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     seconds = []

@@ -40,7 +40,6 @@ _TRAIN, _PAUSE, _RESUME, _STOP = (
     f".st-key-{key} button" for key in ("train_go", "job_pause", "job_resume", "job_stop")
 )
 _UPDATES = 100_000  # more than fit into the time; the training is stopped in the end
-_PATIENCE = 120.0  # seconds until a step counts as failed
 _LOADING = 2  # polls that a page makes while it is still being built, and that are left out
 _SLICE = 5.0  # seconds over which one figure of the training's speed is taken
 _INTERVAL = 0.005
@@ -154,7 +153,7 @@ def watch(seconds: float, source: str, rounds: int) -> dict[str, Any]:
         _no_worker_left(Path(folder) / cards.RUNS) as runs,
     ):
         # one page is one visitor, who may still stop his training after he has come back
-        page = pages.new_page(chromium, _PATIENCE)
+        page = pages.new_page(chromium)
         measured = _measure(page, f"{address}/train?lang=en", runs, seconds, source, rounds)
     return {**measured, "source": source, **about}
 
@@ -228,10 +227,10 @@ def _no_worker_left(runs: Path) -> Iterator[Path]:
 
 def _until(happened: Callable[[], bool], what: str) -> float:
     """Waits until it has happened; the time then, in seconds since 1970, like a browser's clock."""
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + pages.PATIENCE
     while not happened():
         if time.monotonic() > until:
-            raise ConfigError(f"the app has not {what} within {_PATIENCE:.0f} s; is it busy?")
+            raise ConfigError(f"the app has not {what} within {pages.PATIENCE:.0f} s; is it busy?")
         time.sleep(_INTERVAL)
     return time.time()
 

@@ -40,12 +40,11 @@ class Moment:
     contrast: float = math.nan  # runs from before it was measured have none
 
 
-def moments_to_measure(total: int, count: int = _MOMENTS) -> list[int]:
-    """About ``count`` numbers of updates, evenly spaced in their logarithm, from a hundredth of
-    ``total`` to ``total`` itself."""
+def moments_to_measure(total: int) -> list[int]:
+    """About 24 numbers of updates, evenly spaced in their logarithm, from a hundredth of ``total`` to
+    ``total`` itself."""
     first = max(1, total // 100)
-    steps = {round(s) for s in np.geomspace(first, total, count)}
-    return sorted(steps | {total})
+    return sorted({round(s) for s in np.geomspace(first, total, _MOMENTS)} | {total})
 
 
 def block_length(total: int) -> int:

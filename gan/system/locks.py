@@ -24,6 +24,10 @@ except ImportError:  # Windows: nothing is locked there
 LOCK = ".lock"
 
 
+class NoLocksError(ConfigError):
+    """The system or the file system has no locks."""
+
+
 @contextlib.contextmanager
 def exclusive(folder: Path, patience: float = 60.0) -> Iterator[tuple[int, ...]]:
     """Lock ``folder`` for the block, and create it where it is missing. ConfigError if another process
@@ -33,33 +37,59 @@ def exclusive(folder: Path, patience: float = 60.0) -> Iterator[tuple[int, ...]]
     outlive a killed parent then keep the lock, and the next caller waits up to ``patience`` seconds for
     them. Where the system or the file system has no locks, the block runs unlocked, without descriptors.
     """
-    if fcntl is None:
+    path, deadline = folder / LOCK, time.monotonic() + patience
+    try:
+        while (handle := try_lock(path, "choose another folder")) is None:
+            _require_ended_owner(path, deadline)
+            time.sleep(0.1)
+    except NoLocksError:
+        handle = None
+    if handle is None:
         yield ()
         return
-    path = folder / LOCK
-    handle = _open(path, "choose another folder")
     try:
-        locked = _wait_for_orphans(handle, path, time.monotonic() + patience)
-        if locked:
-            write_owner(handle)
-        yield (handle,) if locked else ()
+        write_owner(handle)
+        yield (handle,)
     finally:
         os.close(handle)
 
 
-def try_lock(path: Path) -> int | None:
+def _require_ended_owner(path: Path, deadline: float) -> None:
+    """ConfigError unless the owner of a lock that is held has ended, and its children alone hold it until the
+    ``deadline``."""
+    owner = _read_owner(path)
+    name = "another process" if owner is None else f"process {owner[0]}"
+    if owner is not None and owner[1] != socket.gethostname():
+        name += f" on {owner[1]}"
+    elif owner is not None and not processes.exists(owner[0]):
+        if time.monotonic() <= deadline:
+            return
+        raise ConfigError(
+            f"{path.parent} was in use by {name}, which has ended, but its children still run; "
+            "wait until they end, or end them"
+        )
+    raise ConfigError(
+        f"{path.parent} is in use by {name}; wait until that ends, end it, or choose another folder"
+    )
+
+
+def try_lock(path: Path, remedy: str = "start the app in a folder it may write to") -> int | None:
     """A descriptor that holds the lock on ``path``; None if another process holds it. The lock lasts until
     this process and all children that inherited the descriptor have closed it.
 
-    ConfigError where the system or the file system has no locks: two workers could then train the same
-    run. CheckpointError if the file cannot be created.
+    NoLocksError where there are none: two workers could then train the same run. CheckpointError, ending
+    with the ``remedy``, if the file cannot be created.
     """
     if fcntl is None:
-        raise ConfigError(
+        raise NoLocksError(
             "training from the app needs the file locks of Linux or macOS; here, train with "
             "python -m gan train, and the model appears in the app"
         )
-    handle = _open(path, "start the app in a folder it may write to")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be created ({error}); {remedy}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # another file has this name by now if the folder was moved away
@@ -69,7 +99,7 @@ def try_lock(path: Path) -> int | None:
         pass
     except OSError as error:
         os.close(handle)
-        raise ConfigError(
+        raise NoLocksError(
             f"{path.parent} lies on a file system without locks ({error}); put runs/ on another one"
         ) from error
     os.close(handle)
@@ -128,38 +158,3 @@ def _read_owner(path: Path) -> tuple[int, str] | None:
         return int(note["pid"]), str(note["host"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # it has only just taken the lock
-
-
-def _open(path: Path, remedy: str) -> int:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be created ({error}); {remedy}") from error
-
-
-def _wait_for_orphans(handle: int, path: Path, deadline: float) -> bool:
-    """Take the lock. False where the file system has no locks. ConfigError if the owner still runs, or
-    its children still run at ``deadline``."""
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            owner = _read_owner(path)
-        except OSError:
-            return False
-        name = "another process" if owner is None else f"process {owner[0]}"
-        if owner is not None and owner[1] != socket.gethostname():
-            name += f" on {owner[1]}"
-        elif owner is not None and not processes.exists(owner[0]):
-            if time.monotonic() > deadline:
-                raise ConfigError(
-                    f"{path.parent} was in use by {name}, which has ended, but its children still run; "
-                    "wait until they end, or end them"
-                )
-            time.sleep(0.1)
-            continue
-        raise ConfigError(
-            f"{path.parent} is in use by {name}; wait until that ends, end it, or choose another folder"
-        )

@@ -30,18 +30,16 @@ def save_tensors(path: Path, kind: str, tensors: dict[str, Tensor], info: dict[s
     files.write_atomically(path, serialise(content, metadata={_KEY: text}))
 
 
-def load_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_info(path: Path, kind: str) -> dict[str, Any]:
+    """The info of `load_tensors` alone, without reading the tensors."""
+    return load_tensors(path, kind, with_tensors=False)[1]
+
+
+def load_tensors(
+    path: Path, kind: str, with_tensors: bool = True
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors, on the CPU, and the info that `save_tensors` wrote. CheckpointError if the file is
     missing, damaged, or of another kind."""
-    return _read(path, kind, with_tensors=True)
-
-
-def read_info(path: Path, kind: str) -> dict[str, Any]:
-    """The info alone, without reading the tensors. Errors as in `load_tensors`."""
-    return _read(path, kind, with_tensors=False)[1]
-
-
-def _read(path: Path, kind: str, with_tensors: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             info = json.loads((file.metadata() or {}).get(_KEY, "{}"))

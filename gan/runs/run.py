@@ -87,8 +87,9 @@ def run(
     folder = Path(folder)
     if manifest.is_finished(folder, config):
         return
-    how = (_load, start, snapshots, checkpoint_seconds)
-    one = _Run(config, folder, device, classifiers, precision, *how)
+    one = _Run(
+        config, folder, device, classifiers, precision, _load, start, snapshots, checkpoint_seconds
+    )
     reports = trainer.train(
         one.state,
         one.training.images,

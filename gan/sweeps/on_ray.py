@@ -7,19 +7,17 @@ Ray (https://docs.ray.io) is imported only when it is used; ``requirements-clust
 ``ray start`` (and give a folder source by its absolute path). Start the command from the repository.
 If the cluster wants a token, set ``RAY_AUTH_MODE`` in the environment, as Ray's manual says.
 
-**What is guaranteed.** A task trains in the run's folder under the path that it has here, and returns the
-finished files as well, so that the caller has them whether or not the disk is shared.
+**What holds.** A task trains in the run's folder under the path that it has here, and returns the finished
+files, so that the caller has them whether or not the disk is shared. A run is finished here when its manifest,
+which is written last, is here. If a worker or a machine dies, Ray starts the run again, up to `RETRIES` times:
 
-- *One shared disk:* if a worker or a machine dies, Ray starts the run again on any machine, up to
-  `RETRIES` times. The run continues from its last checkpoint: about a minute is lost at most, and on the
-  same kind of CPU the result is identical.
-- *A disk in each machine:* a run that is started again continues only on the machine that has its
-  checkpoint; elsewhere it starts from the beginning, with the same result. If the caller was killed before
-  a finished run was returned, it is found again only on that machine. Copies of the finished files stay on
-  the machines.
-- In both cases the run is finished here when its manifest is here, which is written last.
+- *One shared disk:* on any machine, from the last checkpoint. It loses about a minute at most, and on the same
+  kind of CPU the result is identical.
+- *A disk in each machine:* from the last checkpoint only on the machine that has it, elsewhere from the
+  beginning, with the same result. A run that had finished when the caller was killed is found again only on
+  its machine. Copies of the finished files stay on the machines.
 
-**What is not guaranteed.** Ray has no lock on a disk. If the cluster takes a machine for dead and it works on,
+**What does not hold.** Ray has no lock on a disk. If the cluster takes a machine for dead and it works on,
 two processes write into the same shared folder. Every file is still complete, and on the CPU the same.
 """
 
@@ -33,12 +31,9 @@ import torch
 
 from gan.config import TrainConfig
 from gan.errors import CheckpointError, ConfigError, GanError
-from gan.runs import manifest as run_manifest
-from gan.runs import run
-from gan.runs.manifest import is_finished, this_command
+from gan.runs import manifest, run
 from gan.system import devices
 from gan.system import files as file_system
-from gan.system.files import read_json
 from gan.system.processes import Outcome
 from gan.system.ray import connection, describe_problem, import_ray
 
@@ -52,7 +47,7 @@ def run_all(
     workers: int | None,
     address: str | None,
     poll_seconds: float = 1.0,
-    on_wait: Callable[[], None] | None = None,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> Generator[Outcome]:
     """Trains each configuration in its folder as a Ray task; yields each as it ends, like
     `gan.system.processes.run_all`. A task takes ``threads`` CPUs, and a GPU if ``device`` is cuda.
@@ -68,17 +63,16 @@ def run_all(
         if gpus and address is None and not ray.cluster_resources().get("GPU"):
             raise ConfigError(f"device {device!r}: Ray finds no GPU here; leave --device out")
         task = ray.remote(num_cpus=threads, num_gpus=gpus, max_retries=RETRIES)(train_run)
-        waiting = list(enumerate(runs))
+        waiting, command = list(enumerate(runs)), manifest.this_command()
         running: dict[Any, int] = {}
         while waiting or running:
             while waiting and len(running) < (workers or len(runs)):
                 index, (config, folder) = waiting.pop(0)
                 where = str(folder.resolve())
-                reference = task.remote(config.to_dict(), where, device, threads, this_command())
+                reference = task.remote(config.to_dict(), where, device, threads, command)
                 running[reference] = index
             ready, _ = ray.wait(list(running), timeout=poll_seconds)
-            if on_wait is not None:
-                on_wait()
+            on_wait()
             for reference in ready:
                 index = running.pop(reference)
                 try:
@@ -110,12 +104,10 @@ def train_run(
 
 
 def _finished_files(folder: Path) -> dict[str, bytes]:
-    manifest = read_json(folder / run_manifest.MANIFEST, "run the same command again")
-    names = {entry[kind] for entry in manifest["models"] for kind in ("file", "evidence", "film")}
+    content = file_system.read_json(folder / manifest.MANIFEST, "run the same command again")
+    names = {entry[kind] for entry in content["models"] for kind in ("file", "evidence", "film")}
     try:
-        return {
-            name: (folder / name).read_bytes() for name in sorted(names | {run_manifest.MANIFEST})
-        }
+        return {name: (folder / name).read_bytes() for name in sorted({*names, manifest.MANIFEST})}
     except OSError as error:
         raise CheckpointError(f"{folder} cannot be read ({error}); remove it") from error
 
@@ -123,9 +115,9 @@ def _finished_files(folder: Path) -> dict[str, bytes]:
 def _store(config: TrainConfig, folder: Path, files: dict[str, bytes]) -> None:
     """Writes the files of a run that was trained elsewhere, the manifest last. Does nothing if the disk is
     shared and they are here already."""
-    if is_finished(folder, config):
+    if manifest.is_finished(folder, config):
         return
-    for name in sorted(files, key=lambda name: name == run_manifest.MANIFEST):
+    for name in sorted(files, key=lambda name: name == manifest.MANIFEST):
         file_system.write_atomically(folder / name, files[name])
     for name in (run.CHECKPOINT, run.PROGRESS):  # of an earlier attempt on this machine
         (folder / name).unlink(missing_ok=True)

@@ -114,7 +114,7 @@ def run_all(
     commands: Sequence[Sequence[str]],
     workers: int,
     poll_seconds: float = 0.2,
-    on_wait: Callable[[], None] | None = None,
+    on_wait: Callable[[], None] = lambda: None,
     pass_fds: Sequence[int] = (),
 ) -> Generator[Outcome]:
     """Run the commands in order, ``workers`` at a time; yield an `Outcome` as each ends. ``on_wait`` is
@@ -133,8 +133,7 @@ def run_all(
                 index, command = waiting.pop(0)
                 running[index] = _Child(command, pass_fds)
             time.sleep(poll_seconds)
-            if on_wait is not None:
-                on_wait()
+            on_wait()
             for index, child in list(running.items()):
                 if (code := child.process.poll()) is not None:
                     del running[index]
@@ -183,13 +182,13 @@ def _start(
     )
 
 
-def _end(children: Sequence[subprocess.Popen[bytes]], patience: float = 10.0) -> None:
-    """Terminate all, wait, and kill those that still run after ``patience`` seconds."""
+def _end(children: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Terminate all, wait, and kill those that still run after 10 seconds."""
     for child in children:
         child.terminate()
     for child in children:
         try:
-            child.wait(timeout=patience)
+            child.wait(timeout=10.0)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()

@@ -7,7 +7,6 @@ the websocket are counted meanwhile.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import Any
 
@@ -34,7 +33,7 @@ def pad(rounds: int, seconds: float) -> dict[str, Any]:
 
 
 def _round(chromium: Any, address: str, seconds: float) -> dict[str, float]:
-    with contextlib.closing(pages.new_page(chromium)) as page:
+    with pages.new_page(chromium) as page:
         weights: list[str] = []
         page.on("request", lambda r: weights.append(r.url) if "/app/static/" in r.url else None)
         messages: list[float] = []

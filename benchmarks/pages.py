@@ -52,8 +52,7 @@ _LISTEN = """
 def find_browser() -> str:
     """Path of a Chromium or Chrome: ``$CHROMIUM``, or the first on the PATH. ConfigError if none."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    candidates = [os.environ.get("CHROMIUM"), *map(shutil.which, names)]
-    found = next((c for c in candidates if c), None)
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     if found is None:
         raise ConfigError("no Chromium was found; install one, or name it in CHROMIUM")
     return found
@@ -68,14 +67,12 @@ def browser() -> Iterator[Any]:
         raise ConfigError(
             "playwright is needed to drive the browser; run: pip install -r requirements-dev.txt"
         ) from error
-    with sync_playwright() as driver:
-        opened = driver.chromium.launch(
-            executable_path=find_browser(), args=["--disable-gpu", "--disable-quic"]
-        )
-        try:
-            yield opened
-        finally:
-            opened.close()
+    flags = ["--disable-gpu", "--disable-quic"]
+    with (
+        sync_playwright() as driver,
+        driver.chromium.launch(executable_path=find_browser(), args=flags) as opened,
+    ):
+        yield opened
 
 
 def new_page(chromium: Any) -> Any:
@@ -125,7 +122,7 @@ def app(rounds: int) -> dict[str, Any]:
     with browser() as chromium:
         for _ in range(rounds):
             started = time.monotonic()
-            with serve() as address, contextlib.closing(new_page(chromium)) as page:
+            with serve() as address, new_page(chromium) as page:
                 page.goto(f"{address}/?lang=en&size=6000")
                 page.wait_for_selector(GRID)
                 starts.append(time.monotonic() - started)

@@ -1,16 +1,6 @@
 """Many runs from one small file: every combination of settings, trained, scored and tabulated.
 
-A TOML file says what varies (``[grid]``, lists), what does not (``[fixed]``, single values) and the name
-of the sweep. The keys are those of `TrainConfig`, and below ``model`` those of its networks::
-
-    name = "sizes"
-    [grid]
-    size = [200, "1%"]
-    seed = [0, 1, 2]
-    [fixed]
-    updates = 300
-    [fixed.model]
-    hidden_units = 128
+`gan.sweeps.grid` reads the file, such as ``docs/sweeps/example.toml``.
 
 A sweep is a folder with one folder per run (see `gan.runs.run`), the configuration files of its child
 processes, and ``results.jsonl`` with one row per finished run. The rows repeat what the manifests of the
@@ -86,18 +76,16 @@ def start(
             except GanError as error:
                 yield build.Built(place.name, done, len(runs), str(error))
 
-        def report_progress() -> None:
+        def report() -> None:
             on_progress(run.updates_done(runs))
 
         if not todo:
-            report_progress()
+            report()
             return
         if on == "ray":
-            outcomes = _on_ray(todo, workers, threads, device, address, report_progress)
+            outcomes = _on_ray(todo, workers, threads, device, address, report)
         else:
-            outcomes = _locally(
-                todo, folder, workers, threads, device, together, lock, report_progress
-            )
+            outcomes = _locally(todo, folder, workers, threads, device, together, lock, report)
         with contextlib.closing(outcomes):  # the children end before the lock is released
             for outcome in outcomes:
                 place = todo[outcome.index][1]

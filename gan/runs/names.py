@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,19 +39,18 @@ def run_name(config: TrainConfig) -> str:
     The hash leaves out what does not differ, so that the names stay when `TrainConfig` gets a new
     setting.
     """
-    default = flat(standard_config(config))
-    other = {key: value for key, value in flat(config).items() if value != default[key]}
+    default = flat(standard_config(config).to_dict())
+    other = {key: value for key, value in flat(config.to_dict()).items() if value != default[key]}
     if config.source.startswith("folder:"):  # its last part alone stands in the cell's name
         other["source"] = config.source
     digest = hashlib.sha256(json.dumps(other, sort_keys=True).encode()).hexdigest()
     return f"{cell_and_seed(config)}-{digest[:8]}" if other else cell_and_seed(config)
 
 
-def flat(config: TrainConfig) -> dict[str, Any]:
-    """All settings on one level: {"size": ..., "model.latent_dim": ...}."""
-    values = config.to_dict()
-    model = values.pop("model")
-    return values | {f"model.{key}": value for key, value in model.items()}
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings on one level: {"size": ..., "model.latent_dim": ...}."""
+    outer = {key: value for key, value in values.items() if key != "model"}
+    return outer | {f"model.{key}": value for key, value in values.get("model", {}).items()}
 
 
 def reference_images(config: TrainConfig) -> int:
@@ -82,8 +82,7 @@ def read_config(path: Path) -> TrainConfig:
     except CheckpointError as error:
         raise ConfigError(str(error)) from error
     config = read_as(TrainConfig, values, str(path))
-    given = values | {f"model.{name}": value for name, value in values.get("model", {}).items()}
-    if missing := sorted(set(flat(config)) - set(given)):
+    if missing := sorted(set(flat(config.to_dict())) - set(flat(values))):
         raise ConfigError(
             f"{path} lacks {', '.join(missing)}; it must hold the whole configuration, as "
             "TrainConfig.to_dict() gives it"

@@ -7,21 +7,20 @@ import itertools
 import math
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from gan.config import ModelConfig, StrictModel, TrainConfig, read_as, recipe_config
+from gan.config import StrictModel, TrainConfig, read_as, recipe_config
 from gan.data.sources import parse_size, parse_source
 from gan.errors import ConfigError, GanError
+from gan.runs.names import flat
 
 MOST_RUNS = 100_000  # more is a mistake: a list too many multiplies
 _MODEL = "model."
-_KNOWN = {f.name for f in fields(TrainConfig)} - {"model"} | {
-    f"{_MODEL}{f.name}" for f in fields(ModelConfig)
-}
+_KNOWN = set(flat(TrainConfig().to_dict()))
 
 
 @dataclass(frozen=True)
@@ -55,15 +54,14 @@ class SweepFile(StrictModel):
         when `TrainConfig` gets them."""
         if not isinstance(table, dict) or not isinstance(table.get("model", {}), dict):
             raise ValueError(f"write it as a table: [{info.field_name}], [{info.field_name}.model]")
-        model = {f"{_MODEL}{key}": value for key, value in table.get("model", {}).items()}
-        flat = {key: value for key, value in table.items() if key != "model"} | model
-        for key, value in flat.items():
+        settings = flat(table)
+        for key, value in settings.items():
             _know(key, _KNOWN, f"[{info.field_name}]")
             if info.field_name == "grid" and not isinstance(value, list):
                 raise ConfigError(
                     f"[grid] {key}={value!r} must be a list; single values belong in [fixed]"
                 )
-        return flat
+        return settings
 
 
 def read(path: Path) -> Sweep:

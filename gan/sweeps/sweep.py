@@ -150,16 +150,14 @@ def _locally(
 def group(configs: Sequence[TrainConfig], most: int) -> list[list[int]]:
     """The indices of ``configs`` in groups of up to ``most`` that can be trained as one, in the order of
     their first members."""
-    groups: list[list[int]] = []
-    open_of: dict[Any, list[int]] = {}
+    alike: dict[Any, list[int]] = {}
     for index, config in enumerate(configs):
-        key = stacking.stack_key(config)
-        members = open_of.get(key)
-        if members is None or len(members) >= most:
-            members = open_of[key] = []
-            groups.append(members)
-        members.append(index)
-    return groups
+        alike.setdefault(stacking.stack_key(config), []).append(index)
+    return sorted(
+        members[first : first + most]
+        for members in alike.values()
+        for first in range(0, len(members), most)
+    )
 
 
 def _on_ray(

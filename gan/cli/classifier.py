@@ -73,16 +73,9 @@ def _train(
     width, seed = digits.CLASSIFIERS[name]
     started = time.monotonic()
     network = digits.make_classifier(width, seed)
+    data = (training.images, training.labels, test.images, test.labels)
     with tqdm(total=epochs, unit="epoch", disable=None) as bar:
-        for progress in classifier_training.train(
-            network,
-            training.images,
-            training.labels,
-            test.images,
-            test.labels,
-            epochs=epochs,
-            seed=seed,
-        ):
+        for progress in classifier_training.train(network, *data, epochs=epochs, seed=seed):
             bar.update(1)
             bar.set_postfix(loss=f"{progress.loss:.3f}", accuracy=f"{progress.accuracy:.2%}")
     info = {

@@ -17,7 +17,7 @@ from gan.evaluation import classifier as digit_classifier
 from gan.evaluation import evaluate as evaluation
 from gan.evaluation import modes as digit_modes
 from gan.networks import dcgan
-from gan.runs import model_file, names
+from gan.runs import manifest, model_file, names
 from gan.system.terminal import answers
 from gan.zoo import cards
 
@@ -58,9 +58,7 @@ def evaluate(
     training = held_out = None
     digits = has_digits(config.source)
     if copies or not digits:  # other images are compared with their training images
-        side = config.model.img_size
-        singles = sources.load_singles(config.source, config.size, config.data_seed, side)
-        training, held_out = (part.images for part in singles)
+        training, held_out = (part.images for part in manifest.load_singles(config))
     draws = evaluation.DRAWS if draws is None else draws
     with tqdm(total=draws, unit="draw", disable=None) as bar:
         scored = evaluation.evaluate(

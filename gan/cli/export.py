@@ -34,16 +34,10 @@ def export() -> None:
     help="Also your own model of this name from `zoo list`; may be repeated.",
 )
 @answers
-def site(
-    folder: Path,
-    sizes: list[int] | None,
-    recipes: list[str] | None,
-    budgets: list[str] | None,
-    models: Sequence[str],
-) -> tuple[Any, str]:
+def site(folder: Path, models: Sequence[str], **chosen: Any) -> tuple[Any, str]:
     """Write the latent pad, the comparison, the film and the figures into DIR, as plain files for a web host or
     a USB stick. DIR is new or holds an earlier export."""
-    cards = static_site.select(list_models(runs=None), sizes, recipes, budgets)
+    cards = static_site.select(list_models(runs=None), **chosen)
     everything = list_models() if models else []
     own = [find(name, everything) for name in dict.fromkeys(models)]
     with tqdm(total=len(cards) + len(own), unit="model", disable=None) as bar:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import click
 from tqdm import tqdm
 
 from gan.cli import options
-from gan.config import BUDGETS, RECIPES, Budget, TrainConfig
+from gan.config import BUDGETS, RECIPES, TrainConfig
 from gan.data import mnist
 from gan.errors import ConfigError
 from gan.evaluation import classifier
@@ -161,21 +161,14 @@ def import_model(file: Path) -> tuple[Any, str]:
 
 
 def _card_row(card: ModelCard) -> dict[str, Any]:
-    figures = {name: figure.value for name, figure in card.metrics.figures.items()}
+    shown = ("name", "size", "budget", "recipe", "snapshot", "step", "seed", "seeds")
     modes = card.metrics.modes
     return {
-        "name": card.name,
-        "size": card.size,
-        "budget": card.budget,
-        "recipe": card.recipe,
-        "snapshot": card.snapshot,
-        "step": card.step,
-        "seed": card.seed,
-        "seeds": card.seeds,
+        **{key: getattr(card, key) for key in shown},
         "imported": is_imported(card),
         "verdicts": [v.kind for v in card.metrics.verdicts()],
-        **figures,
-        **({} if modes is None else {"modes": modes.modes, "kl": modes.kl}),
+        **{name: figure.value for name, figure in card.metrics.figures.items()},
+        **({"modes": modes.modes, "kl": modes.kl} if modes else {}),
     }
 
 
@@ -192,23 +185,20 @@ def _card_line(card: ModelCard) -> str:
 def markdown_table(cards: Sequence[ModelCard]) -> str:
     """A table for each recipe, sizes by budgets, as the README shows them: legible share and FD over
     the seeds, verdict. A dash stands for a cell that was not trained."""
-    shown = [c for c in cards if (c.source, c.snapshot) == ("mnist", "final")]
-    tables = []
-    for recipe in RECIPES:
-        cells = {(c.size, c.budget): c for c in shown if c.recipe == recipe}
-        if cells:
-            tables.append(f"**{recipe}**\n\n{_markdown_sizes(cells)}")
-    return "\n\n".join(tables)
+    tables = compare.tables([c for c in cards if (c.source, c.snapshot) == ("mnist", "final")])
+    return "\n\n".join(
+        f"**{recipe}**\n\n{_markdown_sizes(table)}" for recipe, table in tables.items()
+    )
 
 
-def _markdown_sizes(cells: Mapping[tuple[int, Budget], ModelCard]) -> str:
+def _markdown_sizes(table: compare.Table) -> str:
     head = "| images | 20 epochs: updates | legible | FD | verdict "
     head += "| equal updates: legible | FD | verdict |"
     lines = [head, "|" + "---|" * 8]
-    for size in sorted({size for size, _ in cells}, reverse=True):
+    for size in sorted({card.size for card in table.values()}, reverse=True):
         row = [f"{size:,} ({100 * size / mnist.FULL_SIZE:.3g} %)"]
         for budget in BUDGETS:
-            card = cells.get((size, budget))
+            card = table.get((size, budget, "final"))
             if budget == "epochs":
                 row.append(f"{card.step:,}" if card else "–")
             row += _markdown_cell(card) if card else ["–"] * 3

@@ -126,13 +126,12 @@ def score(configs: Sequence[TrainConfig], work: Path, root: Path = PRETRAINED) -
         yield Built(folder.name, done, len(finished))
 
 
-def collect(configs: Sequence[TrainConfig], work: Path, root: Path) -> list[str]:
+def collect(configs: Sequence[TrainConfig], work: Path, root: Path) -> None:
     """Copies the finished runs of ``configs`` into the zoo ``root`` and rewrites its manifest.
 
     A *cell* is all runs that differ in nothing but the seed. Each cell gets one model: the weights of
     the seed whose final model has the median Frechet distance (the lower one of an even number), with
-    the scores of all seeds. Cells without a run in ``configs`` stay as they are. Returns the names of
-    the models written.
+    the scores of all seeds. Cells without a run in ``configs`` stay as they are.
     """
     cells: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
     for config, folder in _finished(configs, work):
@@ -143,21 +142,18 @@ def collect(configs: Sequence[TrainConfig], work: Path, root: Path) -> list[str]
         cards.read_manifest(root)  # a manifest that cannot be read is an error, not an empty zoo
         kept = files.read_json(root / MANIFEST, "restore it")["models"]
     models = [e for e in kept if e["name"].removesuffix("-best") not in cells]
-    written = []
     for cell, finished in cells.items():
-        entries = _cell_entries(cell, finished, root)
-        models += entries
-        written += [entry["name"] for entry in entries]
+        models += _cell_entries(cell, finished, root)
     models.sort(key=_manifest_order)
     manifest: dict[str, Any] = {"version": 1, "models": models}
     if root.resolve() == PRETRAINED:
         absent = compare.missing([cards.card(root, entry) for entry in models])
         manifest["missing"] = [f"mnist-{size}-{budget}-{recipe}" for recipe, size, budget in absent]
     files.write_json(root / MANIFEST, manifest)
+    used = {entry["file"] for entry in models}
     for cell in cells:  # the median seed may be another than before, and have no best moment
-        if f"{cell}-best" not in written:
-            (root / f"{cell}-best.safetensors").unlink(missing_ok=True)
-    return sorted(written)
+        if (best := f"{cell}-best.safetensors") not in used:
+            (root / best).unlink(missing_ok=True)
 
 
 def _cell_entries(

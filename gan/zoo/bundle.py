@@ -7,13 +7,9 @@ A bundle is a zip of exactly four files, stored without compression:
     manifest.json       version 1 and the model's one entry, as in any zoo (`gan.zoo.cards`)
     model.safetensors   the weights, with their configuration
 
-**Export** writes the weights, settings, figures, curves, film and name of the model. Of its provenance
-it writes device, duration and versions only. It leaves out the command, which names files, and all
-but the last part of a folder's path.
-
-**Import** refuses a bundle unless all of it is what a run of ours writes, before it writes anything
-where others look. The figures of an imported model are what its file says; nobody measured them here
-(`gan.zoo.cards.is_imported`).
+An export leaves out the command, which names files, and all but the last part of a folder's path.
+An import refuses a bundle unless all of it is what a run of ours writes, before it writes anything
+where others look. The figures of an imported model are what its file says (`gan.zoo.cards.is_imported`).
 """
 
 from __future__ import annotations
@@ -158,7 +154,7 @@ def _zipped(files: dict[str, bytes]) -> bytes:
     # no compression: weights hardly shrink, and each version of zlib gives other bytes
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(files):
-            member = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            member = zipfile.ZipInfo(name)  # its date is 1980-01-01
             member.create_system, member.external_attr = 3, 0o644 << 16
             archive.writestr(member, files[name])
     return buffer.getvalue()
@@ -229,16 +225,14 @@ def _installed(files: dict[str, bytes], entry: dict[str, Any], folder: Path) -> 
     remedy = "remove that folder and import the file again"
     try:
         (card,) = read_manifest(folder)
-        same = (
-            replace(card, provenance=entry["provenance"]) == model_cards.card(folder, entry)
-            and load_evidence(card) == json.loads(files[EVIDENCE])
-            and card.film_path.read_bytes() == files[FILM]
-        )
-        if same:
-            open_model(card)
+        open_model(card)
+        evidence, film = load_evidence(card), card.film_path.read_bytes()
     except (CheckpointError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{folder} is there but damaged ({bundle_check.short(error)}); {remedy}"
         ) from error
+    described = replace(card, provenance=entry["provenance"])
+    sent = model_cards.card(folder, entry), json.loads(files[EVIDENCE]), files[FILM]
+    same = (described, evidence, film) == sent
     require(same, f"{folder} holds these weights with other figures or files; {remedy}")
     return card

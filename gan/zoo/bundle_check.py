@@ -67,7 +67,7 @@ def require(condition: bool, message: str) -> None:
         raise CheckpointError(message)
 
 
-def short(error: BaseException, folder: str = "") -> str:
+def short(error: BaseException | str, folder: str = "") -> str:
     """The message of an error in up to 200 printable characters, without its remedy and ``folder``."""
     text = str(error).replace(f"{folder}{os.sep}", "") if folder else str(error)
     text = "".join(c if c.isprintable() else " " for c in text.partition("; ")[0])
@@ -101,9 +101,8 @@ def check(files: dict[str, bytes]) -> dict[str, Any]:
         raise CheckpointError(f"there is no space to unpack it ({short(error)})") from error
     except GanError as error:
         raise CheckpointError(short(error, folder)) from error
-    values = manifest["models"][0]
-    scores = evaluate.Evaluation.from_dict(values["evaluation"]).to_dict()
-    return {**values, "config": entry.config.to_dict(), "evaluation": scores}
+    typed = {"config": entry.config.to_dict(), "evaluation": entry.evaluation.to_dict()}
+    return {**manifest["models"][0], **typed}
 
 
 def _parsed(name: str, content: bytes) -> Any:
@@ -123,7 +122,7 @@ def _check_config(config: TrainConfig, where: str) -> None:
     sources.parse_source(source)
     require(
         source == public_source(source) and len(source) <= 200 and source.isprintable(),
-        f"{where}: source={short(ValueError(source))!r} must not hold a path",
+        f"{where}: source={short(source)!r} must not hold a path",
     )
     with torch.device("meta"):  # counts without allocating
         count = dcgan.count_parameters(dcgan.Generator(config.model))

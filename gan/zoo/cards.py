@@ -100,22 +100,14 @@ def card(root: Path, entry: dict[str, Any]) -> ModelCard:
     """The card of a valid entry of the manifest in ``root``."""
     config = TrainConfig.from_dict(entry["config"])
     return ModelCard(
-        name=entry["name"],
-        source=config.source,
-        size=config.size,
-        budget=config.budget,
-        recipe=config.recipe,
-        seed=config.seed,
-        seeds=len(entry["seeds"]),
-        resolution=config.model.img_size,
-        snapshot=entry["snapshot"],
-        step=entry["step"],
-        metrics=Evaluation.from_dict(entry["evaluation"]),
-        provenance=entry["provenance"],
+        **{key: entry[key] for key in ("name", "snapshot", "step", "sha256", "provenance")},
+        **{key: getattr(config, key) for key in ("source", "size", "budget", "recipe", "seed")},
         config=config,
+        resolution=config.model.img_size,
+        metrics=Evaluation.from_dict(entry["evaluation"]),
+        seeds=len(entry["seeds"]),
         seed_rows=tuple(entry["seeds"]),
         path=root / entry["file"],
-        sha256=entry["sha256"],
         evidence_path=root / entry["evidence"],
         film_path=root / entry["film"],
     )

@@ -57,7 +57,7 @@ def build(
     workers: int = 1,
     threads: int = 1,
     device: str = "auto",
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] = lambda updates: None,
 ) -> Iterator[Built]:
     """Trains in child processes, below ``work``, what is not finished yet, and updates the zoo
     ``root`` after each run. A build that was killed goes on where it was.
@@ -81,12 +81,9 @@ def build(
         processes.gan_command(*train_arguments(config, folder, device, threads))
         for config, folder in todo
     ]
-
-    def report_progress() -> None:
-        if on_progress is not None:
-            on_progress(run.updates_done(runs))
-
-    for outcome in processes.run_all(commands, workers, poll_seconds=1.0, on_wait=report_progress):
+    for outcome in processes.run_all(
+        commands, workers, poll_seconds=1.0, on_wait=lambda: on_progress(run.updates_done(runs))
+    ):
         error = outcome.error or f"exit code {outcome.code}"
         if outcome.code == 0:
             done += 1

@@ -99,10 +99,9 @@ def check_inputs(configs: Sequence[TrainConfig]) -> None:
         for name in classifier.CLASSIFIERS:
             classifier.load_classifier(name)
             classifier.load_reference(name)
-    largest: dict[tuple[str, int, int], int] = {}
-    for config in configs:
-        key = (config.source, config.data_seed, config.model.img_size)
-        largest[key] = max(config.size, largest.get(key, 0))
+    by_size = sorted(configs, key=lambda config: config.size)
+    # of equal keys the last stays, which has the largest size
+    largest = {(c.source, c.data_seed, c.model.img_size): c.size for c in by_size}
     for (source, data_seed, side), size in largest.items():
         sources.load(source, size, data_seed, side)
 

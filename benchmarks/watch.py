@@ -26,9 +26,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from benchmarks import pages
 from gan.data import mnist
 from gan.errors import ConfigError, TrainingError
-from gan.jobs import history, state, worker
-from gan.jobs.folder import WORKER_LOCK, Control, folders, write_control
-from gan.jobs.state import Status
+from gan.jobs import history, worker
+from gan.jobs.folder import WORKER_LOCK, Control, Status, folders, read_status, write_control
 from gan.system import locks, processes
 from gan.zoo import cards
 
@@ -267,7 +266,7 @@ def _start(page: Any, runs: Path) -> tuple[Path, dict[str, float]]:
 
 def _active(folder: Path) -> Status:
     """The status of the job. TrainingError if it is over, which here it should not be."""
-    status = state.read_status(folder)
+    status = read_status(folder)
     if not status.active:
         raise TrainingError(
             f"the training was {status.state} after {status.step:,} updates, before it had been measured: "
@@ -281,7 +280,7 @@ def _stop(page: Any, folder: Path) -> dict[str, float]:
     pid = _active(folder).pid
     page.click(_STOP)
     # the worker writes the status before it ends
-    stopped = _until(lambda: state.read_status(folder).state == "stopped", "stopped the training")
+    stopped = _until(lambda: read_status(folder).state == "stopped", "stopped the training")
     # a dead process exists until its parent reaps it, a tenth of a second at most
     gone = _until(lambda: not processes.exists(pid), "ended the worker")
     pressed = page.evaluate("watched.pressed") / 1000

@@ -9,7 +9,6 @@ from pathlib import Path
 from gan.cli import main
 from gan.data import drawn
 from gan.evaluation import classifier, evaluate
-from gan.jobs import worker
 from gan.runs import manifest, monitor, run
 from gan.sweeps import on_ray
 from gan.system import processes
@@ -25,7 +24,6 @@ def shrink():
     manifest.evaluate = partial(evaluate.evaluate, samples=200, draws=2)
     run.run = partial(run.run, classifiers=classifiers)
     run.run_together = partial(run.run_together, classifiers=classifiers)
-    worker.work = partial(worker.work, classifiers=classifiers)
     classifier.load_classifier = lambda name="classifier", root=classifiers: load(name, root)
     classifier.load_reference = lambda name="classifier", test_images=10_000, root=classifiers: (
         reference(name, test_images, root)

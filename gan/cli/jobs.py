@@ -46,7 +46,7 @@ def _order(verb: str, until: str, text: str) -> None:
     def order(name: str) -> tuple[Any, str]:
         opened = service.open_service(cards.RUNS, os.environ)
         # no owner: whoever has the terminal may order every job
-        getattr(opened.orders, verb)(name, None)
+        getattr(opened, verb)(name, None)
         deadline = time.monotonic() + _PATIENCE
         while view := opened.queries.view(name):
             waits = view.status.active and view.status.state != until

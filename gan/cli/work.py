@@ -9,7 +9,8 @@ import click
 
 from gan.cli import options
 from gan.errors import TrainingError
-from gan.jobs import state, worker
+from gan.jobs import worker
+from gan.jobs.folder import read_status
 from gan.system.terminal import answers
 
 
@@ -22,7 +23,7 @@ from gan.system.terminal import answers
 def work(folder: Path, lock: int | None, device: str, threads: int) -> tuple[Any, str]:
     """Train the job in FOLDER. The app starts this command."""
     code = worker.work(folder, device, threads, held=lock)
-    status = state.read_status(folder)
+    status = read_status(folder)
     if code:
         raise TrainingError(status.message or f"{folder} could not be trained")
     return {"folder": str(folder), "state": status.state}, f"{folder}: {status.state}"

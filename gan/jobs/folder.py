@@ -2,7 +2,7 @@
 
     job.json        owner, time, device and caps; written again when the job is requested again
     config.json     what is trained (`TrainConfig`)
-    status.json     the state (`gan.jobs.state`)
+    status.json     the state (`Status`)
     control.json    the latest order (`Control`); written by the app or the command line
     metrics.jsonl   one line for each report and each measurement of the monitor (`gan.jobs.history`)
     samples/        images of the same 64 latents after so many updates, as PNG
@@ -11,15 +11,23 @@
 
 and the files of `gan.runs.run`. Nothing about a job is kept in memory only. So after a reload, in another tab,
 after a cleared cache and after a restart of the server, the page finds the job as it is.
+
+`change` is the only writer of ``status.json``. While a worker lives, the worker alone calls it. Before a worker
+starts and after it is gone, the caller holds one of the job's locks (`gan.jobs.supervisor`, `gan.jobs.service`).
+Every write replaces the whole file, so a process may be killed at any point: the file then holds its last
+status, and whoever supervises the job next sees from the worker's lock that the worker is gone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
+import functools
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,16 +35,37 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.dataclasses import dataclass
 
 from gan.config import TrainConfig, read_as
-from gan.errors import CheckpointError, ConfigError
-from gan.jobs import state
-from gan.jobs.state import STATUS, Status, read_status
+from gan.errors import CheckpointError, ConfigError, DataError, TrainingError
 from gan.runs import manifest, names, run
 from gan.system import files
 
-Want = Literal["run", "pause", "stop"]
-JOB, CONFIG, CONTROL = "job.json", "config.json", "control.json"
+JOB, CONFIG, STATUS, CONTROL = "job.json", "config.json", "status.json", "control.json"
 METRICS, SAMPLES, START = "metrics.jsonl", "samples", "start.safetensors"
 WORKER_LOCK, SUPERVISOR_LOCK = ".worker.lock", ".supervisor.lock"
+State = Literal[
+    "queued", "starting", "training", "paused", "scoring", "finished", "stopped", "failed"
+]
+#: States in which a job has a worker or waits for one.
+ACTIVE: tuple[State, ...] = ("queued", "starting", "training", "paused", "scoring")
+#: States in which a worker should be alive.
+WORKING: tuple[State, ...] = ("starting", "training", "scoring")
+#: Any active job may be started, put back into the queue, or end early.
+_ALWAYS: tuple[State, ...] = ("queued", "starting", "stopped", "failed")
+#: The states that may follow each state. A job that has ended keeps its end until someone requests it again.
+TRANSITIONS: dict[State, tuple[State, ...]] = {
+    "queued": _ALWAYS,
+    "starting": (*_ALWAYS, "training", "finished"),
+    "training": (*_ALWAYS, "training", "paused", "scoring"),
+    "paused": (*_ALWAYS, "paused", "training"),
+    "scoring": (*_ALWAYS, "finished"),
+    "finished": ("queued", "starting"),
+    "stopped": ("queued", "starting"),
+    "failed": ("queued", "starting"),
+}
+Problem = (
+    Literal["", "memory", "disk", "time", "data", "settings", "files"]
+    | Literal["diverged", "crashed", "hung", "killed", "interrupted"]
+)
 _STRICT = ConfigDict(extra="forbid")
 
 
@@ -60,12 +89,41 @@ class Parent:
 class Control:
     """An order to a job. ``until``: the number of updates after which it pauses by itself, 0 for none."""
 
-    want: Want = "run"
+    want: Literal["run", "pause", "stop"] = "run"
     until: int = 0
 
     def pauses_at(self, step: int) -> bool:
         """Whether a job that has made ``step`` updates has to pause."""
         return self.want == "pause" or 0 < self.until <= step
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Status:
+    """The state of a job, its progress and, if something went wrong, what.
+
+    ``step`` of ``total`` updates are done. ``seconds`` of training over all workers so far; ``before``: those
+    of them before the job was last requested. ``queued``, ``updated``: seconds since 1970. ``attempts``: how
+    many workers have been started. ``device`` in words. ``problem``: the kind of problem, ``message``: one
+    sentence about it.
+    """
+
+    state: State
+    step: int = 0
+    total: int = 0
+    images_per_second: float = 0.0
+    seconds: float = 0.0
+    before: float = 0.0
+    device: str = ""
+    pid: int = 0
+    problem: Problem = ""
+    message: str = ""
+    queued: float = 0.0
+    updated: float = 0.0
+    attempts: int = 0
+
+    @property
+    def active(self) -> bool:
+        return self.state in ACTIVE
 
 
 class _JobFile(BaseModel):
@@ -98,21 +156,18 @@ def create(job: Job) -> None:
     and its last state and orders are replaced."""
     files.write_json(job.folder / CONFIG, job.config.to_dict())
     write_control(job.folder, Control())
-    enqueue(job.folder, job.config.total_updates)
+    enqueue(job)
     values = {f: getattr(job, f) for f in _JobFile.model_fields}
     # the last file: a folder without it is no job yet
     files.write_json(job.folder / JOB, _JobFile(**values).model_dump())
 
 
-def enqueue(folder: Path, total: int | None = None) -> Status:
-    """Puts the job behind all that wait already. ``total``: updates of its configuration, if it is new."""
-    exists = (folder / STATUS).exists()
-    old = read_status(folder) if exists else Status("stopped")
+def enqueue(job: Job) -> None:
+    """Puts the job behind all that wait already."""
+    old = read_status(job.folder)
     new = Status(old.state, seconds=old.seconds, before=old.seconds, queued=time.time())
-    step = updates_kept(folder)
-    return state.change(
-        folder, "queued", new, step=step, total=old.total if total is None else total
-    )
+    step, total = updates_kept(job.folder), job.config.total_updates
+    change(job.folder, "queued", new, step=step, total=total)
 
 
 def read(folder: Path) -> Job:
@@ -144,6 +199,62 @@ def write_control(folder: Path, control: Control) -> None:
     files.write_json(folder / CONTROL, dataclasses.asdict(control))
 
 
+def read_status(folder: Path) -> Status:
+    """The status in the job's folder; "failed" with the problem "files" if it cannot be read."""
+    path = folder / STATUS
+    try:
+        values = files.read_json(path, "train again")
+        return read_as(Status, values, what=str(path), error=CheckpointError)
+    except CheckpointError as error:
+        return Status("failed", problem="files", message=str(error))
+
+
+def write_status(folder: Path, status: Status) -> None:
+    """Writes ``status`` with the time of now, whatever was there. `change` is for everyone but tests.
+    CheckpointError if the disk does not take it."""
+    files.write_json(folder / STATUS, dataclasses.asdict(replace(status, updated=time.time())))
+
+
+def change(folder: Path, state: State, last: Status | None = None, **facts: Any) -> Status:
+    """Writes a transition to ``state`` and returns the new status. ``last``: the status that the caller has
+    just read or written, if no one else can have written since. ``facts``: fields that change too; a problem
+    and its message last for one transition only.
+
+    A job that has ended keeps its end, and ``last`` is returned: of several processes that see a job end, the
+    first one decides. ValueError for a transition of an active job that `TRANSITIONS` does not list.
+    CheckpointError if the disk does not take it.
+    """
+    last = last or read_status(folder)
+    if state in TRANSITIONS[last.state]:
+        status = replace(last, state=state, **{"problem": "", "message": "", **facts})
+        write_status(folder, status)
+        return status
+    if last.active:
+        raise ValueError(f"a job that is {last.state} cannot become {state}")
+    return last
+
+
+def problem_of(error: BaseException) -> Problem:
+    """The kind of problem behind an exception."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return "disk"
+        cause = cause.__cause__
+    no_memory = ("out of memory", "can't allocate memory")
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error).lower() for words in no_memory)
+    ):
+        return "memory"
+    kinds: tuple[tuple[type[BaseException], Problem], ...] = (
+        (TrainingError, "diverged"),
+        (DataError, "data"),
+        (ConfigError, "settings"),
+        (CheckpointError, "files"),
+    )
+    return next((problem for kind, problem in kinds if isinstance(error, kind)), "crashed")
+
+
 def updates_kept(folder: Path) -> int:
     """How many updates would be kept if the worker were killed now."""
     if (folder / manifest.MANIFEST).exists():
@@ -159,11 +270,9 @@ def bytes_of(folder: Path) -> int:
     """Size of all files below ``folder``. Files that vanish meanwhile do not count."""
     sizes: dict[tuple[int, int], int] = {}
     for path in folder.rglob("*"):
-        try:
+        with contextlib.suppress(OSError):
             found = path.stat()
-        except OSError:
-            continue
-        sizes[found.st_dev, found.st_ino] = found.st_size  # a hard link takes no room
+            sizes[found.st_dev, found.st_ino] = found.st_size  # a hard link takes no room
     return sum(sizes.values())
 
 
@@ -172,21 +281,32 @@ class Table:
     folder is scanned at most five times a second, however many ask. For many threads."""
 
     _SECONDS = 0.2
+    _FILES = 4_096  # that are kept in memory
 
     def __init__(self, runs: Path) -> None:
         self._runs = runs
         self._guard = threading.Lock()
         self._read_at = -1e9
         self._rows: list[tuple[Job, Status]] = []
-        self._read: dict[Path, tuple[object, Any]] = {}  # of each file: its stamp and content
+        self._read = functools.lru_cache(self._FILES)(lambda reader, folder, stamp: reader(folder))
 
     def rows(self, fresh: bool = False) -> list[tuple[Job, Status]]:
         """Every job that can be read, by name. ``fresh``: as of now, not of the last scan."""
         with self._guard:
             if fresh or time.monotonic() - self._read_at > self._SECONDS:
-                self._rows = list(self._scan())
-                self._read_at = time.monotonic()
+                rows = []
+                for folder in folders(self._runs):
+                    # damaged, or removed at this moment
+                    with contextlib.suppress(CheckpointError, ConfigError):
+                        rows.append(self.row(folder))
+                self._rows, self._read_at = rows, time.monotonic()
             return self._rows
+
+    def row(self, folder: Path) -> tuple[Job, Status]:
+        """One job, as of now. CheckpointError or ConfigError if it cannot be read."""
+        job: Job = self._read(read, folder, files.stamp(folder / JOB))
+        status: Status = self._read(read_status, folder, files.stamp(folder / STATUS))
+        return job, status
 
     def waiting(self, device: str) -> list[Job]:
         """The queue of ``device``, the next job first."""
@@ -196,33 +316,3 @@ class Table:
             if status.state == "queued" and job.device == device
         ]
         return [job for _, _, job in sorted(queued, key=lambda row: row[:2])]
-
-    def row(self, folder: Path) -> tuple[Job, Status]:
-        """One job, as of now. CheckpointError or ConfigError if it cannot be read."""
-        with self._guard:
-            return self._row(folder)
-
-    def _scan(self) -> Iterator[tuple[Job, Status]]:
-        there = list(folders(self._runs))
-        self._read = {path: row for path, row in self._read.items() if path.parent in there}
-        for folder in there:
-            try:
-                yield self._row(folder)
-            except (CheckpointError, ConfigError):
-                continue  # damaged, or removed at this moment
-
-    def _row(self, folder: Path) -> tuple[Job, Status]:
-        for path, reader in ((folder / JOB, read), (folder / STATUS, read_status)):
-            stamp = _stamp(path)
-            if self._read.get(path, (None,))[0] != stamp:
-                self._read[path] = (stamp, reader(folder))
-        return self._read[folder / JOB][1], self._read[folder / STATUS][1]
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    """Changes when the file does; zeros if there is none, which reading it then reports."""
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0, 0
-    return found.st_mtime_ns, found.st_ino, found.st_size

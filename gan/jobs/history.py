@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, final
 
@@ -63,7 +64,7 @@ Line = Losses | Measurement
 _LINE: TypeAdapter[Line] = TypeAdapter(Line)
 
 
-def add_line(folder: Path, line: Line) -> None:
+def add_line(folder: Path, line: Mapping[str, Any]) -> None:
     """Appends to the metrics. Not synced: after a power cut the lost lines are in the checkpoint, or their
     updates are made again."""
     files.append_line(folder / METRICS, json.dumps(files.without_nan(line)), sync=False)
@@ -71,39 +72,20 @@ def add_line(folder: Path, line: Line) -> None:
 
 def forget_after(folder: Path, step: int) -> None:
     """Removes the history after update ``step``, from which the job continues."""
-    kept = [line for line in read_lines(folder) if line["step"] <= step]
+    kept = [line for line in Reader(folder).lines() if line["step"] <= step]
     text = "".join(f"{json.dumps(line)}\n" for line in kept)
     files.write_atomically(folder / METRICS, text.encode())
-    for path in (folder / SAMPLES).glob("*.png"):
-        if sample_step(path) > step:
+    for made_at, path in samples(folder).items():
+        if made_at > step:
             path.unlink(missing_ok=True)
-
-
-def read_lines(folder: Path) -> list[Line]:
-    """All lines of the metrics that can be read; none if there is no file."""
-    try:
-        return _parsed((folder / METRICS).read_bytes())
-    except OSError:
-        return []
-
-
-def _parsed(content: bytes) -> list[Line]:
-    """Leaves out damaged lines: the last one is torn after a power cut."""
-    lines = []
-    for row in content.splitlines():
-        try:
-            lines.append(_LINE.validate_json(row))
-        except ValidationError:
-            continue
-    return lines
 
 
 def curves(lines: Sequence[Line], points: int = 150) -> dict[str, list[float | None]]:
     """The loss lines as columns "step", "g_loss", "d_loss", "prob_real", "prob_fake", "prob_held_out": means
     over at most ``points`` stretches of equal length; None where nothing was measured."""
     reports: list[Mapping[str, Any]] = [line for line in lines if "g_loss" in line]
-    size = max(1, -(-len(reports) // points))
     columns: dict[str, list[float | None]] = {"step": [], **{name: [] for name in _CURVES}}
+    size = max(1, math.ceil(len(reports) / points))
     for start in range(0, len(reports), size):
         part = reports[start : start + size]
         columns["step"].append(part[-1]["step"])
@@ -146,58 +128,53 @@ def advice(folder: Path, config: TrainConfig, lines: Sequence[Line]) -> Advice |
     """Whether a job on digits has become clearly worse, by the monitor's measurements among its ``lines``;
     None if it has not, or never drew digits."""
     seen = measurements(lines)
-    if len(seen) < 2 or not has_digits(config.source):
-        return None
     legible = [m for m in seen if sum(m["counts"]) >= NOISE_LEGIBLE * m["n"]]
-    if not legible:
+    if not legible or not has_digits(config.source):
         return None
     best, now = min(legible, key=lambda m: m["fd"]), seen[-1]
+    worse = best["step"] < now["step"] and best["fd"] * 2 <= now["fd"]
     kinds = {v.kind for v in diagnose(measures(config, now))}
-    if (
-        best["step"] >= now["step"]
-        or best["fd"] * 2 > now["fd"]
-        or not kinds & {"one_picture", "noise", "few_kinds"}
-    ):
+    if not worse or not kinds & {"one_picture", "noise", "few_kinds"}:
         return None
     before = [step for step in snapshots(folder) if step <= best["step"]]
-    return Advice(best["fd"], best["step"], now["fd"], now["step"], before[-1] if before else None)
+    return Advice(best["fd"], best["step"], now["fd"], now["step"], max(before, default=None))
 
 
 def sample_path(folder: Path, step: int) -> Path:
-    """Path of the sample image after update ``step``."""
+    """Where the sample image after update ``step`` lies."""
     return folder / SAMPLES / f"{step:08d}.png"
 
 
-def sample_step(path: Path) -> int:
-    """The update after which a sample image was made; -1 for a file of another name."""
-    return int(path.stem) if path.stem.isascii() and path.stem.isdigit() else -1
+def samples(folder: Path) -> dict[int, Path]:
+    """The sample images by the update after which they were made, the earliest first."""
+    return _by_step(folder / SAMPLES, "png")
 
 
-def samples(folder: Path) -> list[Path]:
-    """All sample images, the earliest first."""
-    found = [p for p in (folder / SAMPLES).glob("*.png") if sample_step(p) >= 0]
-    return sorted(found, key=sample_step)
-
-
-def snapshots(folder: Path) -> list[int]:
-    """The updates a job can be rewound to."""
-    found = (folder / run.SNAPSHOTS).glob("*.safetensors")
-    return sorted(int(p.stem) for p in found if p.stem.isascii() and p.stem.isdigit())
+def snapshots(folder: Path) -> dict[int, Path]:
+    """The checkpoints that a job can be rewound to by their update, the earliest first."""
+    return _by_step(folder / run.SNAPSHOTS, "safetensors")
 
 
 def snapshot_path(folder: Path, step: int) -> Path:
     """ConfigError if there is no snapshot of that update."""
-    if step not in snapshots(folder):
-        known = ", ".join(f"{s:,}" for s in snapshots(folder)) or "none"
+    found = snapshots(folder)
+    if step not in found:
+        known = ", ".join(f"{s:,}" for s in found) or "none"
         raise ConfigError(f"{folder.name} has no snapshot of update {step:,}; there are: {known}")
-    return folder / run.SNAPSHOTS / f"{step:08d}.safetensors"
+    return found[step]
 
 
-def latest_sample(paths: Sequence[Path]) -> tuple[int, bytes] | None:
+def _by_step(folder: Path, suffix: str) -> dict[int, Path]:
+    """Leaves out files that are not named after an update."""
+    found = {int(p.stem): p for p in folder.glob(f"*.{suffix}") if p.stem.isdecimal()}
+    return dict(sorted(found.items()))
+
+
+def latest_sample(made: Mapping[int, Path]) -> tuple[int, bytes] | None:
     """(update, PNG) of the last sample image that can be read, or None. The worker may delete some meanwhile."""
-    for path in reversed(paths[-3:]):
+    for step in reversed(list(made)[-3:]):
         with contextlib.suppress(OSError):
-            return sample_step(path), path.read_bytes()
+            return step, made[step].read_bytes()
     return None
 
 
@@ -207,13 +184,12 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self._path = folder / METRICS
         self._guard = threading.Lock()
-        self._file: int | None = None
-        self._offset = 0
+        self._file, self._offset = 0, 0  # inode; what of it has been read
         self._lines: list[Line] = []
-        self._curves: tuple[int, dict[str, list[float | None]]] = (-1, {})
+        self._curves: dict[str, list[float | None]] | None = None  # of these lines
 
     def lines(self) -> list[Line]:
-        """All lines so far. Do not change the list."""
+        """All lines so far that can be read; none without a file. Do not change the list."""
         with self._guard:
             return self._read()
 
@@ -221,9 +197,9 @@ class Reader:
         """`curves` of the lines, computed once for all who watch."""
         with self._guard:
             lines = self._read()
-            if self._curves[0] != len(lines) or not lines:
-                self._curves = (len(lines), curves(lines))
-            return self._curves[1]
+            if self._curves is None:
+                self._curves = curves(lines)
+            return self._curves
 
     def _read(self) -> list[Line]:
         try:
@@ -231,14 +207,18 @@ class Reader:
                 found = os.fstat(file.fileno())
                 if found.st_ino != self._file or found.st_size < self._offset:
                     self._file, self._offset, self._lines = found.st_ino, 0, []
-                    self._curves = (-1, {})
                 file.seek(self._offset)
                 rows = file.read()
         except OSError:
-            return []
-        whole = rows[: rows.rfind(b"\n") + 1]
+            self._file, self._offset, self._lines, rows = 0, 0, [], b""
+        whole = rows[: rows.rfind(b"\n") + 1]  # the worker is just writing the rest
         self._offset += len(whole)
-        self._lines = self._lines + _parsed(whole)
+        lines = []
+        for row in whole.splitlines():
+            with contextlib.suppress(ValidationError):  # a line is torn after a power cut
+                lines.append(_LINE.validate_json(row))
+        if lines or not self._lines:
+            self._lines, self._curves = self._lines + lines, None
         return self._lines
 
 
@@ -246,16 +226,16 @@ class Recorder:
     """Writes the history of a job while its worker trains it."""
 
     def __init__(self, job: Job) -> None:
-        self._folder = job.folder
+        self._folder, self._config = job.folder, job.config
         self._z = latents.sample_z(SAMPLE_SEEDS, job.config.model.latent_dim)
         self._drawn_at, self._drawn_step, self._cost = -1e9, -1, 0.0
         self._begun = self._reported_at = time.monotonic()
         self._reports: list[trainer.Report] = []
         self._temporary: Path | None = None  # a sample image that the next one replaces
 
-    def record_untrained(self, config: TrainConfig) -> None:
+    def record_untrained(self) -> None:
         """A sample image of the untrained networks, before `gan.runs.run` has loaded the data."""
-        generator, _ = dcgan.make_pair(config.model, config.seed)
+        generator, _ = dcgan.make_pair(self._config.model, self._config.seed)
         self._temporary = self._write_sample(generator.eval(), 0)
 
     def record(self, progress: run.Progress) -> None:
@@ -282,31 +262,15 @@ class Recorder:
             self._temporary.unlink(missing_ok=True)
         self._temporary = path if moment is None else None
         if moment is not None:
-            line = Measurement(
-                step=moment.step,
-                counts=list(moment.counts),
-                n=monitor.MONITOR_SAMPLES,
-                fd=moment.fd,
-                spread=moment.spread,
-                contrast=moment.contrast,
-            )
-            add_line(self._folder, line)
+            add_line(self._folder, {**asdict(moment), "n": monitor.MONITOR_SAMPLES})
         self._drawn_at, self._drawn_step = time.monotonic(), progress.report.step
         self._cost = self._drawn_at - began
 
     def _add_losses(self) -> None:
-        def mean(name: str) -> float:
-            return float(torch.cat([getattr(r, name) for r in self._reports]).mean())
-
         last = self._reports[-1]
-        line = Losses(
-            step=last.step,
-            g_loss=mean("g_loss"),
-            d_loss=mean("d_loss"),
-            prob_real=mean("prob_real"),
-            prob_fake=mean("prob_fake"),
-            prob_held_out=last.prob_held_out,
-        )
+        line = {"step": last.step, "prob_held_out": last.prob_held_out}
+        for name in ("g_loss", "d_loss", "prob_real", "prob_fake"):
+            line[name] = float(torch.cat([getattr(r, name) for r in self._reports]).mean())
         self._reports.clear()
         add_line(self._folder, line)
 

@@ -1,4 +1,4 @@
-"""What visitors may do: the limits of this server, and the checks of every request against them.
+"""The limits of this server: what visitors may train, and how much is kept in the folder runs/.
 
 The widgets of the page have limits too, but what comes from a browser need not come from a widget.
 """
@@ -6,8 +6,10 @@ The widgets of the page have limits too, but what comes from a browser need not 
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+import shutil
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,15 @@ import torch
 
 from gan.config import ModelConfig, TrainConfig
 from gan.errors import ConfigError
-from gan.jobs.folder import Job
-from gan.jobs.state import Status
+from gan.jobs import folder as job_folder
+from gan.jobs.folder import Job, Table, bytes_of
 from gan.networks import dcgan
+from gan.runs import run
 
 UPLOADS = "uploads"  # below runs/: images that visitors uploaded
+_IMPORTS = "import-*"
+_DAY = 86_400.0
+_RECENT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -50,10 +56,10 @@ def limits_from(environment: Mapping[str, str]) -> Limits:
     """Reads ``GAN_TRAINING`` (on or off), ``GAN_MAX_UPDATES``, ``GAN_MAX_MINUTES``, ``GAN_MAX_QUEUE``,
     ``GAN_SLOTS`` and ``GAN_RUNS_GB``; what is not set has the default of `Limits`. ConfigError for a value
     that is not allowed."""
-    limits = Limits()
     switch = environment.get("GAN_TRAINING", "on").strip().lower()
     if switch not in ("on", "off"):
         raise ConfigError(f"GAN_TRAINING={switch!r} must be on or off")
+    found: dict[str, Any] = {"enabled": switch == "on"}
     for name, field, low, scale in (
         ("GAN_MAX_UPDATES", "updates", 1, 1),
         ("GAN_MAX_MINUTES", "minutes", 1, 1),
@@ -66,9 +72,8 @@ def limits_from(environment: Mapping[str, str]) -> Limits:
             continue
         if not (text.isascii() and text.isdigit() and low <= int(text) <= 10_000_000):
             raise ConfigError(f"{name}={text!r} must be a whole number, at least {low}")
-        change: dict[str, Any] = {field: int(text) * scale}
-        limits = replace(limits, **change)
-    return replace(limits, enabled=switch == "on")
+        found[field] = int(text) * scale
+    return Limits(**found)
 
 
 def may_control(job: Job, visitor: str | None) -> bool:
@@ -105,36 +110,6 @@ def check_networks(config: TrainConfig, limits: Limits) -> None:
     _at_most("batch_size x pixels x width", activations, limits.activations)
 
 
-def check_visitor(owned: Collection[tuple[Job, Status]], limits: Limits) -> None:
-    """ConfigError if a visitor with the jobs ``owned`` may not start one: only one may be active at a time.
-    Paused ones do not count, but their number is limited."""
-    for job, status in owned:
-        if status.active and status.state != "paused":
-            raise ConfigError(
-                f"you already have a job: {job.id} ({status.state}); wait for it, or stop it"
-            )
-    paused = sum(status.state == "paused" for _, status in owned)
-    if paused > limits.paused:
-        raise ConfigError(
-            f"{paused} of your jobs are paused, and at most {limits.paused} may be; "
-            "resume or stop one"
-        )
-
-
-def check_queue(waiting: int, seconds: float | None, limits: Limits) -> None:
-    """ConfigError if the queue is full, or the wait too long. ``seconds``: the expected wait, None if it is
-    not known."""
-    if waiting >= limits.queue:
-        raise ConfigError(
-            f"{waiting} jobs are already waiting, and no more may; try again when some are done"
-        )
-    if seconds is not None and seconds > limits.wait_minutes * 60:
-        raise ConfigError(
-            f"the job would have to wait about {seconds / 60:.0f} minutes, more than the "
-            f"{limits.wait_minutes:g} that are allowed; try again later"
-        )
-
-
 def _at_most(name: str, value: int, most: int) -> None:
     if value > most:
         raise ConfigError(f"{name}={value:,} is more than the {most:,} allowed here; reduce it")
@@ -146,3 +121,91 @@ def parameters(model: ModelConfig) -> int:
     with torch.device("meta"):
         pair = dcgan.Generator(model), dcgan.Discriminator(model)
     return sum(dcgan.count_parameters(network) for network in pair)
+
+
+class Storage:
+    """Keeps the folder runs/ within its limits. Counts and deletes jobs, imported models and uploads, but not
+    sweeps and models that someone builds there from the command line.
+
+    If there is too much, deletes in this order: jobs without any update; uploads and imports that are a day
+    old and that no job needs; snapshots of finished jobs; stopped and failed jobs after a day; finished
+    jobs after a day. Of each kind the oldest first; nothing of a job that is active or ended within the
+    last minute."""
+
+    def __init__(self, runs: Path, limits: Limits, table: Table) -> None:
+        self._runs, self._limits, self._table = runs, limits, table
+
+    def make_room(self, keep: Collection[str] = ()) -> None:
+        """For one more job. ``keep``: names of jobs that must not be deleted. ConfigError if deleting
+        everything else is not enough."""
+        for path in self._expendable(keep):
+            if self._fits():
+                return
+            _delete(path)
+        if not self._fits():
+            raise ConfigError(
+                f"{self._runs} is full: {self._bytes() / 1e9:.1f} of {self._limits.runs_bytes / 1e9:g} GB, "
+                f"{len(self._folders())} of {self._limits.folders} folders; remove old models"
+            )
+
+    def make_room_for_uploads(self, most: int) -> None:
+        """Deletes the oldest that no active job needs, until the rest take at most ``most`` bytes."""
+        folders = sorted((self._runs / UPLOADS).glob("*"), key=_age, reverse=True)
+        taken = {folder: bytes_of(folder) for folder in folders}
+        needed = {
+            job.config.source for job, status in self._table.rows(fresh=True) if status.active
+        }
+        for folder in folders:
+            if sum(taken.values()) <= most:
+                return
+            if f"folder:{folder}" not in needed:
+                _delete(folder)
+                taken[folder] = 0
+
+    def make_room_for_imports(self) -> None:
+        """For one more: deletes the oldest."""
+        for folder in sorted(self._runs.glob(_IMPORTS), key=_age)[self._limits.imports - 1 :]:
+            _delete(folder)
+
+    def _fits(self) -> bool:
+        few = len(self._folders()) < self._limits.folders
+        return few and self._bytes() <= self._limits.runs_bytes
+
+    def _bytes(self) -> int:
+        return sum(bytes_of(folder) for folder in self._folders())
+
+    def _folders(self) -> list[Path]:
+        uploads = [path for path in (self._runs / UPLOADS).glob("*") if path.is_dir()]
+        return [*job_folder.folders(self._runs), *self._runs.glob(_IMPORTS), *uploads]
+
+    def _expendable(self, keep: Collection[str]) -> Iterator[Path]:
+        now = time.time()
+        over = [
+            (job.folder, status)
+            for job, status in self._table.rows(fresh=True)
+            if not status.active
+            and now - _RECENT_SECONDS > status.updated > 0  # 0: it cannot be read
+            and job.id not in keep
+        ]
+        over.sort(key=lambda row: row[1].updated)
+        yield from (folder for folder, status in over if not status.step)
+        needed = {job.config.source for job, _ in self._table.rows()}
+        for path in [*(self._runs / UPLOADS).glob("*"), *self._runs.glob(_IMPORTS)]:
+            if f"folder:{path}" not in needed and _age(path) > _DAY:
+                yield path
+        finished = [folder for folder, status in over if status.state == "finished"]
+        yield from (folder / run.SNAPSHOTS for folder in finished)
+        old = [folder for folder, status in over if now - status.updated > _DAY]
+        yield from (folder for folder in old if folder not in finished)
+        yield from (folder for folder in old if folder in finished)
+
+
+def _delete(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import heapq
+import itertools
 import re
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from gan.config import TrainConfig
 from gan.errors import ConfigError, GanError
 from gan.jobs import worker
-from gan.jobs.folder import JOB, Job
-from gan.jobs.limits import Limits, check_networks
-from gan.jobs.runner import Runner
-from gan.jobs.state import WORKING, Status
+from gan.jobs.folder import JOB, WORKING, Job, Status
+from gan.jobs.limits import check_networks
 from gan.jobs.supervisor import Supervisor
 from gan.runs import estimate
-from gan.system import processes
+from gan.system import files, processes
 
 _MEASURE_SECONDS = 120.0
 
@@ -34,24 +34,17 @@ class View:
 
 
 class Queries:
-    """About the jobs below one folder. Nothing here changes a job."""
+    """About the jobs of a supervisor. Nothing here changes a job."""
 
-    def __init__(self, runs: Path, limits: Limits, runner: Runner, supervisor: Supervisor) -> None:
-        self._runs, self._limits, self._runner = runs, limits, runner
-        self._supervisor = supervisor
-        self._timings = runs / worker.TIMINGS
-        self._measured, self._measuring = False, threading.Event()
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._runs, self._limits = supervisor.runs, supervisor.limits
+        self._runner, self._supervisor = supervisor.runner, supervisor
+        self._timings = self._runs / worker.TIMINGS
+        self._measuring: threading.Thread | None = None
 
     def views(self, fresh: bool = False) -> list[View]:
         """Every job that can be read, the latest first. ``fresh``: as of now, not up to 0.2 s old."""
-        table = self._supervisor.table
-        rows = [(job, self._supervisor.status(job.folder, s)) for job, s in table.rows(fresh)]
-        ahead = {
-            waiting.id: place
-            for device in {job.device for job, _ in rows}
-            for place, waiting in enumerate(table.waiting(device))
-        }
-        views = [View(job, status, ahead.get(job.id, 0)) for job, status in rows]
+        views = [self._view(job, status) for job, status in self._supervisor.table.rows(fresh)]
         return sorted(views, key=lambda v: v.job.created, reverse=True)
 
     def view(self, id: str) -> View | None:
@@ -66,11 +59,14 @@ class Queries:
         folder = self._runs / id
         if not re.fullmatch(r"[\w-][\w.-]{0,199}", id, re.ASCII) or not (folder / JOB).is_file():
             raise ConfigError(f"there is no job {id!r} here")
-        job, status = self._supervisor.table.row(folder)
-        found = View(job, self._supervisor.status(folder, status))
-        if found.status.state != "queued":
-            return found
-        return next((v for v in self.views() if v.job.id == id), found)
+        return self._view(*self._supervisor.table.row(folder))
+
+    def _view(self, job: Job, status: Status) -> View:
+        status, ahead = self._supervisor.status(job.folder, status), 0
+        if status.state == "queued":
+            waiting = [other.id for other in self._supervisor.table.waiting(job.device)]
+            ahead = waiting.index(job.id) if job.id in waiting else 0
+        return View(job, status, ahead)
 
     def remaining(self, view: View) -> float | None:
         """Seconds until an active job is finished, without its wait; None if not known."""
@@ -82,34 +78,29 @@ class Queries:
             return training + (expected.scoring if expected else 0.0)
         if expected is None:
             return None
-        share = left / config.total_updates
-        return (
-            expected.starting + (expected.training + expected.monitoring) * share + expected.scoring
-        )
+        updates = (expected.training + expected.monitoring) * left / config.total_updates
+        return expected.starting + updates + expected.scoring
 
     def wait(self, device: str, before: str = "") -> tuple[int, float | None]:
         """(number of jobs ahead of a new one on ``device``, or of the queued job ``before``; seconds until
         its turn, None if not known)."""
         views = [v for v in self.views() if v.job.device == device]
-        queued = sorted((v for v in views if v.status.state == "queued"), key=lambda v: v.ahead)
-        names = [v.job.id for v in queued]
-        if before in names:
-            queued = queued[: names.index(before)]
         working = [v for v in views if v.status.state in WORKING]
+        queued = sorted((v for v in views if v.status.state == "queued"), key=lambda v: v.ahead)
+        queued = list(itertools.takewhile(lambda v: v.job.id != before, queued))
         places = len(self._runner.places(device)) * self._limits.slots
         if len(working) < places and not queued:
             return 0, 0.0
-        ahead = len(queued) + len(working)
-        remaining = {v.job.id: self.remaining(v) for v in working + queued}
-        if None in remaining.values():
+        seconds = [s for v in [*working, *queued] if (s := self.remaining(v)) is not None]
+        ahead = len(working) + len(queued)
+        if len(seconds) < ahead:
             return ahead, None
         # a place is free when its job is done; the queue takes the first free one
-        free = sorted(remaining[v.job.id] or 0.0 for v in working)
-        free += [0.0] * max(0, places - len(free))
-        for view in queued:
-            free.sort()
+        free = seconds[: len(working)] + [0.0] * (places - len(working))
+        heapq.heapify(free)
+        for needed in seconds[len(working) :]:
             if free:
-                free[0] += remaining[view.job.id] or 0.0
+                heapq.heapreplace(free, free[0] + needed)
         return ahead, min(free, default=0.0)
 
     # --- times ---
@@ -118,7 +109,7 @@ class Queries:
         """How long a new job would take on ``device``; None if nothing was measured there."""
         if not self._is_known(config):
             return None
-        return self._predicted(_stamp(self._timings), device, config)
+        return self._predicted(files.stamp(self._timings), device, config)
 
     def updates_for(self, config: TrainConfig, device: str, seconds: float) -> int | None:
         """How many updates of ``config`` fit into ``seconds``, everything included; None as in `expected`."""
@@ -129,52 +120,33 @@ class Queries:
     def measure(self, device: str) -> bool:
         """Whether the speed of ``device`` is being measured. Starts that in a process of its own, once, and
         not while a job trains, because the job will measure it."""
-        if self._measuring.is_set():
-            return True
-        if (
-            not self._runner.here
-            or self._measured
-            or any(v.status.state in WORKING for v in self.views())
-        ):
+        if self._measuring is not None:
+            return self._measuring.is_alive()
+        if not self._runner.here or any(v.status.state in WORKING for v in self.views()):
             return False
-        self._measured = True
-        self._measuring.set()
-        command = processes.gan_command(
-            "bench", "update", "--timings", str(self._timings.resolve())
+        timings, threads = self._timings.resolve(), self._runner.threads(device)
+        command = processes.gan_command("bench", "update", "--timings", str(timings))
+        command += ["--device", device, "--threads", str(threads)]
+        self._measuring = threading.Thread(
+            target=processes.output, args=(command, _MEASURE_SECONDS), daemon=True
         )
-        command += ["--device", device, "--threads", str(self._runner.threads(device))]
-        threading.Thread(target=self._measure, args=(command,), daemon=True).start()
+        self._measuring.start()
         return True
-
-    def _measure(self, command: list[str]) -> None:
-        try:
-            processes.output(command, seconds=_MEASURE_SECONDS)
-        finally:
-            self._measuring.clear()
 
     def _is_known(self, config: TrainConfig) -> bool:
         """Whether jobs train on this machine, and the networks are small enough to be created for counting."""
-        if not self._runner.here:
-            return False
-        try:
+        with contextlib.suppress(ConfigError):
             check_networks(config, self._limits)
-        except ConfigError:
-            return False
-        return True
+            return self._runner.here
+        return False
 
     @functools.lru_cache(maxsize=64)  # noqa: B019 (this object lives as long as its server)
-    def _predicted(self, stamp: int, device: str, config: TrainConfig) -> estimate.Estimate | None:
+    def _predicted(
+        self, stamp: tuple[int, ...], device: str, config: TrainConfig
+    ) -> estimate.Estimate | None:
         """``stamp``: of the timings, which are read once for all who watch."""
         return estimate.predict(self._timings, self._key(device), config)
 
     @functools.lru_cache(maxsize=8)  # noqa: B019
     def _key(self, device: str) -> str:
         return estimate.device_key(torch.device(device), threads=self._runner.threads(device))
-
-
-def _stamp(path: Path) -> int:
-    """Changes when the file does; 0 if there is none."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0

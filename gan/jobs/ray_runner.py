@@ -30,22 +30,20 @@ from pathlib import Path
 from typing import Any
 
 from gan.errors import CheckpointError, ConfigError
-from gan.jobs import folder as job_folder
-from gan.jobs import worker
-from gan.jobs.runner import UNKNOWN, Worker
+from gan.jobs import runner, worker
+from gan.jobs.folder import WORKER_LOCK
+from gan.jobs.runner import UNKNOWN, LocalRunner, LocalWorker, Place
 from gan.system import locks, processes
 from gan.system.ray import connect, describe_problem
 
 NAMESPACE = "gan"
-_POLL_SECONDS = 0.1
 _CPU_THREADS = 2
 _LINGER_SECONDS = 2.0  # after its job, so that a server can read how it ended
-_GONE_SECONDS = 10.0  # within which a killed worker is gone
 _PLACE_SECONDS = 0.5  # between two attempts to take over the place
 
 
 class RayRunner:
-    """A `gan.jobs.runner.Runner`. ``slots``: jobs that share one CPU or GPU."""
+    """As `gan.jobs.runner.LocalRunner`. ``slots``: jobs that share one CPU or GPU."""
 
     here = False
 
@@ -57,33 +55,30 @@ class RayRunner:
 
     def devices(self) -> list[str]:
         """cuda if the cluster has any, and cpu."""
-        return ["cuda", "cpu"] if self._each("GPU", 1) else ["cpu"]
+        return ["cuda", "cpu"] if sum(self._counts("GPU")) else ["cpu"]
 
     def places(self, device: str) -> list[str]:
         """One for each GPU, or for as many CPUs of one machine as a worker has threads."""
-        count = (
-            self._each("GPU", 1) if device == "cuda" else self._each("CPU", self.threads(device))
-        )
-        return [f"{device}:{index}" for index in range(max(1, count))]
+        threads = self.threads(device)  # 1 for a GPU
+        counts = self._counts("GPU" if device == "cuda" else "CPU")
+        return [f"{device}:{n}" for n in range(max(1, sum(count // threads for count in counts)))]
 
     def threads(self, device: str) -> int:
         """CPU threads of a worker, at most the CPUs of the largest machine."""
         if device == "cuda":
             return 1
-        most = max((int(machine.get("CPU", 0)) for machine in self._machines()), default=1)
-        return max(1, min(_CPU_THREADS, most))
+        return max(1, min(_CPU_THREADS, max(self._counts("CPU"), default=1)))
 
-    def _each(self, resource: str, amount: int) -> int:
-        return sum(int(machine.get(resource, 0)) // amount for machine in self._machines())
+    def _counts(self, resource: str) -> list[int]:
+        """How many of it each machine has."""
+        machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        return [int(machine.get(resource, 0)) for machine in machines]
 
-    def _machines(self) -> list[dict[str, float]]:
-        return [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-
-    def start(self, folder: Path, device: str, place: int) -> Worker:
+    def start(self, folder: Path, place: Place) -> RayWorker:
         """This process keeps the lock on ``place`` until it sees the worker end. If this process ends first,
         the worker takes over the lock."""
         folder = folder.resolve()
-        kind = device.partition(":")[0]  # Ray chooses among several GPUs
+        kind = place.device.partition(":")[0]  # Ray chooses among several GPUs
         threads = self.threads(kind)
         try:
             actor = self._actor.options(
@@ -101,44 +96,29 @@ class RayRunner:
             raise CheckpointError(
                 f"a worker of {folder} is still there ({error}); resume the job in a moment"
             ) from error
-        actor.work.remote(str(folder), kind, threads, _path_of(place, folder.parent))
-        return _RayWorker(self._ray, actor, folder, os.dup(place))
+        actor.work.remote(str(folder), kind, threads, str(place.path.resolve()))
+        return RayWorker(self, actor, folder, os.dup(place.handle))
 
     def _share(self, amount: int) -> float:
         """The part of ``amount`` for one slot; Ray counts in steps of 1e-4."""
         return math.floor(amount / self._slots * 1e4) / 1e4
 
-    def find(self, folder: Path) -> Worker | None:
-        folder = folder.resolve()
-        actor = _actor(self._ray, folder)
-        return None if actor is None else _RayWorker(self._ray, actor, folder)
+    def find(self, folder: Path) -> RayWorker | None:
+        try:
+            actor = self._ray.get_actor(_name(folder), namespace=NAMESPACE)
+        except ValueError:  # there is none
+            return None
+        return RayWorker(self, actor, folder)
 
 
 def _name(folder: Path) -> str:
-    return f"job {folder}"
-
-
-def _actor(ray: Any, folder: Path) -> Any:
-    try:
-        return ray.get_actor(_name(folder), namespace=NAMESPACE)
-    except ValueError:  # there is none
-        return None
+    return f"job {folder.resolve()}"
 
 
 def _environment() -> dict[str, str]:
     """What a worker needs to import this module, and the folder of the server's data."""
     data = os.environ.get("GAN_DATA")
     return processes.python_path() | ({"GAN_DATA": data} if data else {})
-
-
-def _path_of(place: int, runs: Path) -> str | None:
-    """The lock file below ``runs`` of a descriptor, which means nothing on another machine."""
-    held = os.fstat(place)
-    for path in runs.glob(".slots/*.lock"):
-        with contextlib.suppress(OSError):
-            if os.path.samestat(held, path.stat()):
-                return str(path)
-    return None
 
 
 class _Actor:
@@ -149,7 +129,7 @@ class _Actor:
         self._over = threading.Event()
         self._outcome = (1, "")
 
-    def work(self, folder: str, device: str, threads: int, place: str | None) -> None:
+    def work(self, folder: str, device: str, threads: int, place: str) -> None:
         try:
             for path in (self._current, folder):
                 if not Path(path).is_dir():
@@ -158,8 +138,7 @@ class _Actor:
                         "the repository and runs/ under the same paths"
                     )
             os.chdir(self._current)  # so that relative paths mean the same as in the server
-            if place is not None:
-                threading.Thread(target=_take_over, args=(Path(place),), daemon=True).start()
+            threading.Thread(target=_take_over, args=(Path(place),), daemon=True).start()
             self._outcome = (worker.work(Path(folder), device, threads), "")
         except Exception as error:  # the only report of it
             self._outcome = (1, f"{type(error).__name__}: {error}")
@@ -181,9 +160,14 @@ def _take_over(place: Path) -> None:
             time.sleep(_PLACE_SECONDS)
 
 
-class _RayWorker:
-    def __init__(self, ray: Any, actor: Any, folder: Path, place: int | None = None) -> None:
-        self._ray, self._actor, self._folder, self._place = ray, actor, folder, place
+class RayWorker:
+    """As `gan.jobs.runner.LocalWorker`, on another machine perhaps."""
+
+    def __init__(
+        self, runner: RayRunner, actor: Any, folder: Path, place: int | None = None
+    ) -> None:
+        self._runner, self._ray, self._actor = runner, runner._ray, actor
+        self._folder, self._place = folder, place
         self._outcome: Any = None
         self._code: int | None = None
         self._output = ""
@@ -194,28 +178,24 @@ class _RayWorker:
         try:
             if self._outcome is None:  # most callers only want to know whether there is a worker
                 self._outcome = self._actor.outcome.remote()
-            done, _ = self._ray.wait([self._outcome], timeout=_POLL_SECONDS)
+            done, _ = self._ray.wait([self._outcome], timeout=runner.POLL_SECONDS)
             if not done:
                 return None
             code, self._output = self._ray.get(self._outcome)
         except self._ray.exceptions.RayError as error:
             code, self._output = _code(error), describe_problem(error)
-        self._kill()
-        self._code = code
+        self.kill(code)
         return code
-
-    def kill(self) -> None:
-        self._kill()
-        self._code = UNKNOWN
 
     def error_output(self) -> str:
         return self._output
 
-    def _kill(self) -> None:
-        """Returns when its process is gone and its name and place are free."""
+    def kill(self, code: int = UNKNOWN) -> None:
+        """Returns when its process is gone and its name and place are free. ``code``: how it had ended."""
+        self._code = code
         try:
             self._ray.kill(self._actor)
-            until = time.monotonic() + _GONE_SECONDS
+            until = time.monotonic() + runner.GONE_SECONDS
             while self._exists() and time.monotonic() < until:
                 time.sleep(0.02)
         finally:
@@ -224,10 +204,8 @@ class _RayWorker:
                 self._place = None
 
     def _exists(self) -> bool:
-        return (
-            locks.is_locked(self._folder / job_folder.WORKER_LOCK)
-            or _actor(self._ray, self._folder) is not None
-        )
+        locked = locks.is_locked(self._folder / WORKER_LOCK)
+        return locked or self._runner.find(self._folder) is not None
 
 
 def _code(error: Exception) -> int:
@@ -237,3 +215,7 @@ def _code(error: Exception) -> int:
     if "low on memory" in str(error):
         return -signal.SIGKILL  # Ray killed it, before the system would
     return UNKNOWN
+
+
+Runner = LocalRunner | RayRunner
+Worker = LocalWorker | RayWorker

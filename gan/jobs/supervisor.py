@@ -18,13 +18,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gan.errors import CheckpointError, GanError
+from gan.errors import CheckpointError, ConfigError, GanError
 from gan.jobs import folder as job_folder
-from gan.jobs import state
-from gan.jobs.folder import Caps, Job, Table, read, read_control, updates_kept
+from gan.jobs.folder import WORKING, Job, Problem, State, Status, Table, read_control, read_status
 from gan.jobs.limits import Limits
-from gan.jobs.runner import UNKNOWN, Runner, Worker
-from gan.jobs.state import ACTIVE, WORKING, Problem, State, Status, problem_of, read_status
+from gan.jobs.ray_runner import Runner, Worker
+from gan.jobs.runner import UNKNOWN, Place
 from gan.system import locks
 
 MOST_ATTEMPTS = 3
@@ -41,10 +40,10 @@ class Supervisor:
     """Of all jobs below one folder."""
 
     def __init__(self, runs: Path, limits: Limits, runner: Runner) -> None:
-        self._runs, self._limits, self._runner = runs, limits, runner
+        self.runs, self.limits, self.runner = runs, limits, runner
+        self.table = Table(runs)
         self._unwritten: dict[str, Status] = {}  # ends that a full disk did not take
         self._attached_at = -1e9
-        self.table = Table(runs)
 
     def status(self, folder: Path, written: Status) -> Status:
         """The status of a job whose file says ``written``, also if worker and supervisor are gone and none of
@@ -53,17 +52,16 @@ class Supervisor:
         status = max(written, unwritten, key=lambda s: s.updated)
         if status.state not in WORKING or time.time() - status.updated < 5.0:
             return status
-        if (
-            locks.is_locked(folder / job_folder.SUPERVISOR_LOCK)
-            or self._runner.find(folder) is not None
-        ):
+        supervised = locks.is_locked(folder / job_folder.SUPERVISOR_LOCK)
+        if supervised or self.runner.find(folder) is not None:
             return status
         message = "the worker is gone and the job has no supervisor; resume it"
         return replace(status, state="failed", problem="interrupted", message=message)
 
     def attach(self, every: float = 0.0) -> int:
-        """Supervises every job that needs it and has no supervisor; returns how many. Does nothing if the
-        last call was less than ``every`` seconds ago."""
+        """Supervises every job that needs it and has no supervisor; returns how many. Call it when a server
+        starts and then now and again, because other servers may end. Does nothing if the last call was less
+        than ``every`` seconds ago."""
         now = time.monotonic()
         if now - self._attached_at < every:
             return 0
@@ -79,22 +77,19 @@ class Supervisor:
 
     def _remove_leftovers(self) -> None:
         """Folders that a process was moving or removing when it was killed."""
-        for pattern in (".removed-*", ".import-*"):
-            for path in self._runs.glob(pattern):
-                with contextlib.suppress(OSError):
-                    if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
-                        shutil.rmtree(path, ignore_errors=True)
+        for path in (*self.runs.glob(".removed-*"), *self.runs.glob(".import-*")):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def supervise(self, folder: Path) -> bool:
         """Starts a supervisor for the job if it has none; returns whether it had none."""
         handle = locks.lock(folder / job_folder.SUPERVISOR_LOCK, patience=0.2)
         if handle is None:
             return False
+        name = f"supervisor of {folder.name}"
         thread = threading.Thread(
-            target=self._supervise,
-            args=(folder, handle),
-            name=f"supervisor of {folder.name}",
-            daemon=True,
+            target=self._supervise, args=(folder, handle), name=name, daemon=True
         )
         try:
             thread.start()
@@ -103,12 +98,23 @@ class Supervisor:
             return False
         return True
 
+    @staticmethod
+    def wait_until_left(folder: Path) -> None:
+        """Waits until no supervisor has a job that has ended: one that is about to leave would take the new
+        state for the end of the old one."""
+        if folder.exists():
+            handle = locks.lock(folder / job_folder.SUPERVISOR_LOCK, patience=3.0)
+            if handle is None:
+                raise ConfigError(f"{folder.name} is just ending; try again in a moment")
+            os.close(handle)
+
     def _supervise(self, folder: Path, handle: int) -> None:
         try:
             while self._run_worker(folder):
                 pass
         except Exception as error:  # no one else would report it
-            self._end(folder, "failed", problem_of(error), f"{error or type(error).__name__}")
+            problem = job_folder.problem_of(error)
+            self._end(folder, "failed", problem, f"{error or type(error).__name__}")
         finally:
             os.close(handle)
         # an order that came after the last check, while this supervisor still had the lock
@@ -118,66 +124,81 @@ class Supervisor:
                 self.supervise(folder)
 
     def _run_worker(self, folder: Path) -> bool:
-        """Sees one worker through, from its turn to its end; returns whether the job needs another."""
-        job = read(folder)
-        worker = self._runner.find(folder)
+        """Sees one worker through, from its turn to its end; returns whether the job may need another."""
+        job = job_folder.read(folder)
+        worker = self.runner.find(folder)
         if worker is None:
-            if not self._needs_worker(folder):
+            if not self._needs_worker(job):
                 return False
-            place = self._wait_for_place(folder, job)
-            if place is None:  # it was stopped meanwhile, or has got a worker
-                return self._runner.find(folder) is not None
-            handle, device = place
+            place = self._wait_for_place(job)
+            if place is None:
+                return True
             try:
                 status = read_status(folder)
                 attempts = status.attempts + 1
-                state.change(folder, "starting", status, pid=0, attempts=attempts)
-                worker = self._runner.start(folder, device, handle)
+                job_folder.change(folder, "starting", status, pid=0, attempts=attempts)
+                worker = self.runner.start(folder, place)
             except OSError as error:
                 raise CheckpointError(f"no worker could be started ({error})") from error
             finally:
-                os.close(handle)  # the worker has it now
-        why = self._watch(worker, folder, job.caps)
-        return self._after_worker(worker, folder, why)
+                os.close(place.handle)  # the worker has it now
+        if not self._watch(worker, job):
+            return False
+        status = read_status(folder)
+        if status.state in WORKING:
+            self._end(folder, "failed", *self._crash(worker, folder))
+        if status.state == "queued":  # its worker saved and left, as ordered
+            return self._may_try_again(folder, status)
+        return status.state == "paused"
 
-    def _needs_worker(self, folder: Path) -> bool:
+    def _needs_worker(self, job: Job) -> bool:
         """Whether a job without a worker needs one. Puts it into the queue if so."""
+        folder = job.folder
         status, control = read_status(folder), read_control(folder)
         if not status.active:
             return False
         if control.want == "stop":
             self._end(folder, "stopped")
             return False
-        if status.state == "paused" and control.pauses_at(status.step):
+        if status.state == "paused":
+            if control.pauses_at(status.step):
+                return False
+            job_folder.enqueue(job)
+        elif status.state in WORKING and not self._may_try_again(folder, status):
             return False
-        if status.state in WORKING and status.attempts >= MOST_ATTEMPTS:
-            self._give_up(folder, status)
+        elif status.state != "queued":
+            job_folder.change(folder, "queued", status, queued=time.time())
+        if not self.runner.places(job.device):
+            self._end(folder, "failed", "settings", f"there is no {job.device} here any more")
             return False
-        if status.state != "queued":
-            state.change(folder, "queued", status, queued=time.time())
         return True
 
-    def _wait_for_place(self, folder: Path, job: Job) -> tuple[int, str] | None:
-        """(descriptor of the place's lock, device such as cuda:1); None if the job was stopped meanwhile."""
+    def _may_try_again(self, folder: Path, status: Status) -> bool:
+        """Gives a job up that was interrupted too often."""
+        if status.attempts < MOST_ATTEMPTS:
+            return True
+        message = f"it was interrupted {status.attempts} times; resume it to try again"
+        self._end(folder, "failed", "interrupted", message)
+        return False
+
+    def _wait_for_place(self, job: Job) -> Place | None:
+        """None if the job was stopped or removed meanwhile, or has got a worker."""
+        folder = job.folder
         slots = [
-            (self._runs / ".slots" / f"{device.replace(':', '-')}.{index}.lock", device)
-            for device in self._runner.places(job.device)
-            for index in range(self._limits.slots)
+            (self.runs / ".slots" / f"{device.replace(':', '-')}.{index}.lock", device)
+            for device in self.runner.places(job.device)
+            for index in range(self.limits.slots)
         ]
-        if not slots:
-            self._end(folder, "failed", "settings", f"there is no {job.device} here any more")
-            return None
         checked_at = time.monotonic()
-        while (folder / job_folder.JOB).exists() and self._runner.find(folder) is None:
+        while (folder / job_folder.JOB).exists() and self.runner.find(folder) is None:
             if read_control(folder).want == "stop":
-                self._end(folder, "stopped")
                 return None
             waiting = self.table.waiting(job.device)
             if not waiting or waiting[0].folder == folder:
                 for path, device in slots:
                     handle = locks.try_lock(path)
                     if handle is not None:
-                        return handle, device
+                        return Place(device, path, handle)
             elif time.monotonic() - checked_at > _CHECK_FIRST_SECONDS:
                 checked_at = time.monotonic()
                 # the server of the first one may be gone, and the queue would wait for it forever
@@ -185,64 +206,39 @@ class Supervisor:
             time.sleep(_QUEUE_SECONDS)
         return None
 
-    def _watch(self, worker: Worker, folder: Path, caps: Caps) -> str:
-        """Returns when the worker is gone: "" if it left by itself, else why it was killed. Uses the
-        monotonic clock, because the times in the files may be set back."""
+    def _watch(self, worker: Worker, job: Job) -> bool:
+        """Returns when the worker is gone: whether it left by itself. Otherwise it was killed, and the job has
+        ended. Uses the monotonic clock, because the times in the files may be set back."""
+        folder = job.folder
         stop_since = changed_at = time.monotonic()
         last = read_status(folder)
         while worker.ended() is None:
             status, now = read_status(folder), time.monotonic()
-            if status.updated != last.updated or status.state != last.state:
+            if (status.updated, status.state) != (last.updated, last.state):
                 last, changed_at = status, now
             if read_control(folder).want != "stop":
                 stop_since = now
-            patience = _KILL_SECONDS if status.state in ACTIVE else _LEAVE_SECONDS
-            why = ""
-            if now - stop_since > patience:
-                why = "stop"
+            end: tuple[State, Problem, str]
+            if now - stop_since > (_KILL_SECONDS if status.active else _LEAVE_SECONDS):
+                end = "stopped", "", ""
             elif now - changed_at > _HUNG_SECONDS.get(status.state, _LEAVE_SECONDS):
-                why = "hung"
-            elif status.seconds > caps.seconds * 1.2 + 600:
-                why = "time"
-            if why:
-                worker.kill()
-                return why
-        return ""
-
-    def _after_worker(self, worker: Worker, folder: Path, why: str) -> bool:
-        """Records how the job stands now that its worker is gone; returns whether it needs another."""
-        status, control = read_status(folder), read_control(folder)
-        if not status.active:
+                end = "failed", "hung", "the worker stopped responding; resume the job"
+            elif status.seconds > job.caps.seconds * 1.2 + 600:
+                end = "stopped", "time", "the job has used up its time"
+            else:
+                continue
+            worker.kill()
+            self._end(folder, *end)
             return False
-        if why == "stop" or (status.state == "paused" and control.want == "stop"):
-            self._end(folder, "stopped")
-        elif why == "hung":
-            self._end(folder, "failed", "hung", "the worker stopped responding; resume the job")
-        elif why == "time":
-            self._end(folder, "stopped", "time", "the job has used up its time")
-        elif status.state == "paused":
-            if not control.pauses_at(status.step):
-                job_folder.enqueue(folder)
-                return True
-        elif status.state == "queued":  # its worker saved and left, as ordered
-            if status.attempts < MOST_ATTEMPTS:
-                return True
-            self._give_up(folder, status)
-        else:
-            self._end(folder, "failed", *self._crash(worker, folder))
-        return False
-
-    def _give_up(self, folder: Path, status: Status) -> None:
-        message = f"it was interrupted {status.attempts} times; resume it to try again"
-        self._end(folder, "failed", "interrupted", message)
+        return True
 
     @staticmethod
     def _crash(worker: Worker, folder: Path) -> tuple[Problem, str]:
         """(problem, message) for a worker that is gone and has not written why."""
         code, output = worker.ended(), worker.error_output()
-        kept = updates_kept(folder)
+        kept = job_folder.updates_kept(folder)
         remedy = f"the training up to update {kept:,} is kept; resume it" if kept else "resume it"
-        free = shutil.disk_usage(folder).free if folder.exists() else 0
+        free = shutil.disk_usage(folder).free
         if "No space left" in output or free < 20_000_000:
             return "disk", f"the disk is full; free some space. {remedy}"
         if code == UNKNOWN:
@@ -261,13 +257,10 @@ class Supervisor:
             folder / job_folder.WORKER_LOCK
         ):
             return  # the job was removed, or its worker is alive and will write its end itself
-        facts: dict[str, Any] = {
-            "problem": problem,
-            "message": message,
-            "step": updates_kept(folder),
-        }
         last = read_status(folder)
+        facts: dict[str, Any] = {"problem": problem, "message": message}
+        facts["step"] = job_folder.updates_kept(folder)
         try:
-            state.change(folder, end, last, **facts)
+            job_folder.change(folder, end, last, **facts)
         except CheckpointError:
             self._unwritten[folder.name] = replace(last, state=end, updated=time.time(), **facts)

@@ -22,11 +22,9 @@ from typing import Any
 import torch
 
 from gan.errors import CheckpointError, ConfigError, GanError
-from gan.evaluation import classifier
 from gan.jobs import folder as job_folder
-from gan.jobs import history, state
-from gan.jobs.folder import Control, Job, Table, read, read_control, updates_kept
-from gan.jobs.state import Problem, State, problem_of, read_status
+from gan.jobs import history
+from gan.jobs.folder import Control, Job, Problem, State, Table, read_control, read_status
 from gan.runs import estimate, manifest, run
 from gan.system import devices, files, locks
 
@@ -49,17 +47,10 @@ class _Leave(Exception):
         self.state, self.problem, self.message = state, problem, message
 
 
-def work(
-    folder: Path,
-    device: str,
-    threads: int,
-    classifiers: Path = classifier.PRETRAINED,
-    held: int | None = None,
-) -> int:
+def work(folder: Path, device: str, threads: int, held: int | None = None) -> int:
     """Trains the job in ``folder`` until it is finished, has to leave, or cannot go on; the job's status says
     which. Returns an exit code. ``held``: a descriptor that already holds the worker's lock. ConfigError if
     the job has another worker."""
-    folder = Path(folder)
     if held is None:
         held = locks.lock(folder / job_folder.WORKER_LOCK, patience=5.0)
         if held is None:
@@ -72,15 +63,14 @@ def work(
         torch.set_flush_denormal(True)
         torch.set_num_threads(threads)
         with _termination() as terminated:
-            return _Worker(read(folder), device, classifiers, terminated).work()
+            return _Worker(job_folder.read(folder), device, terminated).work()
     finally:
         os.close(held)
 
 
 def _lower_priority() -> None:
     """Below everything that answers visitors. If memory runs out, Linux kills the worker first."""
-    if hasattr(os, "nice"):
-        os.nice(NICE)
+    os.nice(NICE)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
@@ -102,18 +92,15 @@ def _termination() -> Iterator[threading.Event]:
 class _Worker:
     """One worker's part of a job. ``_status`` is the status it wrote last."""
 
-    def __init__(
-        self, job: Job, device: str, classifiers: Path, terminated: threading.Event
-    ) -> None:
+    def __init__(self, job: Job, device: str, terminated: threading.Event) -> None:
         self._job, self._folder, self._config = job, job.folder, job.config
-        self._device, self._classifiers, self._terminated = device, classifiers, terminated
+        self._device, self._terminated = device, terminated
         self._timings = job.folder.parent / TIMINGS
-        self._begun = time.monotonic()
-        self._paused_seconds = 0.0  # which do not count as training
+        self._begun = time.monotonic()  # later by every pause, which does not count as training
         self._status = read_status(job.folder)
         self._seconds_before = self._status.seconds
         self._written_at = self._disk_at = -1e9
-        self._control, self._control_stamp = Control(), (-1, -1)
+        self._control, self._control_stamp = Control(), (-1, -1, -1)
         self._pace = _Pace()
         self._step = self._status.step
         self._key = ""  # of the device, in the timings
@@ -124,10 +111,10 @@ class _Worker:
         try:
             self._train()
         except _Leave as leave:
-            self._change(leave.state, step=self._step, problem=leave.problem, message=leave.message)
+            self._change(leave.state, problem=leave.problem, message=leave.message)
             return 0
         except (GanError, RuntimeError, OSError, MemoryError) as error:
-            problem = problem_of(error)
+            problem = job_folder.problem_of(error)
             try:
                 self._change("failed", problem=problem, message=str(error)[:1000])
             except CheckpointError:
@@ -143,16 +130,15 @@ class _Worker:
         self._status = replace(self._status, device=devices.describe_device(device))
         self._key = estimate.device_key(device)
         self._check_disk()
-        self._step = updates_kept(folder)
+        self._step = job_folder.updates_kept(folder)
         history.forget_after(folder, self._step)
         start = folder / job_folder.START
         if not self._step and not history.samples(folder):
-            self._recorder.record_untrained(config)  # loading the data takes time
+            self._recorder.record_untrained()  # loading the data takes time
         steps = run.run(
             config,
             folder,
             device,
-            classifiers=self._classifiers,
             checkpoint_seconds=_CHECKPOINT_SECONDS,
             command=["python", "-m", "gan", "work", folder.name],
             block=self._block,
@@ -173,7 +159,7 @@ class _Worker:
                 if pace.blocks == 1:
                     self._save_timings(start=time.monotonic() - self._begun)
                 self._recorder.record(progress)
-                self._change("training", now_and_then=True, step=self._step, total=total)
+                self._change("training", now_and_then=True)
                 if self._step == total:
                     self._change("scoring")
                     self._save_timings(update=pace.update, moment=pace.measurement)
@@ -183,7 +169,7 @@ class _Worker:
         if pace.blocks:
             models = files.read_json(folder / manifest.MANIFEST, "train again")["models"]
             self._save_timings(scoring=seconds / len(models))
-        self._change("finished", step=total, total=total)
+        self._change("finished", step=total)
 
     def _block(self, step: int) -> int:
         """How many updates until orders are read again."""
@@ -198,11 +184,7 @@ class _Worker:
 
     def _order(self) -> Control:
         """The latest order. Reads the file only if it has changed."""
-        try:
-            found = (self._folder / job_folder.CONTROL).stat()
-        except OSError:
-            return self._control
-        stamp = (found.st_mtime_ns, found.st_ino)
+        stamp = files.stamp(self._folder / job_folder.CONTROL)
         if stamp != self._control_stamp:
             self._control_stamp = stamp
             self._control = read_control(self._folder, self._control)
@@ -211,34 +193,25 @@ class _Worker:
     def _obey(self, progress: run.Progress) -> None:
         if self._terminated.is_set():
             raise _Leave("queued")  # the machine shuts down, or needs the place: continue later
+        if self._order().pauses_at(self._step):
+            self._pause(progress)
         if self._order().want == "stop":
             raise _Leave("stopped")
-        if self._order().pauses_at(self._step):
-            since = time.monotonic()
-            progress.save()
-            self._recorder.record_sample(progress)
-            self._change("paused", step=self._step)
-            try:
-                self._wait_for_order(since)
-            finally:
-                self._paused_seconds += time.monotonic() - since
 
-    def _wait_for_order(self, since: float) -> None:
-        checked_at, others = since, Table(self._folder.parent)
-        while True:
-            time.sleep(0.03)
-            control = self._order()
-            if control.want == "stop":
-                raise _Leave("stopped")
-            if not control.pauses_at(self._step):
-                return
-            now = time.monotonic()
-            if self._terminated.is_set() or now - since > PAUSE_SECONDS:
-                raise _Leave("paused")
-            if now - checked_at > 1.0:
-                checked_at = now
-                if others.waiting(self._job.device):
+    def _pause(self, progress: run.Progress) -> None:
+        """Returns when there is another order."""
+        since, others = time.monotonic(), Table(self._folder.parent)
+        progress.save()
+        self._recorder.record_sample(progress)
+        self._change("paused")
+        try:
+            while self._order().pauses_at(self._step):
+                too_long = time.monotonic() - since > PAUSE_SECONDS
+                if self._terminated.is_set() or too_long or others.waiting(self._job.device):
                     raise _Leave("paused")
+                time.sleep(0.03)
+        finally:
+            self._begun += time.monotonic() - since
 
     def _check_caps(self) -> None:
         caps = self._job.caps
@@ -274,7 +247,7 @@ class _Worker:
     # --- status and timings ---
 
     def _seconds(self) -> float:
-        return self._seconds_before + time.monotonic() - self._begun - self._paused_seconds
+        return self._seconds_before + time.monotonic() - self._begun
 
     def _change(self, new: State, now_and_then: bool = False, **facts: Any) -> None:
         """``now_and_then``: writes at most twice a second while the state stays the same."""
@@ -283,9 +256,10 @@ class _Worker:
         if now_and_then and recent and new == self._status.state:
             return
         self._written_at = now
+        facts = {"step": self._step, "total": self._config.total_updates, **facts}
         facts["images_per_second"] = self._pace.images_per_second(self._config.effective_batch)
         facts["seconds"] = self._seconds()
-        self._status = state.change(self._folder, new, self._status, **facts)
+        self._status = job_folder.change(self._folder, new, self._status, **facts)
 
     def _save_timings(self, update: float | None = None, **phases: float | None) -> None:
         """For the estimates of later jobs. A job does not fail if they cannot be written."""
@@ -293,8 +267,7 @@ class _Worker:
         with contextlib.suppress(GanError):
             if update is not None:
                 estimate.record(timings, key, config, update)
-            if any(seconds is not None for seconds in phases.values()):
-                estimate.record_phases(timings, key, config, **phases)
+            estimate.record_phases(timings, key, config, **phases)
 
 
 class _Pace:

@@ -104,3 +104,12 @@ def sha256(path: Path) -> str:
     """Hex digest of the file. FileNotFoundError and other OSErrors pass through."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stamp(path: Path) -> tuple[int, int, int]:
+    """Changes when the file does; zeros if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_ino, found.st_size

@@ -63,16 +63,14 @@ def foreground(command: Sequence[str]) -> int:
         _end([child])
 
 
-def spawn(
-    command: Sequence[str], log: Path, environment: Mapping[str, str], pass_fds: Sequence[int]
-) -> subprocess.Popen[bytes]:
-    """Start a child that outlives its parent and does not receive Ctrl-C. Its stderr goes to ``log``, or
-    nowhere if that cannot be written. OSError if the child cannot be started."""
+def spawn(command: Sequence[str], log: Path, pass_fds: Sequence[int]) -> subprocess.Popen[bytes]:
+    """Start a child that outlives its parent, does not receive Ctrl-C and finds this package. Its stderr goes to
+    ``log``, or nowhere if that cannot be written. OSError if the child cannot be started."""
     with contextlib.ExitStack() as stack:
         stderr: int | IO[bytes] = subprocess.DEVNULL
         with contextlib.suppress(OSError):
             stderr = stack.enter_context(log.open("wb"))
-        return _start(command, stderr, environment, start_new_session=True, pass_fds=pass_fds)
+        return _start(command, stderr, python_path(), start_new_session=True, pass_fds=pass_fds)
 
 
 def kill_group(pid: int) -> None:

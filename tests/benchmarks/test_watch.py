@@ -8,8 +8,7 @@ from websockets.sync.server import serve
 
 from benchmarks import __main__, pages, watch
 from gan.errors import TrainingError
-from gan.jobs import state
-from gan.jobs.state import Status, write_status
+from gan.jobs.folder import Status, write_status
 
 
 @pytest.fixture
@@ -147,7 +146,7 @@ def test_the_speed_is_by_the_workers_own_clock(tmp_path, monkeypatch):
         step, updated = next(seen)
         return Status("training", step=step, updated=updated)
 
-    monkeypatch.setattr(state, "read_status", read)
+    monkeypatch.setattr(watch, "read_status", read)
     monkeypatch.setattr(watch.time, "sleep", lambda seconds: None)
     # of the second slice nothing is known, because the worker has not reported again
     assert watch._speeds(tmp_path, 15.0) == [50.0, 25.0]

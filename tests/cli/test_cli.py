@@ -23,8 +23,8 @@ from gan.cli import bench, main, zoo
 from gan.data import sources
 from gan.data.torchvision_compat import import_datasets
 from gan.evaluation import classifier, evaluate, modes
-from gan.jobs import state, worker
-from gan.jobs.folder import Caps, Job, create
+from gan.jobs import worker
+from gan.jobs.folder import Caps, Job, create, read_status
 from gan.runs import estimate, run
 from gan.system import files, locks, processes, tensor_files
 from gan.training import step as update_step
@@ -665,7 +665,7 @@ def a_job(tiny):
 
 def test_a_job_is_trained_listed_and_removed(a_job, classifiers, monkeypatch, capsys):
     monkeypatch.setattr(worker, "_lower_priority", lambda: None)
-    monkeypatch.setattr(worker, "work", partial(worker.work, classifiers=classifiers))
+    monkeypatch.setattr(run, "run", partial(run.run, classifiers=classifiers))
     assert main.main(["jobs", "list"]) == 0
     assert capsys.readouterr().out.split()[:2] == ["queued", "0"]
     assert main.main(["work", str(a_job), "--json"]) == 0
@@ -684,7 +684,7 @@ def test_a_job_that_waits_can_be_stopped_from_the_terminal(a_job, capsys):
     finally:
         os.close(held)
     assert capsys.readouterr().out == "one: stopped\n"
-    assert state.read_status(a_job).state == "stopped"
+    assert read_status(a_job).state == "stopped"
 
 
 @pytest.mark.parametrize(
@@ -703,12 +703,12 @@ def test_jobs_that_are_not_there_are_named(a_job, capsys, monkeypatch, words, sa
 
 def test_a_job_that_cannot_be_trained_says_why(a_job, classifiers, monkeypatch, capsys):
     monkeypatch.setattr(worker, "_lower_priority", lambda: None)
-    monkeypatch.setattr(worker, "work", partial(worker.work, classifiers=classifiers))
+    monkeypatch.setattr(run, "run", partial(run.run, classifiers=classifiers))
     values = json.loads((a_job / "config.json").read_text())
     (a_job / "config.json").write_text(json.dumps({**values, "source": "mnist"}))
     assert main.main(["work", str(a_job)]) == 1
     assert "MNIST" in capsys.readouterr().err
-    assert state.read_status(a_job).problem == "data"
+    assert read_status(a_job).problem == "data"
 
 
 def test_the_installed_command_is_the_same_program(monkeypatch, capsys):

@@ -18,9 +18,10 @@ from gan.jobs.folder import (
     folders,
     read,
     read_control,
+    read_status,
     updates_kept,
+    write_status,
 )
-from gan.jobs.state import read_status, write_status
 from gan.system import tensor_files
 
 CAPS = Caps(60.0, 10**9)
@@ -90,13 +91,13 @@ def test_the_metrics_are_whole_lines_and_can_be_taken_back(folder):
         path.write_bytes(b"png")
     with (folder / "metrics.jsonl").open("ab") as file:
         file.write(b'{"step": 20, "g_lo')  # the power went off
-    assert [line["step"] for line in history.read_lines(folder)] == [5, 10, 15]
-    assert history.read_lines(folder)[0]["d_loss"] is None
+    assert [line["step"] for line in history.Reader(folder).lines()] == [5, 10, 15]
+    assert history.Reader(folder).lines()[0]["d_loss"] is None
     history.forget_after(folder, 10)
-    assert [line["step"] for line in history.read_lines(folder)] == [5, 10]
-    assert [history.sample_step(p) for p in history.samples(folder)] == [5, 10]
+    assert [line["step"] for line in history.Reader(folder).lines()] == [5, 10]
+    assert list(history.samples(folder)) == [5, 10]
     history.add_line(folder, losses(11))
-    assert [line["step"] for line in history.read_lines(folder)] == [5, 10, 11]
+    assert [line["step"] for line in history.Reader(folder).lines()] == [5, 10, 11]
 
 
 def test_curves_are_means_over_stretches_and_measured_stand_apart():
@@ -117,7 +118,7 @@ def test_snapshots_are_found_by_their_names_and_others_are_left_out(folder):
     (folder / "snapshots").mkdir()
     for name in ("00000040", "00000007", "x"):
         (folder / "snapshots" / f"{name}.safetensors").write_bytes(b"")
-    assert history.snapshots(folder) == [7, 40]
+    assert list(history.snapshots(folder)) == [7, 40]
     assert history.snapshot_path(folder, 7).name == "00000007.safetensors"
     with pytest.raises(ConfigError, match="has no snapshot of update 8; there are: 7, 40"):
         history.snapshot_path(folder, 8)

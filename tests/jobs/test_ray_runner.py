@@ -20,11 +20,11 @@ import pytest
 from gan.config import ModelConfig, recipe_config
 from gan.errors import CheckpointError, ConfigError
 from gan.jobs import folder as job_folder
-from gan.jobs import ray_runner, service, state
-from gan.jobs.folder import Caps, Job, create, updates_kept
+from gan.jobs import ray_runner, service
+from gan.jobs.folder import WORKING, Caps, Job, create, read_status, updates_kept
 from gan.jobs.limits import Limits
 from gan.jobs.ray_runner import RayRunner
-from gan.jobs.runner import UNKNOWN
+from gan.jobs.runner import UNKNOWN, Place
 from gan.system import locks, processes
 from gan.system import ray as ray_system
 from gan.zoo import cards
@@ -127,7 +127,7 @@ def started(runner, folder, device="cpu:0"):
     path = folder.parent / ".slots" / "cpu-0.0.lock"
     handle = locks.try_lock(path)
     try:
-        return runner.start(folder, device, handle), path
+        return runner.start(folder, Place(device, path, handle)), path
     finally:
         os.close(handle)
 
@@ -352,7 +352,7 @@ def _surroundings(classifiers):
         **ray_system._QUIET,
         "RAY_AUTH_MODE": "disabled",
         "SMALL_GAN_CLASSIFIERS": str(classifiers),
-        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
+        "PYTHONPATH": os.pathsep.join(map(str, [Path(__file__).parent, HERE, HERE.parent])),
     }
 
 
@@ -424,7 +424,7 @@ def gone(pid):
 @real
 def test_a_job_on_a_cluster_trains_obeys_and_is_killed(runner, small, tmp_path, monkeypatch):
     opened = service.Service(tmp_path / "runs", runner=runner)
-    id = opened.orders.submit(small(), "cpu", "me").id
+    id = opened.submit(small(), "cpu", "me").id
     view = state_is(opened, id, "finished", "failed")
     assert view.status.state == "finished", view.status
     assert any(card.name.startswith(id) for card in cards.list_models(runs=opened.runs))
@@ -434,21 +434,21 @@ def test_a_job_on_a_cluster_trains_obeys_and_is_killed(runner, small, tmp_path, 
     assert json.loads(Path("actor.json").read_text()) == {"data": os.environ["GAN_DATA"]}
     descriptors = len(os.listdir("/proc/self/fd"))
 
-    id = opened.orders.submit(small(updates=LONG), "cpu", "me").id
+    id = opened.submit(small(updates=LONG), "cpu", "me").id
     trained_a_bit(opened, id)
-    opened.orders.pause(id, "me")
+    opened.pause(id, "me")
     step = state_is(opened, id, "paused").status.step
-    opened.orders.resume(id, "me")
+    opened.resume(id, "me")
     trained_a_bit(opened, id, step + 5)
     began = time.monotonic()
-    opened.orders.stop(id, "me")
+    opened.stop(id, "me")
     view = state_is(opened, id, "stopped")
     assert time.monotonic() - began < 5
     assert updates_kept(opened.runs / id) == view.status.step > step
     all_is_given_back(runner, 2)
 
     kept = view.status.step
-    opened.orders.resume(id, "me")
+    opened.resume(id, "me")
     pid = trained_a_bit(opened, id, kept + 1).pid
     os.kill(pid, signal.SIGKILL)
     status = state_is(opened, id, "failed").status
@@ -459,10 +459,10 @@ def test_a_job_on_a_cluster_trains_obeys_and_is_killed(runner, small, tmp_path, 
     assert len(os.listdir("/proc/self/fd")) <= descriptors + 2
 
     # who does not obey is ended
-    opened.orders.resume(id, "me")
+    opened.resume(id, "me")
     pid = trained_a_bit(opened, id, kept + 1).pid
     os.kill(pid, signal.SIGSTOP)
-    opened.orders.stop(id, "me")
+    opened.stop(id, "me")
     state_is(opened, id, "stopped")
     wait_for(lambda: gone(pid), "the process", 10)
     all_is_given_back(runner, 2)
@@ -471,14 +471,14 @@ def test_a_job_on_a_cluster_trains_obeys_and_is_killed(runner, small, tmp_path, 
 @real
 def test_two_jobs_at_once_and_a_third_waits(runner, small, tmp_path):
     opened = service.Service(tmp_path / "runs", runner=runner)
-    ids = [opened.orders.submit(small(updates=LONG, seed=s), "cpu", f"v{s}").id for s in range(3)]
+    ids = [opened.submit(small(updates=LONG, seed=s), "cpu", f"v{s}").id for s in range(3)]
     for id in ids[:2]:
         trained_a_bit(opened, id)
     assert opened.queries.view(ids[2]).status.state == "queued"
-    opened.orders.stop(ids[0], None)
+    opened.stop(ids[0], None)
     trained_a_bit(opened, ids[2])
     for id in ids[1:]:
-        opened.orders.stop(id, None)
+        opened.stop(id, None)
         state_is(opened, id, "stopped")
     all_is_given_back(runner, 2)
 
@@ -489,7 +489,7 @@ def submit_and_die(runs, address, updates):
     ray_runner._Actor, ray_runner._CPU_THREADS = SmallActor, 1
     opened = service.Service(Path(runs), runner=RayRunner(address))
     tiny_model = ModelConfig(base_channels=4, hidden_units=8, latent_dim=6)
-    id = opened.orders.submit(make_wish(tiny_model, updates=updates), "cpu", "me").id
+    id = opened.submit(make_wish(tiny_model, updates=updates), "cpu", "me").id
     trained_a_bit(opened, id)
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -505,7 +505,7 @@ def test_the_next_server_finds_a_job_and_sees_it_finish(runner, small, address, 
     opened = service.Service(runs, Limits(), runner)
     (view,) = opened.queries.views()
     pid = view.status.pid
-    assert view.status.state in state.WORKING and runner.find(view.job.folder) is not None
+    assert view.status.state in WORKING and runner.find(view.job.folder) is not None
     places = sorted((runs / ".slots").glob("*.lock"))
     wait_for(lambda: locks.is_locked(places[0]), "the worker to have its place", 10)
     assert opened.attach() == 1
@@ -523,8 +523,10 @@ def test_a_job_whose_end_nobody_sees_leaves_the_cluster(runner, small, tmp_path)
     caps = Caps(600.0, 10**9)
     create(Job("one", folder, config, "cpu", "me", time.time(), caps))
     place = os.open(tmp_path / "place.lock", os.O_RDWR | os.O_CREAT)
-    runner.start(folder, "cpu", place)  # and nobody asks how it ended
-    wait_for(lambda: state.read_status(folder).state == "finished", "the job")
+    runner.start(
+        folder, Place("cpu", tmp_path / "place.lock", place)
+    )  # and nobody asks how it ended
+    wait_for(lambda: read_status(folder).state == "finished", "the job")
     all_is_given_back(runner, 2)
     os.close(place)
 
@@ -545,7 +547,7 @@ def test_a_ray_started_here_trains_a_job(small, tmp_path):
 
     opened = service.open_service(tmp_path / "runs", {"GAN_RUNNER": "ray"})
     try:
-        id = opened.orders.submit(small(), "cpu", "me").id
+        id = opened.submit(small(), "cpu", "me").id
         view = state_is(opened, id, "finished", "failed")
         assert view.status.state == "finished", view.status
         all_is_given_back(opened.runner, max(1, processes.usable_cores() - 1))

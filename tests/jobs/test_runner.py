@@ -6,8 +6,8 @@ import time
 import pytest
 
 from gan.jobs import folder as job_folder
-from gan.jobs.runner import UNKNOWN, LocalRunner
-from gan.jobs.state import Status, write_status
+from gan.jobs.folder import Status, write_status
+from gan.jobs.runner import UNKNOWN, LocalRunner, Place
 from gan.system import locks, processes
 
 
@@ -23,7 +23,7 @@ def start(folder, monkeypatch, code):
     monkeypatch.setattr(processes, "gan_command", lambda *a: [sys.executable, "-c", code, *a])
     path = folder.parent / "place.lock"
     handle = locks.try_lock(path)
-    worker = LocalRunner(1).start(folder, "cpu", handle)
+    worker = LocalRunner().start(folder, Place("cpu", path, handle))
     os.close(handle)
     return worker, path
 
@@ -65,7 +65,7 @@ def test_killing_takes_its_children_too(folder, monkeypatch):
 
 
 def test_a_worker_of_an_earlier_server_is_found_by_its_lock(folder, monkeypatch):
-    runner = LocalRunner(1)
+    runner = LocalRunner()
     assert runner.find(folder) is None
     code = (
         f"import sys, time; sys.path.insert(0, {str(job_folder.__file__.rpartition('/gan/jobs/')[0])!r})\n"
@@ -90,4 +90,4 @@ def test_one_core_is_left_to_those_who_watch(monkeypatch):
     monkeypatch.setattr(processes, "usable_cores", lambda: 8)
     assert LocalRunner().threads("cpu") == 7 and LocalRunner().threads("cuda") == 1
     monkeypatch.setattr(processes, "usable_cores", lambda: 1)
-    assert LocalRunner().threads("cpu") == 1 and LocalRunner(3).threads("cpu") == 3
+    assert LocalRunner().threads("cpu") == 1

@@ -19,7 +19,7 @@ from gan.config import recipe_config
 from gan.data import uploads
 from gan.errors import ConfigError
 from gan.jobs import folder as job_folder
-from gan.jobs import history, service, state, storage, supervisor
+from gan.jobs import history, limits, service, supervisor
 from gan.jobs.folder import (
     Caps,
     Control,
@@ -27,13 +27,14 @@ from gan.jobs.folder import (
     Parent,
     bytes_of,
     create,
+    read_status,
     updates_kept,
     write_control,
+    write_status,
 )
 from gan.jobs.limits import Limits
-from gan.jobs.orders import Ticket
 from gan.jobs.runner import LocalRunner
-from gan.jobs.state import write_status
+from gan.jobs.service import Ticket
 from gan.runs import estimate, monitor, run
 from gan.runs.names import run_name
 from gan.system import devices, locks, processes
@@ -117,19 +118,19 @@ def nobody_is_left(folder):
 def test_a_job_trains_shows_itself_and_becomes_a_model_like_any_other(runs, make_config):
     opened = service.Service(runs)
     config = make_config(updates=400)
-    ticket = opened.orders.submit(config, "cpu", ME)
+    ticket = opened.submit(config, "cpu", ME)
     assert ticket == Ticket(run_name(config), "new")
     view = state_is(opened, ticket.id, "finished", "failed")
     assert view.status.state == "finished", view.status
     folder = runs / ticket.id
     assert view.status.step == view.status.total == 400
-    lines = history.read_lines(folder)
+    lines = history.Reader(folder).lines()
     assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
     curves = history.curves(lines)
     assert curves["step"][-1] == 400 and None not in curves["g_loss"]
     measured = history.measurements(lines)
     assert [m["step"] for m in measured] == monitor.moments_to_measure(400)
-    assert history.sample_step(history.samples(folder)[-1]) == 400
+    assert max(history.samples(folder)) == 400
     assert len(history.snapshots(folder)) == 8
     nobody_is_left(folder)
     (card, *_) = cards.list_models(runs=runs)[-1:]
@@ -146,7 +147,7 @@ def test_the_same_request_joins_and_a_finished_job_is_not_trained_again(runs, ma
 
     def press(number):
         together.wait()
-        tickets.append(opened.orders.submit(config, "cpu", f"visitor {number}"))
+        tickets.append(opened.submit(config, "cpu", f"visitor {number}"))
 
     threads = [threading.Thread(target=press, args=(n,)) for n in range(10)]
     for thread in threads:
@@ -156,7 +157,7 @@ def test_the_same_request_joins_and_a_finished_job_is_not_trained_again(runs, ma
     assert sorted(t.kind for t in tickets) == ["joined"] * 9 + ["new"]
     assert len(opened.queries.views()) == 1
     state_is(opened, tickets[0].id, "finished")
-    assert opened.orders.submit(config, "cpu", "late").kind == "finished"
+    assert opened.submit(config, "cpu", "late").kind == "finished"
     assert opened.queries.view(tickets[0].id).status.attempts == 1
 
 
@@ -168,7 +169,7 @@ def test_ten_requests_at_once_are_trained_one_after_the_other(runs, make_config)
         config = make_config(updates=4, seed=number)
         together.wait()
         try:
-            tickets.append(opened.orders.submit(config, "cpu", f"visitor {number}"))
+            tickets.append(opened.submit(config, "cpu", f"visitor {number}"))
         except ConfigError as error:
             refused.append(str(error))
 
@@ -188,7 +189,7 @@ def test_ten_requests_at_once_are_trained_one_after_the_other(runs, make_config)
     def done():
         nonlocal at_work
         views = opened.queries.views()
-        at_work = max(at_work, sum(v.status.state in state.WORKING for v in views))
+        at_work = max(at_work, sum(v.status.state in job_folder.WORKING for v in views))
         return all(v.status.state == "finished" for v in views)
 
     wait_for(done, "all to be served", seconds=150)
@@ -201,44 +202,44 @@ def test_ten_requests_at_once_are_trained_one_after_the_other(runs, make_config)
 
 def test_a_visitor_has_one_job_and_leaves_those_of_others_alone(runs, make_config):
     opened = service.Service(runs)
-    first = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
+    first = opened.submit(make_config(updates=LONG), "cpu", ME).id
     with pytest.raises(ConfigError, match=f"you already have a job: {first}"):
-        opened.orders.submit(make_config(updates=LONG, seed=1), "cpu", ME)
+        opened.submit(make_config(updates=LONG, seed=1), "cpu", ME)
     assert len(opened.queries.views()) == 1
-    waiting = opened.orders.submit(make_config(updates=LONG, seed=1), "cpu", OTHER).id
+    waiting = opened.submit(make_config(updates=LONG, seed=1), "cpu", OTHER).id
     assert opened.queries.view(waiting).ahead == 0 and opened.queries.wait("cpu")[0] == 2
     for action in (
-        opened.orders.pause,
-        opened.orders.stop,
-        opened.orders.resume,
-        opened.orders.remove,
+        opened.pause,
+        opened.stop,
+        opened.resume,
+        opened.remove,
     ):
         with pytest.raises(ConfigError, match="another visitor"):
             action(first, OTHER)
-    opened.orders.stop(waiting, OTHER)  # before its turn
+    opened.stop(waiting, OTHER)  # before its turn
     state_is(opened, waiting, "stopped", seconds=3)
     trained_a_bit(opened, first)
-    opened.orders.stop(first, ME)
+    opened.stop(first, ME)
     state_is(opened, first, "stopped", seconds=3)
     assert nobody_is_left(runs / first) and nobody_is_left(runs / waiting)
 
 
 def test_stop_ends_a_job_within_a_second_and_keeps_its_training(runs, make_config):
     opened = service.Service(runs)
-    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
+    id = opened.submit(make_config(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
     ordered = time.monotonic()
-    opened.orders.stop(id, ME)
+    opened.stop(id, ME)
     view = state_is(opened, id, "stopped")
     assert time.monotonic() - ordered < 1.5  # a second, and the machine's other work
     nobody_is_left(runs / id)
     kept = updates_kept(runs / id)
     assert kept >= 5 and view.status.step == kept
-    assert opened.orders.submit(make_config(updates=LONG), "cpu", ME).kind == "resumed"
+    assert opened.submit(make_config(updates=LONG), "cpu", ME).kind == "resumed"
     wait_for(lambda: opened.queries.view(id).status.step > kept, "it to go on")
-    lines = [line["step"] for line in history.read_lines(runs / id) if "g_loss" in line]
+    lines = [line["step"] for line in history.Reader(runs / id).lines() if "g_loss" in line]
     assert lines == sorted(set(lines))  # no line twice
-    opened.orders.stop(id, ME)
+    opened.stop(id, ME)
     state_is(opened, id, "stopped")
 
 
@@ -250,22 +251,22 @@ def test_paused_stepped_and_resumed_it_ends_with_the_same_bits(
     for _ in run.run(config, plain, torch.device("cpu"), classifiers):
         pass
     opened = service.Service(runs)
-    id = opened.orders.submit(config, "cpu", ME).id
+    id = opened.submit(config, "cpu", ME).id
     trained_a_bit(opened, id)
-    opened.orders.pause(id, ME)
+    opened.pause(id, ME)
     step = state_is(opened, id, "paused", seconds=5).status.step
     assert updates_kept(runs / id) == step < 700
     time.sleep(0.5)
     assert opened.queries.view(id).status.step == step
     worker = opened.queries.view(id).status.pid
     for count in (1, 5):
-        opened.orders.step(id, ME, count)
+        opened.step(id, ME, count)
         step += count
         wait_for(lambda s=step: opened.queries.view(id).status.step == s, f"update {step}")
         state_is(opened, id, "paused")
-        assert history.sample_step(history.samples(runs / id)[-1]) == step
+        assert max(history.samples(runs / id)) == step
     assert opened.queries.view(id).status.pid == worker  # the same one all along
-    opened.orders.resume(id, ME)
+    opened.resume(id, ME)
     state_is(opened, id, "finished")
     ours, theirs = (cards.open_model(cards.read_manifest(f)[0]) for f in (runs / id, plain))
     for a, b in zip(
@@ -281,36 +282,36 @@ def test_a_job_that_version_0_1_paused_is_listed_resumed_and_finished(runs):
     (view,) = opened.queries.views()
     assert (view.job.id, view.job.owner, view.job.device) == (old.name, "visitor-one", "cpu")
     assert (view.status.state, view.status.step, view.status.total) == ("paused", 4, 80)
-    lines = history.read_lines(runs / old.name)
+    lines = history.Reader(runs / old.name).lines()
     assert len(lines) == len((old / "metrics.jsonl").read_text().splitlines())
-    assert history.snapshots(runs / old.name) == [3] and updates_kept(runs / old.name) == 4
+    assert list(history.snapshots(runs / old.name)) == [3] and updates_kept(runs / old.name) == 4
     assert opened.attach() == 0  # it stays paused
-    opened.orders.resume(old.name, "visitor-one")
+    opened.resume(old.name, "visitor-one")
     view = state_is(opened, old.name, "finished", "failed")
     assert view.status.state == "finished", view.status
-    after = history.read_lines(runs / old.name)
+    after = history.Reader(runs / old.name).lines()
     assert after[: len(lines)] == lines and after[-1]["step"] == 80
     assert run_name(view.job.config) == old.name  # a new request finds it
-    assert opened.orders.submit(view.job.config, "cpu", ME).kind == "finished"
+    assert opened.submit(view.job.config, "cpu", ME).kind == "finished"
 
 
 def test_a_paused_worker_leaves_when_somebody_waits_and_the_job_goes_on_later(runs, make_config):
     opened = service.Service(runs)
-    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
+    id = opened.submit(make_config(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
-    opened.orders.pause(id, ME)
+    opened.pause(id, ME)
     step = state_is(opened, id, "paused").status.step
-    other = opened.orders.submit(make_config(seed=3), "cpu", OTHER).id
+    other = opened.submit(make_config(seed=3), "cpu", OTHER).id
     state_is(opened, other, "finished")
     assert (
         opened.queries.view(id).status.state == "paused"
         and opened.queries.view(id).status.step == step
     )
     nobody_is_left(runs / id)
-    opened.orders.step(id, ME, 2)  # starts another worker
+    opened.step(id, ME, 2)  # starts another worker
     wait_for(lambda: opened.queries.view(id).status.step == step + 2, "two updates more")
     state_is(opened, id, "paused")
-    opened.orders.stop(id, ME)
+    opened.stop(id, ME)
     state_is(opened, id, "stopped")
     nobody_is_left(runs / id)
 
@@ -320,16 +321,16 @@ def test_rewound_it_goes_on_from_a_snapshot_with_other_settings_as_a_job_of_its_
 ):
     opened = service.Service(runs)
     config = make_config(updates=48)
-    id = opened.orders.submit(config, "cpu", ME).id
+    id = opened.submit(config, "cpu", ME).id
     state_is(opened, id, "finished")
-    step = history.snapshots(runs / id)[2]
+    step = list(history.snapshots(runs / id))[2]
     changed = replace(config, updates=60, lr_d=1e-3, augment="fixed")
     with pytest.raises(ConfigError, match=r"has no snapshot of update 7; there are: "):
-        opened.orders.rewind(id, 7, changed, "cpu", ME)
+        opened.rewind(id, 7, changed, "cpu", ME)
     with pytest.raises(ConfigError, match="keeps its networks"):
         wider = replace(changed, model=replace(config.model, base_channels=8))
-        opened.orders.rewind(id, step, wider, "cpu", ME)
-    ticket = opened.orders.rewind(id, step, changed, "cpu", ME)
+        opened.rewind(id, step, wider, "cpu", ME)
+    ticket = opened.rewind(id, step, changed, "cpu", ME)
     assert ticket.kind == "new" and ticket.id.startswith(run_name(changed))
     view = state_is(opened, ticket.id, "finished", "failed")
     assert view.status.state == "finished", view.status
@@ -338,34 +339,34 @@ def test_rewound_it_goes_on_from_a_snapshot_with_other_settings_as_a_job_of_its_
     assert card.provenance["continued_from"] == [{"config": config.to_dict(), "step": step}]
     assert card.step == 60
     assert opened.queries.view(id).status.state == "finished"  # the old one stays
-    assert opened.orders.rewind(id, step, changed, "cpu", OTHER).kind == "finished"
+    assert opened.rewind(id, step, changed, "cpu", OTHER).kind == "finished"
 
 
 def test_resumed_in_the_moment_of_its_end_it_goes_on(runs, make_config):
     opened = service.Service(runs)
-    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
+    id = opened.submit(make_config(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
-    opened.orders.stop(id, ME)
+    opened.stop(id, ME)
     step = state_is(opened, id, "stopped").status.step
-    opened.orders.resume(id, ME)  # its worker and its supervisor are just leaving
+    opened.resume(id, ME)  # its worker and its supervisor are just leaving
     wait_for(lambda: opened.queries.view(id).status.step > step, "it to go on")
-    opened.orders.stop(id, ME)
+    opened.stop(id, ME)
     state_is(opened, id, "stopped")
 
 
 def test_a_removed_job_is_gone_with_its_model(runs, make_config):
     opened = service.Service(runs)
-    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
+    id = opened.submit(make_config(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
     with pytest.raises(ConfigError, match="stop it first"):
-        opened.orders.remove(id, ME)
-    opened.orders.stop(id, ME)
+        opened.remove(id, ME)
+    opened.stop(id, ME)
     state_is(opened, id, "stopped")
     nobody_is_left(runs / id)
-    opened.orders.remove(id, ME)
+    opened.remove(id, ME)
     assert opened.queries.view(id) is None and list(runs.glob(f"*{id}*")) == []
     with pytest.raises(ConfigError, match="no job"):
-        opened.orders.resume(id, ME)
+        opened.resume(id, ME)
 
 
 @pytest.mark.parametrize(
@@ -383,7 +384,7 @@ def test_an_error_in_a_worker_is_reported_and_the_training_is_kept(
     monkeypatch.setenv("FAULT", fault)
     monkeypatch.setenv("FAULT_STEP", "150")
     opened = service.Service(runs)
-    id = opened.orders.submit(make_config(updates=200), "cpu", ME).id
+    id = opened.submit(make_config(updates=200), "cpu", ME).id
     view = state_is(opened, id, "failed")
     assert view.status.problem == problem
     assert re.search(says, view.status.message), view.status
@@ -391,30 +392,30 @@ def test_an_error_in_a_worker_is_reported_and_the_training_is_kept(
     assert view.job.id not in [c.name for c in cards.list_models(runs=runs)]
     # mended, it goes on from what it had, and the place is free for it
     monkeypatch.setenv("FAULT", "")
-    opened.orders.resume(id, ME)
+    opened.resume(id, ME)
     state_is(opened, id, "finished")
 
 
 def test_a_killed_worker_is_reported_and_its_place_is_free_at_once(runs, make_config):
     opened = service.Service(runs)
-    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
+    id = opened.submit(make_config(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
     os.kill(opened.queries.view(id).status.pid, signal.SIGKILL)
     view = state_is(opened, id, "failed", seconds=5)
     assert view.status.problem == "killed" and "signal 9" in view.status.message
     nobody_is_left(runs / id)
-    other = opened.orders.submit(make_config(), "cpu", ME).id
+    other = opened.submit(make_config(), "cpu", ME).id
     state_is(opened, other, "finished")
 
 
 def test_a_worker_that_hangs_is_stopped_all_the_same(runs, make_config, monkeypatch):
     monkeypatch.setenv("FAULT", "hang")
     opened = service.Service(runs)
-    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
+    id = opened.submit(make_config(updates=LONG), "cpu", ME).id
     wait_for(lambda: opened.queries.view(id).status.state == "training", "training")
     time.sleep(0.5)
     ordered = time.monotonic()
-    opened.orders.stop(id, ME)
+    opened.stop(id, ME)
     state_is(opened, id, "stopped")
     assert time.monotonic() - ordered < 2.0
     nobody_is_left(runs / id)
@@ -424,18 +425,18 @@ def test_a_worker_that_stops_responding_is_killed(runs, make_config, monkeypatch
     monkeypatch.setenv("FAULT", "hang")
     monkeypatch.setitem(supervisor._HUNG_SECONDS, "training", 1.0)
     opened = service.Service(runs)
-    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
+    id = opened.submit(make_config(updates=LONG), "cpu", ME).id
     view = state_is(opened, id, "failed")
     assert view.status.problem == "hung" and nobody_is_left(runs / id)
 
 
 def test_a_job_has_its_time_and_its_part_of_the_disk(runs, make_config):
     opened = service.Service(runs, Limits(minutes=0.02))
-    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
+    id = opened.submit(make_config(updates=LONG), "cpu", ME).id
     view = state_is(opened, id, "stopped")
     assert view.status.problem == "time" and updates_kept(runs / id) == view.status.step > 0
     opened = service.Service(runs, Limits(job_bytes=1_000))
-    other = opened.orders.submit(make_config(updates=LONG, seed=1), "cpu", ME).id
+    other = opened.submit(make_config(updates=LONG, seed=1), "cpu", ME).id
     view = state_is(opened, other, "stopped", "failed")
     assert (view.status.state, view.status.problem) == ("stopped", "disk")
 
@@ -451,35 +452,36 @@ def test_images_that_vanish_are_reported(runs, make_config):
     kept = uploads.keep(pictures, runs / "uploads")
     config = make_config(source=f"folder:{kept.folder}", size=20, updates=LONG)
     opened = service.Service(runs)
-    id = opened.orders.submit(config, "cpu", ME).id
+    id = opened.submit(config, "cpu", ME).id
     trained_a_bit(opened, id)
-    opened.orders.stop(id, ME)
+    opened.stop(id, ME)
     state_is(opened, id, "stopped")
     nobody_is_left(runs / id)
     for path in kept.folder.iterdir():
         path.unlink()
-    opened.orders.resume(id, ME)
+    opened.resume(id, ME)
     view = state_is(opened, id, "failed")
     assert view.status.problem == "data" and str(kept.folder.name) in view.status.message
     kept.folder.rmdir()
     with pytest.raises(ConfigError, match="upload them again"):
-        opened.orders.resume(id, ME)
+        opened.resume(id, ME)
     with pytest.raises(ConfigError, match="upload them again"):
-        opened.orders.submit(replace(config, seed=9), "cpu", ME)
+        opened.submit(replace(config, seed=9), "cpu", ME)
 
 
 SERVER = """
 import json, sys, time
+from pathlib import Path
 sys.path.insert(0, {here!r})
 from gan.config import TrainConfig
 from gan.jobs.service import Service
 from gan.system import processes
 script = {script!r}
 processes.gan_command = lambda *a: [sys.executable, script, *a]
-service = Service({runs!r})
+service = Service(Path({runs!r}))
 service.attach()
 config = TrainConfig.from_dict(json.loads({config!r}))
-print(service.orders.submit(config, "cpu", "visitor one").id, flush=True)
+print(service.submit(config, "cpu", "visitor one").id, flush=True)
 time.sleep(600)
 """
 
@@ -520,7 +522,7 @@ def test_a_job_outlives_its_server_and_the_next_one_sees_it_finish(runs, make_co
     first.wait()
     assert opened.queries.view(id).status.state == "training"
     # its place is taken still, also for a server that has just come
-    other = opened.orders.submit(make_config(seed=5), "cpu", OTHER).id
+    other = opened.submit(make_config(seed=5), "cpu", OTHER).id
     time.sleep(0.6)
     assert opened.queries.view(other).status.state == "queued"
     assert opened.attach() == 1
@@ -539,7 +541,7 @@ def test_an_orphan_can_be_stopped_by_the_next_server(runs, make_config, server):
     first.kill()
     first.wait()
     ordered = time.monotonic()
-    opened.orders.stop(id, ME)
+    opened.stop(id, ME)
     state_is(opened, id, "stopped")
     assert time.monotonic() - ordered < 2.0 and nobody_is_left(runs / id)
 
@@ -566,7 +568,7 @@ def test_a_job_that_is_always_interrupted_is_given_up(runs, make_config):
     config = make_config()
     folder = runs / run_name(config)
     create(Job(folder.name, folder, config, "cpu", ME, time.time(), Caps(600.0, 10**9)))
-    status = replace(state.read_status(folder), state="training", attempts=supervisor.MOST_ATTEMPTS)
+    status = replace(read_status(folder), state="training", attempts=supervisor.MOST_ATTEMPTS)
     write_status(folder, status)
     opened.attach()
     view = state_is(opened, folder.name, "failed")
@@ -575,13 +577,13 @@ def test_a_job_that_is_always_interrupted_is_given_up(runs, make_config):
 
 def test_a_worker_that_is_asked_to_end_saves_and_is_started_again(runs, make_config):
     opened = service.Service(runs)
-    id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
+    id = opened.submit(make_config(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, id)
     first = opened.queries.view(id).status
     os.kill(first.pid, signal.SIGTERM)
     wait_for(lambda: opened.queries.view(id).status.pid != first.pid, "another worker")
     wait_for(lambda: opened.queries.view(id).status.step > first.step, "it to go on")
-    opened.orders.stop(id, ME)
+    opened.stop(id, ME)
     state_is(opened, id, "stopped")
 
 
@@ -597,7 +599,7 @@ def test_a_restart_while_a_worker_is_starting_does_not_make_another(runs, make_c
     opened.attach()
     trained_a_bit(opened, id)
     assert opened.queries.view(id).status.attempts == 1
-    opened.orders.stop(id, ME)
+    opened.stop(id, ME)
     state_is(opened, id, "stopped", seconds=3)
     assert nobody_is_left(runs / id)
 
@@ -608,7 +610,7 @@ def test_a_queue_does_not_wait_for_a_job_without_a_supervisor(runs, make_config)
     caps = Caps(600.0, 10**9)
     create(Job(folder.name, folder, ghost, "cpu", OTHER, time.time(), caps))
     opened = service.Service(runs)
-    id = opened.orders.submit(make_config(), "cpu", ME).id
+    id = opened.submit(make_config(), "cpu", ME).id
     state_is(opened, id, "finished")
     state_is(opened, folder.name, "finished")  # taken on by the one behind it
 
@@ -617,7 +619,7 @@ def test_a_job_for_a_device_that_is_gone_says_so(runs, make_config, monkeypatch)
     opened = service.Service(runs)
     monkeypatch.setattr(opened.runner, "devices", lambda: ["mps", "cpu"])
     monkeypatch.setattr(opened.runner, "places", lambda device: [])
-    view = state_is(opened, opened.orders.submit(make_config(), "mps", ME).id, "failed", seconds=5)
+    view = state_is(opened, opened.submit(make_config(), "mps", ME).id, "failed", seconds=5)
     assert view.status.problem == "settings" and "no mps here any more" in view.status.message
     wait_for(lambda: opened.queries.wait("mps")[0] == 0, "the queue to be empty")
 
@@ -628,30 +630,30 @@ def test_a_supervisor_that_breaks_says_so_and_leaves_the_job_to_others(
     opened = service.Service(runs)
     start = opened.runner.start
 
-    def fails(folder, device, place):
+    def fails(folder, place):
         raise RuntimeError("something nobody thought of")
 
     monkeypatch.setattr(opened.runner, "start", fails)
-    id = opened.orders.submit(make_config(), "cpu", ME).id
+    id = opened.submit(make_config(), "cpu", ME).id
     view = state_is(opened, id, "failed", seconds=5)
     assert (view.status.problem, view.status.message) == ("crashed", "something nobody thought of")
     monkeypatch.setattr(opened.runner, "start", start)
-    opened.orders.resume(id, ME)
+    opened.resume(id, ME)
     state_is(opened, id, "finished")
 
 
 def test_removed_and_asked_for_again_at_once_it_has_one_supervisor(runs, make_config):
     opened = service.Service(runs)
     for _ in range(3):
-        id = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
+        id = opened.submit(make_config(updates=LONG), "cpu", ME).id
         wait_for(
             lambda i=id: opened.queries.view(i).status.state in ("starting", "training"), "a start"
         )
-        opened.orders.stop(id, ME)
+        opened.stop(id, ME)
         state_is(opened, id, "stopped", seconds=5)
         wait_for(lambda i=id: opened.runner.find(runs / i) is None, "its end")
-        opened.orders.remove(id, ME)
-    id = opened.orders.submit(make_config(updates=300), "cpu", ME).id
+        opened.remove(id, ME)
+    id = opened.submit(make_config(updates=300), "cpu", ME).id
     names = [t.name for t in threading.enumerate() if t.name == f"supervisor of {id}"]
     assert len(names) == 1
     state_is(opened, id, "finished")
@@ -660,16 +662,16 @@ def test_removed_and_asked_for_again_at_once_it_has_one_supervisor(runs, make_co
 def test_a_paused_job_of_another_is_watched_not_taken(runs, make_config):
     opened = service.Service(runs)
     config = make_config(updates=LONG)
-    id = opened.orders.submit(config, "cpu", ME).id
+    id = opened.submit(config, "cpu", ME).id
     trained_a_bit(opened, id)
-    opened.orders.pause(id, ME)
+    opened.pause(id, ME)
     state_is(opened, id, "paused")
-    assert opened.orders.submit(config, "cpu", OTHER).kind == "joined"
+    assert opened.submit(config, "cpu", OTHER).kind == "joined"
     view = opened.queries.view(id)
     assert view.job.owner == ME and view.status.state == "paused"
-    assert opened.orders.submit(config, "cpu", ME).kind == "resumed"
+    assert opened.submit(config, "cpu", ME).kind == "resumed"
     state_is(opened, id, "training")
-    opened.orders.stop(id, ME)
+    opened.stop(id, ME)
     state_is(opened, id, "stopped")
 
 
@@ -680,10 +682,10 @@ def test_few_jobs_may_be_left_paused(runs, make_config):
         folder = runs / run_name(config)
         caps = Caps(600.0, 10**9)
         create(Job(folder.name, folder, config, "cpu", ME, time.time(), caps))
-        write_status(folder, replace(state.read_status(folder), state="paused"))
+        write_status(folder, replace(read_status(folder), state="paused"))
         write_control(folder, Control("pause"))
     with pytest.raises(ConfigError, match="2 of your jobs are paused, and at most 1"):
-        opened.orders.submit(make_config(seed=5), "cpu", ME)
+        opened.submit(make_config(seed=5), "cpu", ME)
     assert opened.attach() == 0  # paused ones want nothing
 
 
@@ -705,13 +707,13 @@ def test_a_request_over_a_limit_is_refused_before_anything_is_written(
 ):
     opened = service.Service(runs, Limits(**limits))
     with pytest.raises(ConfigError, match=says):
-        opened.orders.submit(make_config(**changes), "cpu", ME)
+        opened.submit(make_config(**changes), "cpu", ME)
     assert not runs.exists() or list(runs.glob("*/*")) == []
 
 
 def test_a_device_that_is_not_there_is_refused(runs, make_config):
     with pytest.raises(ConfigError, match=r"device 'tpu' is not here; choose one of .*cpu"):
-        service.Service(runs).orders.submit(make_config(), "tpu", ME)
+        service.Service(runs).submit(make_config(), "tpu", ME)
 
 
 @pytest.mark.parametrize(
@@ -726,30 +728,30 @@ def test_when_all_runs_take_too_much_snapshots_of_finished_ones_go_first(
     runs, make_config, monkeypatch
 ):
     opened = service.Service(runs)
-    first = opened.orders.submit(make_config(updates=40), "cpu", ME).id
+    first = opened.submit(make_config(updates=40), "cpu", ME).id
     state_is(opened, first, "finished")
     assert history.snapshots(runs / first)
-    monkeypatch.setattr(storage, "_RECENT_SECONDS", 0.0)
+    monkeypatch.setattr(limits, "_RECENT_SECONDS", 0.0)
     taken = bytes_of(runs / first)
     tight = service.Service(runs, Limits(runs_bytes=taken - 1))
-    second = tight.orders.submit(make_config(seed=1), "cpu", ME).id
-    assert history.snapshots(runs / first) == []
+    second = tight.submit(make_config(seed=1), "cpu", ME).id
+    assert list(history.snapshots(runs / first)) == []
     state_is(tight, second, "finished")
     assert cards.open_model(cards.read_manifest(runs / first)[0])
     full = service.Service(runs, Limits(runs_bytes=1_000))
     with pytest.raises(ConfigError, match="remove old models"):
-        full.orders.submit(make_config(seed=2), "cpu", ME)
+        full.submit(make_config(seed=2), "cpu", ME)
 
 
 def test_the_wait_is_known_before_a_request(runs, make_config, monkeypatch):
     opened = service.Service(runs)
     assert opened.queries.wait("cpu") == (0, 0.0)
-    first = opened.orders.submit(make_config(updates=LONG), "cpu", ME).id
+    first = opened.submit(make_config(updates=LONG), "cpu", ME).id
     trained_a_bit(opened, first)
     ahead, seconds = opened.queries.wait("cpu")
     left = opened.queries.remaining(opened.queries.view(first))
     assert ahead == 1 and seconds is not None and seconds == pytest.approx(left, rel=0.5)
-    opened.orders.stop(first, ME)
+    opened.stop(first, ME)
     state_is(opened, first, "stopped")
 
 
@@ -769,16 +771,15 @@ def test_an_environment_that_makes_no_sense_is_named(runs):
 
 
 def test_more_places_take_more_jobs(runs, make_config):
-    opened = service.Service(runs, Limits(slots=2), LocalRunner(threads=1))
+    opened = service.Service(runs, Limits(slots=2), LocalRunner())
     ids = [
-        opened.orders.submit(make_config(updates=LONG, seed=s), "cpu", f"visitor {s}").id
-        for s in range(3)
+        opened.submit(make_config(updates=LONG, seed=s), "cpu", f"visitor {s}").id for s in range(3)
     ]
     for id in ids[:2]:
         trained_a_bit(opened, id, 1)
     assert opened.queries.view(ids[2]).status.state == "queued"
     for s, id in enumerate(ids):
-        opened.orders.stop(id, f"visitor {s}")
+        opened.stop(id, f"visitor {s}")
     for id in ids:
         state_is(opened, id, "stopped")
 
@@ -807,7 +808,7 @@ def test_a_wait_that_is_too_long_is_not_begun(runs, make_config):
     caps = Caps(600.0, 10**9)
     create(Job("one", runs / "one", make_config(updates=500), "cpu", OTHER, time.time(), caps))
     with pytest.raises(ConfigError, match=r"would have to wait about \d+ minutes"):
-        opened.orders.submit(make_config(seed=2), "cpu", ME)
+        opened.submit(make_config(seed=2), "cpu", ME)
 
 
 def test_describing_a_device_needs_no_worker(runs):

@@ -9,12 +9,27 @@ import pytest
 
 import gan
 from gan.errors import CheckpointError
-from gan.jobs import state
-from gan.jobs.folder import Caps, Control, Job, create, enqueue, read_control, write_control
+from gan.jobs import folder as job_folder
+from gan.jobs.folder import (
+    ACTIVE,
+    TRANSITIONS,
+    Caps,
+    Control,
+    Job,
+    State,
+    Status,
+    change,
+    create,
+    enqueue,
+    read,
+    read_control,
+    read_status,
+    write_control,
+    write_status,
+)
 from gan.jobs.limits import Limits
 from gan.jobs.queries import Queries
 from gan.jobs.runner import LocalRunner
-from gan.jobs.state import ACTIVE, TRANSITIONS, State, Status, change, read_status, write_status
 from gan.jobs.supervisor import Supervisor
 from gan.system import files, locks
 
@@ -60,11 +75,12 @@ def test_the_first_of_two_ends_is_kept(folder):
     change(folder, "finished", step=12)
     change(folder, "failed", problem="killed", message="too late")
     assert (read_status(folder).state, read_status(folder).problem) == ("finished", "")
-    assert enqueue(folder).state == "queued"
+    enqueue(read(folder))
+    assert read_status(folder).state == "queued"
 
 
 def test_a_supervisor_leaves_the_end_to_a_living_worker(folder):
-    supervisor = Supervisor(folder.parent, Limits(), LocalRunner(1))
+    supervisor = Supervisor(folder.parent, Limits(), LocalRunner())
     write_status(folder, Status("training"))
     worker = locks.try_lock(folder / ".worker.lock")
     supervisor._end(folder, "failed", "crashed", "not yet")
@@ -75,7 +91,7 @@ def test_a_supervisor_leaves_the_end_to_a_living_worker(folder):
 
 
 def test_an_end_that_the_disk_does_not_take_is_remembered(folder, monkeypatch):
-    supervisor = Supervisor(folder.parent, Limits(), LocalRunner(1))
+    supervisor = Supervisor(folder.parent, Limits(), LocalRunner())
     write_status(folder, Status("training"))
 
     def full(path, content):
@@ -103,7 +119,7 @@ def test_a_process_killed_while_it_writes_leaves_the_last_status(folder, monkeyp
 
 def test_no_other_module_writes_a_status():
     for path in Path(gan.__file__).parent.rglob("*.py"):
-        if path != Path(state.__file__):
+        if path != Path(job_folder.__file__):
             names = {
                 getattr(n, "id", getattr(n, "attr", ""))
                 for n in ast.walk(ast.parse(path.read_text()))
@@ -128,9 +144,8 @@ def test_a_damaged_file_is_reported_for_its_job_only(folder, tiny, name, content
         (folder / name).unlink()
     else:
         (folder / name).write_text(content)
-    runner = LocalRunner(1)
-    supervisor = Supervisor(folder.parent, Limits(), runner)
-    queries = Queries(folder.parent, Limits(), runner, supervisor)
+    supervisor = Supervisor(folder.parent, Limits(), LocalRunner())
+    queries = Queries(supervisor)
     assert queries.view("other").status.state == "queued"
     assert "other" in [view.job.id for view in queries.views()]
     if name == "status.json":

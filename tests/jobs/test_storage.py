@@ -6,10 +6,9 @@ import pytest
 
 from gan.config import TrainConfig
 from gan.errors import ConfigError
-from gan.jobs import history, storage
-from gan.jobs.folder import Caps, Job, Table, bytes_of, create
-from gan.jobs.limits import Limits
-from gan.jobs.state import read_status, write_status
+from gan.jobs import history
+from gan.jobs.folder import Caps, Job, Table, bytes_of, create, read_status, write_status
+from gan.jobs.limits import Limits, Storage
 
 DAY = 86_400.0
 
@@ -45,13 +44,13 @@ def add(runs, tiny_model, monkeypatch):
 
 
 def make_room(runs, **limits):
-    storage.Storage(runs, Limits(**limits), Table(runs)).make_room()
+    Storage(runs, Limits(**limits), Table(runs)).make_room()
 
 
 def test_where_there_is_room_nothing_goes(runs, add):
     folder = add("one")
     make_room(runs)
-    assert history.snapshots(folder) == [5]
+    assert list(history.snapshots(folder)) == [5]
 
 
 def test_what_is_worth_least_goes_first(runs, add):
@@ -71,9 +70,9 @@ def test_what_is_worth_least_goes_first(runs, add):
 
     assert one_less() == ["given-up", "old", "new", "import-abc-final"]
     assert one_less() == ["given-up", "old", "new"]
-    assert one_less() == ["given-up", "old", "new"] and history.snapshots(old) == []
-    assert history.snapshots(new) == [5]
-    assert one_less() == ["given-up", "old", "new"] and history.snapshots(new) == []
+    assert one_less() == ["given-up", "old", "new"] and list(history.snapshots(old)) == []
+    assert list(history.snapshots(new)) == [5]
+    assert one_less() == ["given-up", "old", "new"] and list(history.snapshots(new)) == []
     assert one_less() == ["old", "new"]
     assert one_less() == ["new"]
     with pytest.raises(ConfigError, match=r"is full: .* remove old models"):
@@ -93,9 +92,9 @@ def test_what_is_under_way_or_was_just_now_stays(runs, add):
 def test_what_is_about_to_be_needed_is_spared(runs, add):
     parent, other = add("parent", days=9), add("other", days=2)
     taken = bytes_of(parent) + bytes_of(other)
-    kept = storage.Storage(runs, Limits(runs_bytes=taken - 1), Table(runs))
+    kept = Storage(runs, Limits(runs_bytes=taken - 1), Table(runs))
     kept.make_room({"parent"})
-    assert history.snapshots(parent) == [5] and history.snapshots(other) == []
+    assert list(history.snapshots(parent)) == [5] and list(history.snapshots(other)) == []
 
 
 def test_too_many_folders_are_too_much_as_well(runs, add):
@@ -110,7 +109,7 @@ def test_the_sweeps_of_a_researcher_are_neither_counted_nor_cleared(runs, add):
     (runs / "sweeps" / "big").mkdir(parents=True)
     (runs / "sweeps" / "big" / "x").write_bytes(b"x" * 100_000)
     make_room(runs, runs_bytes=50_000)
-    assert (runs / "sweeps" / "big" / "x").exists() and history.snapshots(runs / "one") == [5]
+    assert (runs / "sweeps" / "big" / "x").exists() and list(history.snapshots(runs / "one")) == [5]
 
 
 def test_the_oldest_uploads_go_but_not_those_of_a_job_under_way(runs, add):
@@ -120,7 +119,7 @@ def test_the_oldest_uploads_go_but_not_those_of_a_job_under_way(runs, add):
         (folder / "x").write_bytes(b"x" * 1_000)
         os.utime(folder, (time.time() - (9 - age) * DAY,) * 2)
     add("one", "queued", source=f"folder:{runs / 'uploads' / 'a'}")
-    kept = storage.Storage(runs, Limits(), Table(runs))
+    kept = Storage(runs, Limits(), Table(runs))
     kept.make_room_for_uploads(2_500)
     assert sorted(p.name for p in (runs / "uploads").iterdir()) == ["a", "c"]
 
@@ -130,5 +129,5 @@ def test_the_oldest_imports_make_room_for_one_more(runs):
         folder = runs / f"import-{age}-final"
         folder.mkdir()
         os.utime(folder, (time.time() - age * DAY,) * 2)
-    storage.Storage(runs, Limits(imports=3), Table(runs)).make_room_for_imports()
+    Storage(runs, Limits(imports=3), Table(runs)).make_room_for_imports()
     assert sorted(p.name for p in runs.iterdir()) == ["import-0-final", "import-1-final"]

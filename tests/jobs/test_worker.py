@@ -2,6 +2,7 @@ import errno
 import os
 import threading
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -13,11 +14,15 @@ from gan.jobs.folder import (
     Caps,
     Control,
     Job,
+    Status,
     create,
+    problem_of,
+    read_status,
     updates_kept,
     write_control,
+    write_status,
 )
-from gan.jobs.state import Status, problem_of, read_status, write_status
+from gan.runs import run
 from gan.system import locks
 from gan.zoo import cards
 
@@ -25,7 +30,8 @@ CAPS = Caps(600.0, 10**9)
 
 
 @pytest.fixture(autouse=True)
-def stay_nice(monkeypatch):
+def small_and_not_nice(monkeypatch, classifiers):
+    monkeypatch.setattr(run, "run", partial(run.run, classifiers=classifiers))
     monkeypatch.setattr(worker, "_lower_priority", lambda: None)
 
 
@@ -36,34 +42,34 @@ def folder(tmp_path, tiny):
     return path
 
 
-def test_it_trains_the_job_and_leaves_the_lock(folder, classifiers):
-    assert worker.work(folder, "cpu", 1, classifiers) == 0
+def test_it_trains_the_job_and_leaves_the_lock(folder):
+    assert worker.work(folder, "cpu", 1) == 0
     status = read_status(folder)
     assert (status.state, status.step, status.total) == ("finished", 12, 12)
     assert status.pid == os.getpid() and status.device.startswith("cpu")
     assert not locks.is_locked(folder / job_folder.WORKER_LOCK)
     assert cards.read_manifest(folder)[0].name == "one"
-    measured = history.measurements(history.read_lines(folder))
+    measured = history.measurements(history.Reader(folder).lines())
     assert [m["step"] for m in measured] == list(range(1, 13))
     assert all(sum(m["counts"]) <= m["n"] == 100 for m in measured)
-    assert worker.work(folder, "cpu", 1, classifiers) == 0  # finished is finished
+    assert worker.work(folder, "cpu", 1) == 0  # finished is finished
     assert read_status(folder).state == "finished"
 
 
-def test_one_worker_at_a_time(folder, classifiers, monkeypatch):
+def test_one_worker_at_a_time(folder, monkeypatch):
     monkeypatch.setattr(locks, "lock", lambda path, patience: locks.try_lock(path))
     held = locks.try_lock(folder / job_folder.WORKER_LOCK)
     with pytest.raises(ConfigError, match="has a worker already"):
-        worker.work(folder, "cpu", 1, classifiers)
+        worker.work(folder, "cpu", 1)
     os.close(held)
     assert read_status(folder).state == "queued"
 
 
-def test_orders_are_obeyed_between_two_blocks(folder, classifiers, tiny):
+def test_orders_are_obeyed_between_two_blocks(folder, tiny):
     path = folder.with_name("two")
     create(Job("two", path, tiny(updates=90_000), "cpu", "me", time.time(), CAPS))
     write_control(path, Control("run", until=5))
-    thread = threading.Thread(target=worker.work, args=(path, "cpu", 1, classifiers))
+    thread = threading.Thread(target=worker.work, args=(path, "cpu", 1))
     thread.start()
 
     def wait(state, step=None):
@@ -90,30 +96,28 @@ def test_orders_are_obeyed_between_two_blocks(folder, classifiers, tiny):
     assert read_status(path).state == "stopped" and read_status(path).step == step
 
 
-def test_a_paused_worker_leaves_after_a_while(folder, classifiers, monkeypatch):
+def test_a_paused_worker_leaves_after_a_while(folder, monkeypatch):
     monkeypatch.setattr(worker, "PAUSE_SECONDS", 0.2)
     write_control(folder, Control("run", until=4))
-    assert worker.work(folder, "cpu", 1, classifiers) == 0
+    assert worker.work(folder, "cpu", 1) == 0
     assert (read_status(folder).state, updates_kept(folder)) == ("paused", 4)
     write_control(folder, Control("run"))
-    assert worker.work(folder, "cpu", 1, classifiers) == 0
+    assert worker.work(folder, "cpu", 1) == 0
     assert read_status(folder).state == "finished"
 
 
-def test_too_little_room_on_the_disk_is_reported_before_anything_is_trained(
-    folder, classifiers, monkeypatch
-):
+def test_too_little_room_on_the_disk_is_reported_before_anything_is_trained(folder, monkeypatch):
     monkeypatch.setattr(worker, "_FREE_BYTES", 10**18)
-    assert worker.work(folder, "cpu", 1, classifiers) == 0
+    assert worker.work(folder, "cpu", 1) == 0
     status = read_status(folder)
     assert (status.state, status.problem) == ("failed", "disk")
     assert "MB are free on the disk" in status.message and "resume" in status.message
     assert not (folder / "checkpoint.safetensors").exists()
 
 
-def test_a_job_that_outgrows_its_part_of_the_disk_is_stopped(folder, classifiers, tiny):
+def test_a_job_that_outgrows_its_part_of_the_disk_is_stopped(folder, tiny):
     create(Job("one", folder, tiny(), "cpu", "me", 0.0, Caps(60.0, 10)))
-    assert worker.work(folder, "cpu", 1, classifiers) == 0
+    assert worker.work(folder, "cpu", 1) == 0
     status = read_status(folder)
     assert (status.state, status.problem) == (
         "stopped",

@@ -20,20 +20,21 @@ from streamlit.testing.v1 import AppTest
 from gan.browser import static_files
 from gan.config import TrainConfig, recipe_config
 from gan.errors import ConfigError
-from gan.jobs import history, state
+from gan.jobs import folder as job_folder
+from gan.jobs import history
 from gan.jobs.folder import (
     Caps,
     Control,
     Job,
     Parent,
+    Status,
     create,
     read_control,
     write_control,
+    write_status,
 )
 from gan.jobs.limits import Limits
-from gan.jobs.orders import Ticket
-from gan.jobs.service import Service
-from gan.jobs.state import Status, write_status
+from gan.jobs.service import Service, Ticket
 from gan.networks import images
 from gan.runs import names, run
 from gan.runs.estimate import Estimate
@@ -81,12 +82,12 @@ class FakeRunner:
     def threads(self, device):
         return 1
 
-    def start(self, folder, device, place):
+    def start(self, folder, place):
         self.started.append(folder.name)
         return FakeWorker(self)
 
     def find(self, folder):
-        at_work = state.read_status(folder).state in (*state.WORKING, "paused")
+        at_work = job_folder.read_status(folder).state in (*job_folder.WORKING, "paused")
         return FakeWorker(self) if at_work and not self.over.is_set() else None
 
 
@@ -226,7 +227,7 @@ def test_what_was_stopped_goes_on(service, me):
 def test_what_was_finished_from_the_command_line_is_explored(service, finished, monkeypatch):
     put_model(finished, "trained-in-a-terminal")  # without a job to watch
     ticket = Ticket("trained-in-a-terminal", "finished")
-    monkeypatch.setattr(service.orders, "submit", lambda *a: ticket)
+    monkeypatch.setattr(service, "submit", lambda *a: ticket)
     app = open_page(**SMALL)
     button(app, "train_go").click().run()
     assert not app.exception and app.selectbox(key="model").value == "trained-in-a-terminal"
@@ -520,7 +521,7 @@ def test_a_refused_order_can_be_read_for_longer_than_a_poll(service, me, monkeyp
     def refuse(*args):
         raise ConfigError("you already have a job: other (training)")
 
-    monkeypatch.setattr(service.orders, "resume", refuse)
+    monkeypatch.setattr(service, "resume", refuse)
     app = open_page(job=make_job(state="stopped"))
     button(app, "job_resume").click().run()
     assert "you already have a job" in app.error[0].value

@@ -61,22 +61,14 @@ def _tidy() -> None:
     static_files.tidy(static_files.STATIC, set(), older_than_seconds=_PUBLISHED_SECONDS)
 
 
-def _stamp(path: Path) -> int:
-    """Changes when the file does; 0 without a file."""
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
 #: The key of a file, or of a model with its files, in a cache: it changes when a file does. That of a model has the name
 #: because the moments of one run share these files, but each has its own check for copies.
 _KEYS: dict[Any, Any] = {
-    type(Path()): lambda path: (str(path), _stamp(path)),
+    type(Path()): lambda path: (str(path), files.stamp(path)),
     ModelCard: lambda card: (
         card.name,
         card.sha256,
-        *map(_stamp, (card.evidence_path, card.film_path)),
+        *map(files.stamp, (card.evidence_path, card.film_path)),
     ),
     Model: lambda opened: opened.card.sha256,
 }

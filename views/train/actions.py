@@ -11,10 +11,10 @@ from typing import Any
 import streamlit as st
 
 from gan.errors import GanError
+from gan.jobs.folder import ACTIVE
 from gan.jobs.limits import may_control
 from gan.jobs.queries import View
 from gan.jobs.service import Service
-from gan.jobs.state import ACTIVE
 from views.shared import session, widgets
 from views.shared.i18n import text
 from views.shared.words import escaped
@@ -26,15 +26,15 @@ _REFUSED_SECONDS = 15.0
 
 def buttons(lang: str, service: Service, view: View) -> None:
     """The buttons that fit the state of the job and the visitor's rights."""
-    orders, id, visitor = service.orders, view.job.id, session.visitor()
+    id, visitor = view.job.id, session.visitor()
     row = st.container(horizontal=True)
     if may_control(view.job, visitor):
         presses = (
-            ("pause", "pause", ("starting", "training"), orders.pause),
-            ("resume", "play_arrow", ("paused", "stopped", "failed"), orders.resume),
-            ("step_one", "skip_next", ("paused",), orders.step),
-            ("step_many", "fast_forward", ("paused",), orders.step, _STEPS),
-            ("stop", "stop", ACTIVE, orders.stop),
+            ("pause", "pause", ("starting", "training"), service.pause),
+            ("resume", "play_arrow", ("paused", "stopped", "failed"), service.resume),
+            ("step_one", "skip_next", ("paused",), service.step),
+            ("step_many", "fast_forward", ("paused",), service.step, _STEPS),
+            ("stop", "stop", ACTIVE, service.stop),
         )
         for key, icon, states, order, *more in presses:
             if view.status.state in states:
@@ -61,7 +61,7 @@ def _remove(row: Any, lang: str, service: Service, id: str, visitor: str) -> Non
 
 
 def _press_remove(service: Service, id: str, visitor: str) -> None:
-    _act(service.orders.remove, id, visitor)
+    _act(service.remove, id, visitor)
     if service.queries.view(id) is None:
         form_state.watch("")
         st.session_state["train_notice"] = "removed"

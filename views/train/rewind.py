@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from views.train.settings import RANGES
 def show(lang: str, service: Service, view: View) -> None:
     """The form that rewinds a job; nothing if it has no snapshots."""
     id, config, folder = view.job.id, view.job.config, view.job.folder
-    steps = history.snapshots(folder)
+    steps = list(history.snapshots(folder))
     if not steps:
         return
     advice = history.advice(folder, config, cache.metrics(folder).lines())
@@ -85,9 +85,9 @@ def _changes(
     return changes
 
 
-def _images_at(lang: str, samples: Sequence[Path], step: int) -> None:
+def _images_at(lang: str, samples: Mapping[int, Path], step: int) -> None:
     """What the generator drew at ``step``, or shortly before."""
-    shown = history.latest_sample([p for p in samples if history.sample_step(p) <= step])
+    shown = history.latest_sample({s: path for s, path in samples.items() if s <= step})
     if shown is None:
         return
     st.markdown(f"**{text(lang, 'rewind_shown')}**")
@@ -100,5 +100,5 @@ def _rewind(service: Service, view: View, step: int, changes: dict[str, Any]) ->
     job = view.job
     with actions.remember_refusal():
         config = replace(job.config, budget="updates", **changes)
-        ticket = service.orders.rewind(job.id, step, config, job.device, session.visitor())
+        ticket = service.rewind(job.id, step, config, job.device, session.visitor())
         form_state.watch(ticket.id)

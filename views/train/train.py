@@ -101,7 +101,7 @@ def _form(lang: str, service: Service) -> None:
 def _press(service: Service, config: TrainConfig, device: str) -> None:
     st.session_state.pop("train_refused", None)
     try:
-        ticket = service.orders.submit(config, device, session.visitor())
+        ticket = service.submit(config, device, session.visitor())
     except GanError as error:
         st.session_state["train_refused"] = ((config, device), error)
         return

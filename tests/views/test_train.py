@@ -393,14 +393,10 @@ def test_a_language_is_switched_while_one_watches(service):
 
 
 def test_how_long_it_will_take_is_said(service, monkeypatch):
-    monkeypatch.setattr(
-        service.queries, "expected", lambda *a: Estimate(4.0, 60.0, 1.0, 10.0, "same")
-    )
+    monkeypatch.setattr(service.queries, "expected", lambda *a: Estimate(4.0, 60.0, 1.0, 10.0))
     app = open_page(**SMALL)
     assert "**75 s**" in said(app) and "starts at once" in said(app)
-    monkeypatch.setattr(
-        service.queries, "expected", lambda *a: Estimate(4.0, 90_000.0, 1.0, 10.0, "same")
-    )
+    monkeypatch.setattr(service.queries, "expected", lambda *a: Estimate(4.0, 90_000.0, 1.0, 10.0))
     assert "120 minutes" in app.run().warning[0].value
 
 
@@ -410,7 +406,7 @@ def test_the_page_says_while_the_device_is_measured_and_then_how_long(service, m
     monkeypatch.setattr(service.queries, "measure", lambda device: not known)
     app = open_page(**SMALL)
     assert "Measuring how long" in said(app)
-    known.append(Estimate(4.0, 60.0, 1.0, 10.0, "same"))
+    known.append(Estimate(4.0, 60.0, 1.0, 10.0))
     assert "Measuring how long" not in said(app.run()) and "**75 s**" in said(app)
 
 
@@ -418,7 +414,7 @@ def test_how_many_are_before(service):
     make_job("first", "training", OTHER)
     make_job("second", "queued", OTHER, step=0, looks=[])
     locks.try_lock(cards.RUNS / ".slots" / "cpu.0.lock")  # whoever trains has the place
-    monkey = Estimate(4.0, 60.0, 1.0, 10.0, "same")
+    monkey = Estimate(4.0, 60.0, 1.0, 10.0)
     service.queries.expected = lambda *a: monkey
     assert "2 before you" in said(open_page(**SMALL))
 

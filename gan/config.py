@@ -9,17 +9,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import reprlib
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from gan.errors import ConfigError, GanError
@@ -131,7 +124,7 @@ class Settings:
 
     @model_validator(mode="wrap")
     @classmethod
-    def _as_config_error(cls, values: Any, check: ModelWrapValidatorHandler[Self]) -> Self:
+    def _as_config_error(cls, values: Any, check: Callable[[Any], Self]) -> Self:
         try:
             return check(values)
         except ValidationError as error:

@@ -25,9 +25,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(
-            PermissionError
-        ):  # some file systems, as of USB sticks, have no modes
+        # some file systems, as of USB sticks, have no modes
+        with contextlib.suppress(PermissionError):
             os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:

@@ -17,10 +17,8 @@ STARTS = (b"PK\x03\x04", b"PK\x05\x06")  # the first bytes of a zip with members
 _ENTRY = b"PK\x01\x02"  # begins every entry of the central directory
 _END = struct.Struct("<4s8xLLH")  # the end record: mark, directory size and offset, comment length
 _END_MARK, _ZIP64_MARK, _ZIP64_SIZE = b"PK\x05\x06", b"PK\x06\x07", 20
-_METHODS = (
-    zipfile.ZIP_STORED,
-    zipfile.ZIP_DEFLATED,
-)  # others reserve as much memory as a file says
+# others reserve as much memory as a file says
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _CHUNK = 1 << 16
 
 

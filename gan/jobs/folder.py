@@ -310,9 +310,5 @@ class Table:
 
     def waiting(self, device: str) -> list[Job]:
         """The queue of ``device``, the next job first."""
-        queued = [
-            (status.queued, job.id, job)
-            for job, status in self.rows()
-            if status.state == "queued" and job.device == device
-        ]
-        return [job for _, _, job in sorted(queued, key=lambda row: row[:2])]
+        rows = sorted(self.rows(), key=lambda row: (row[1].queued, row[0].id))
+        return [job for job, status in rows if status.state == "queued" and job.device == device]

@@ -140,11 +140,6 @@ def advice(folder: Path, config: TrainConfig, lines: Sequence[Line]) -> Advice |
     return Advice(best["fd"], best["step"], now["fd"], now["step"], max(before, default=None))
 
 
-def sample_path(folder: Path, step: int) -> Path:
-    """Where the sample image after update ``step`` lies."""
-    return folder / SAMPLES / f"{step:08d}.png"
-
-
 def samples(folder: Path) -> dict[int, Path]:
     """The sample images by the update after which they were made, the earliest first."""
     return _by_step(folder / SAMPLES, "png")
@@ -279,7 +274,7 @@ class Recorder:
         """Images of the same latents as always, in one file; returns its path."""
         device = next(generator.parameters()).device
         drawn = generator(self._z.to(device)).cpu()
-        path = sample_path(self._folder, step)
+        path = self._folder / SAMPLES / f"{step:08d}.png"
         sheet = images.grid(images.to_uint8(drawn), SAMPLE_COLUMNS, gap=1, background=40)
         files.write_atomically(path, images.to_png(sheet))
         return path

@@ -141,7 +141,7 @@ class Storage:
         for path in self._expendable(keep):
             if self._fits():
                 return
-            _delete(path)
+            shutil.rmtree(path, ignore_errors=True)
         if not self._fits():
             raise ConfigError(
                 f"{self._runs} is full: {self._bytes() / 1e9:.1f} of {self._limits.runs_bytes / 1e9:g} GB, "
@@ -159,13 +159,13 @@ class Storage:
             if sum(taken.values()) <= most:
                 return
             if f"folder:{folder}" not in needed:
-                _delete(folder)
+                shutil.rmtree(folder, ignore_errors=True)
                 taken[folder] = 0
 
     def make_room_for_imports(self) -> None:
         """For one more: deletes the oldest."""
         for folder in sorted(self._runs.glob(_IMPORTS), key=_age)[self._limits.imports - 1 :]:
-            _delete(folder)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _fits(self) -> bool:
         few = len(self._folders()) < self._limits.folders
@@ -198,10 +198,6 @@ class Storage:
         old = [folder for folder, status in over if now - status.updated > _DAY]
         yield from (folder for folder in old if folder not in finished)
         yield from (folder for folder in old if folder in finished)
-
-
-def _delete(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _age(path: Path) -> float:

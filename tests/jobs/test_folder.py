@@ -86,7 +86,7 @@ def test_a_status_or_order_that_cannot_be_read_is_no_end_of_the_world(folder, co
 def test_the_metrics_are_whole_lines_and_can_be_taken_back(folder):
     for step in (5, 10, 15):
         history.add_line(folder, losses(step, d_loss=float("nan")))
-        path = history.sample_path(folder, step)
+        path = folder / "samples" / f"{step:08d}.png"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"png")
     with (folder / "metrics.jsonl").open("ab") as file:

@@ -158,7 +158,7 @@ def make_job(id="a-job", state="training", owner="me", step=300, total=600, **ho
     for look in looks:
         history.add_line(folder, look)
         sheet = np.zeros((29, 29, 1), dtype=np.uint8)
-        path = history.sample_path(folder, look["step"])
+        path = folder / "samples" / f"{look['step']:08d}.png"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(images.to_png(sheet))
     write_status(

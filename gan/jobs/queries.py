@@ -103,8 +103,6 @@ class Queries:
                 heapq.heapreplace(free, free[0] + needed)
         return ahead, min(free, default=0.0)
 
-    # --- times ---
-
     def expected(self, config: TrainConfig, device: str) -> estimate.Estimate | None:
         """How long a new job would take on ``device``; None if nothing was measured there."""
         if not self._is_known(config):

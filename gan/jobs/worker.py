@@ -180,8 +180,6 @@ class _Worker:
             count = min(count, self._order().until - step)
         return min(max(1, count), _MOST_UPDATES)
 
-    # --- orders and limits ---
-
     def _order(self) -> Control:
         """The latest order. Reads the file only if it has changed."""
         stamp = files.stamp(self._folder / job_folder.CONTROL)
@@ -243,8 +241,6 @@ class _Worker:
                 f"the job takes {taken / 1e6:.0f} MB, more than its {self._job.caps.bytes / 1e6:.0f}; "
                 "choose smaller networks",
             )
-
-    # --- status and timings ---
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._begun

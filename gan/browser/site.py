@@ -113,19 +113,16 @@ def export(
 
 def _require_own_folder(folder: Path) -> None:
     """ConfigError if the folder contains files and is not marked as an export."""
-    advice = "name another folder, or empty this one"
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} exists and is not a folder; name another")
-    for name in (READ_ME, INDEX):
-        path = folder / name
-        if path.exists() and not _is_marked(path):
-            raise ConfigError(f"{path} exists and is not from an export; {advice}")
-    if (folder / READ_ME).exists() or not folder.exists():
-        return
     # hidden files belong to the operating system or to git
-    others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    if others:
-        raise ConfigError(f"{folder} holds {others[0]}, which is not from an export; {advice}")
+    names = sorted(path.name for path in folder.glob("[!.]*"))
+    for name in names:
+        foreign = name in (READ_ME, INDEX) and not _is_marked(folder / name)
+        if foreign or READ_ME not in names:
+            raise ConfigError(
+                f"{folder} holds {name}, which is not from an export; name another folder, or empty this one"
+            )
 
 
 def _is_marked(path: Path) -> bool:

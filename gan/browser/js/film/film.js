@@ -2,8 +2,7 @@
 // mark on the training curves together.
 
 import { element, placeChildren } from "../shared/dom.js";
-import { makeFilmDetail, verdictTitles } from "./filmdetail.js";
-import { makeColumn, momentAt } from "./filmstrip.js";
+import { makeColumn, makeFilmDetail, momentAt, verdictTitles } from "./moments.js";
 import { makePlayer } from "./player.js";
 
 const PLAY_SECONDS = 10;
@@ -113,11 +112,7 @@ export function makeFilm(say, { assets }) {
       column.error = error;
     }
     column.loading = false;
-    if (!gone && columns.includes(column)) settled(column);
-  }
-
-  /** Called when a column has loaded or failed. */
-  function settled(column) {
+    if (gone || !columns.includes(column)) return;
     if (column.error) column.view.showError(column.error);
     if (column === chosen) showChosen();
     else if (column === leader()) align();
@@ -140,7 +135,7 @@ export function makeFilm(say, { assets }) {
 
   async function loadAll() {
     await load(chosen); // first what the visitor sees first
-    for (const column of columns) load(column);
+    columns.forEach((column) => load(column));
   }
 
   function pick(column) {

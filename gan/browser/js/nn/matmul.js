@@ -26,17 +26,14 @@ export function panelIndex(k, column, depth) {
  * zeros and have some room after them, which padding rows may read and write.
  */
 export function makeWorkspace(sizes, wantSimd = true) {
-  const places = {};
-  let bytes = 0;
-  for (const [name, count] of Object.entries(sizes)) {
-    places[name] = bytes;
-    bytes += padded(count, 4) * 4;
-  }
+  const bytes = Object.values(sizes).reduce((sum, count) => sum + padded(count, 4) * 4, 0);
   const memory = wantSimd ? sharedMemory(bytes) : null;
   const buffer = memory ? memory.buffer : new ArrayBuffer(bytes);
   const arrays = {};
+  let place = 0;
   for (const [name, count] of Object.entries(sizes)) {
-    arrays[name] = new Float32Array(buffer, places[name], count);
+    arrays[name] = new Float32Array(buffer, place, count);
+    place += padded(count, 4) * 4;
   }
   if (!memory) return { arrays, multiply: multiplyPlainly, simd: false };
   const { multiply } = new WebAssembly.Instance(kernelModule(), { web: { memory } }).exports;

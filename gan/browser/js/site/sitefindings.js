@@ -29,14 +29,10 @@ function verdictCard({ title, seen, measured, meaning }) {
 }
 
 function figureTile(say, { name, value, spread, real }, { tests }) {
-  return element(
-    "div",
-    { title: say(`site_${name}_help`, { tests }) },
-    element("dt", {}, say(`site_${name}`)),
-    element("dd", { class: "site-value" }, value),
-    element("dd", { class: "quiet" }, `± ${spread}`),
-    element("dd", { class: "quiet" }, say("site_real_is", { real })),
-  );
+  const term = element("dt", {}, say(`site_${name}`));
+  const notes = [`± ${spread}`, say("site_real_is", { real })].map((note) => element("dd", { class: "quiet" }, note));
+  const title = say(`site_${name}_help`, { tests });
+  return element("div", { title }, term, element("dd", { class: "site-value" }, value), ...notes);
 }
 
 function seedWords(say, { seeds, low, high }) {

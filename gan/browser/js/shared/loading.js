@@ -14,20 +14,13 @@ const STORE_PATIENCE = 2000; // milliseconds; in some browsers storage requests 
  */
 export function fetchingAssets() {
   const store = makeStore();
-  const failed = new Set(); // ids
 
   async function keptOrFetched(ref) {
     const kept = await store.get(ref.id);
     if (kept) return kept;
-    try {
-      // after a failure, bypass the browser's HTTP cache, which may hold a wrong answer
-      const bytes = await fetched(ref, failed.has(ref.id) ? "reload" : "default");
-      store.put(ref.id, bytes);
-      return bytes;
-    } catch (error) {
-      failed.add(ref.id);
-      throw error;
-    }
+    const bytes = await fetched(ref);
+    store.put(ref.id, bytes);
+    return bytes;
   }
 
   const loader = remembering({
@@ -39,7 +32,6 @@ export function fetchingAssets() {
     ...loader,
     forget(ref) {
       loader.forget(ref);
-      failed.add(ref.id);
       store.remove(ref.id);
     },
   };
@@ -68,11 +60,12 @@ function remembering(loads) {
   };
 }
 
-async function fetched({ id, url, size }, cache) {
+async function fetched({ id, url, size }) {
   let answer;
   let bytes;
   try {
-    answer = await fetch(new URL(url, document.baseURI), { cache });
+    // the browser's HTTP cache may hold a wrong answer: ask the server whether it is still valid
+    answer = await fetch(new URL(url, document.baseURI), { cache: "no-cache" });
     bytes = await answer.arrayBuffer();
   } catch (error) {
     throw new LoadError("network", error.message);

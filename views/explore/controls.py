@@ -139,15 +139,10 @@ def restart_pad() -> None:
 
 def pad_start() -> dict[str, Any]:
     """Where the pad starts: {"id": str, "request": LatentRequest}, with a new id after every `restart_pad`."""
-    start: dict[str, Any] = st.session_state["pad_start"]
+    start = st.session_state["pad_start"]
     if start["request"] is None:
         start["request"] = state().latent_request()
     return start
-
-
-def server_draws() -> bool:
-    """Whether this visitor wants the images from the server."""
-    return bool(st.session_state.get("server_draws"))
 
 
 def server_switch(lang: str) -> None:

@@ -25,7 +25,7 @@ def latents(lang: str, model: Model, table: compare.Table) -> None:
     if any(v.kind == "one_picture" for v in model.card.metrics.verdicts()):
         st.info(text(lang, "collapsed_note"), icon=":material/info:")
     cards = beside(model.card, table)
-    if controls.server_draws() or not _shown_live(lang, model, cards):
+    if st.session_state.get("server_draws") or not _shown_live(lang, model, cards):
         _drawn_by_the_server(lang, model, cards)
     controls.server_switch(lang)
     controls.write_link(lang, model.card.snapshot)

@@ -88,7 +88,7 @@ def _cells(chosen: ModelCard, cards: Sequence[ModelCard]) -> list[dict[str, Any]
     cells = []
     for card in cards:
         try:
-            cells.append(payload.cell(card, cache.weights(card)))
+            cells.append(payload.cell(card, cache.asset(card.path, card.sha256)))
         except GanError:
             if card == chosen:
                 raise

@@ -128,20 +128,10 @@ def asset(path: Path, sha256: str) -> dict[str, Any]:
     return _ref(static_files.publish(static_files.STATIC, path, sha256, path.suffix))
 
 
-def json_asset(content: bytes) -> dict[str, Any]:
-    """The same for JSON that is not a file."""
-    return _ref(static_files.publish_bytes(static_files.STATIC, content, ".json"))
-
-
 def _ref(name: str) -> dict[str, Any]:
     # relative: the app may be served below a path
     size = (static_files.STATIC / name).stat().st_size
     return {"id": Path(name).stem, "url": f"app/static/{name}", "size": size}
-
-
-def weights(card: ModelCard) -> dict[str, Any]:
-    """The file of a model, for browsers: the same file that the server loads."""
-    return asset(card.path, card.sha256)
 
 
 def classifier_weights() -> dict[str, Any]:
@@ -161,7 +151,7 @@ def film_sheet(card: ModelCard) -> dict[str, Any]:
 
 def run_payload(card: ModelCard) -> dict[str, Any]:
     """The film payload of a card's run, as a file for browsers."""
-    return json_asset(_run_payload(card))
+    return _ref(static_files.publish_bytes(static_files.STATIC, _run_payload(card), ".json"))
 
 
 @_of_files(max_entries=128)

@@ -123,5 +123,4 @@ def write(page: Page, link: dict[str, str], shown: Any) -> None:
 
 def written(page: Page) -> Written | None:
     """What this session's page wrote last, None if it has not been shown yet."""
-    found: Written | None = st.session_state.get(page.key)
-    return found
+    return st.session_state.get(page.key)

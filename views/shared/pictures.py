@@ -63,9 +63,7 @@ def favicon() -> Image.Image:
     return Image.fromarray(pixels).resize((64, 64), Image.Resampling.NEAREST)
 
 
-def strip(
-    columns: Sequence[tuple[str, str, np.ndarray, bool]], label: str, cell_width: int = 64
-) -> str:
+def strip(columns: Sequence[tuple[str, str, np.ndarray, bool]], label: str) -> str:
     """A row of images, labelled ``label``, that scrolls sideways on narrow screens.
 
     columns: (heading, alt text, image uint8 [H, W, C], whether it is the current one). A frame and bold type mark the
@@ -77,7 +75,7 @@ def strip(
         weight = "700" if current else "400"
         mark = ' aria-current="true"' if current else ""
         cells.append(
-            f'<figure{mark} style="margin:0;flex:1 0 {cell_width}px;max-width:{2 * cell_width}px">'
+            f'<figure{mark} style="margin:0;flex:1 0 64px;max-width:128px">'
             f'<div style="border:3px solid {line};padding:2px">{image_tag(image, alt)}</div>'
             f'<figcaption style="text-align:center;font-weight:{weight};font-size:0.8rem;'
             f'line-height:1.3;white-space:pre-line">{html.escape(heading)}</figcaption></figure>'

@@ -22,8 +22,7 @@ def language() -> str:
         linked = st.query_params.get("lang", "")
         browser = (st.context.locale or "").partition("-")[0]
         st.session_state["lang"] = next((x for x in (linked, browser) if x in LANGUAGES), "en")
-    chosen: str = st.session_state["lang"]
-    return chosen
+    return st.session_state["lang"]
 
 
 def head(lang: str, title: str, other: str) -> None:
@@ -66,8 +65,7 @@ def visitor() -> str:
                 mask, masked = bytes.fromhex(parts[1]), bytes.fromhex(parts[2])
                 token = bytes(b ^ m for b, m in zip(masked, itertools.cycle(mask), strict=False))
         st.session_state["visitor"] = hashlib.sha256(b"visitor" + token).hexdigest()[:16]
-    known: str = st.session_state["visitor"]
-    return known
+    return st.session_state["visitor"]
 
 
 def go_explore(name: str) -> None:

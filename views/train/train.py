@@ -43,9 +43,8 @@ def page(lang: str) -> None:
         return
     watched = form_state.begin(lang)
     if watched and service.queries.view(watched) is None:
-        st.warning(
-            text(lang, "no_such_job", id=watched.replace("`", "")), icon=":material/link_off:"
-        )
+        gone = text(lang, "no_such_job", id=watched.replace("`", ""))
+        st.warning(gone, icon=":material/link_off:")
         watched = form_state.watch("")
     _show_notice(lang)
     if not service.limits.enabled:

@@ -68,21 +68,16 @@ def _panel(lang: str, service: Service, id: str, phase: str) -> None:
     metrics = cache.metrics(view.job.folder)
     lines = metrics.lines()
     measured = history.measurements(lines)
-    if phase == "active":
-        _alarm(lang, view, lines)
+    if phase == "active":  # there is time to do something about it
+        advice = history.advice(view.job.folder, view.job.config, lines)
+        if advice is not None:
+            st.warning(text(lang, "alarm", **asdict(advice)), icon=":material/trending_down:")
     left, right = st.columns([1, 1], gap="large")
     with left:
         _images(lang, view)
     with right:
         _verdict_so_far(lang, view, measured)
     _curves(lang, view, metrics.curves(), measured)
-
-
-def _alarm(lang: str, view: View, lines: list[dict[str, Any]]) -> None:
-    """Said while there is time to do something about it."""
-    advice = history.advice(view.job.folder, view.job.config, lines)
-    if advice is not None:
-        st.warning(text(lang, "alarm", **asdict(advice)), icon=":material/trending_down:")
 
 
 def _progress(lang: str, service: Service, view: View) -> None:
@@ -170,10 +165,6 @@ def _finished(lang: str, view: View) -> None:
     row = st.container(horizontal=True)
     go = partial(session.go_explore, view.job.id)
     widgets.button(text(lang, "explore_it"), "explore_it", "grid_view", go, row, type="primary")
-    _export(lang, row, view)
-
-
-def _export(lang: str, row: Any, view: View) -> None:
     try:
         card = cards.find(view.job.id, cache.cards())
     except GanError as error:

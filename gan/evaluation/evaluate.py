@@ -141,7 +141,6 @@ def evaluate(
     latent_dim: int,
     classifier: Classifier,
     reference: Reference,
-    classifier_name: ClassifierName = "classifier",
     samples: int = SAMPLES,
     draws: int = DRAWS,
     training_images: Tensor | None = None,
@@ -149,7 +148,7 @@ def evaluate(
     mode_probabilities: Tensor | None = None,
     mode_samples: int = digit_modes.SAMPLES,
     digits: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = lambda done, draws: None,
 ) -> Evaluation:
     """Scores ``draws`` draws of ``samples`` images each. The latents are fixed, so the same generator gets
     the same figures. With uint8 training and held-out images [N, 1, H, W], copies are checked; with
@@ -179,8 +178,7 @@ def evaluate(
         counts = [a + b for a, b in zip(counts, drawn, strict=True)]
         for name, value in row.items():
             values.setdefault(name, []).append(value)
-        if progress is not None:
-            progress(draw + 1, draws)
+        progress(draw + 1, draws)
     copies = None
     if training_images is not None and held_out_images is not None:
         queries = first[: copy_check.COPY_QUERIES]
@@ -189,7 +187,7 @@ def evaluate(
     if mode_probabilities is not None:
         modes = evaluate_modes(generator, latent_dim, classifier, mode_probabilities, mode_samples)
     return Evaluation(
-        classifier=classifier_name,
+        classifier="classifier",
         reference=reference.name,
         samples=samples * draws,
         counts=tuple(counts),

@@ -14,7 +14,7 @@ from gan.networks.latent_request import LatentRequest, Seeds, resolve_latents
 from gan.zoo import cards, compare
 from views.explore.state import from_query
 
-pytestmark = [pytest.mark.browser, pytest.mark.alone]
+pytestmark = pytest.mark.browser
 PAD = pad.PAD
 CARDS = {card.name: card for card in cards.list_models(runs=None)}
 CHOSEN = pad.MODEL
@@ -72,6 +72,7 @@ def close(a, b):
     return np.abs(a.astype(int) - b.astype(int)).max() <= 1  # a grey level
 
 
+@pytest.mark.alone
 def test_a_drag_draws_every_move_and_sends_nothing_until_it_ends(page, address):
     messages = []
     page.on("websocket", lambda socket: pad.count_messages(socket, messages))
@@ -373,6 +374,7 @@ def test_the_server_stops_drawing_when_the_pad_that_is_mounted_next_works(page, 
     page.locator(".st-key-move7").wait_for(state="detached")
 
 
+@pytest.mark.alone
 def test_a_search_outlives_that_its_model_is_away(page, address):
     open_pad(page, address)
     page.locator(f"{PAD} .gallery input").fill("5000")

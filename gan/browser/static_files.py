@@ -21,7 +21,7 @@ from gan.system import files
 
 #: Beside the app's script, where Streamlit serves files from.
 STATIC = Path(__file__).resolve().parents[2] / "static"
-_PUBLISHED = re.compile(r"[0-9a-f]{64}\.(safetensors|json|png|bin)")
+_PUBLISHED = re.compile(r"[0-9a-f]{64}\.(safetensors|json|png|bin|js)")
 
 
 def publish(folder: Path, path: Path, sha256: str, suffix: str) -> str:

@@ -7,13 +7,28 @@ from typing import Any
 
 import streamlit as st
 
-from gan.browser import scripts
+from gan.browser import scripts, static_files
+from gan.errors import CheckpointError
 
 
 def component(name: str, *styles: str) -> Callable[..., Any]:
-    """The Streamlit component of ``gan/browser/js/.../NAME_component.js``."""
-    script = scripts.bundle_script(f"{name}_component")
-    return st.components.v2.component(f"gan_{name}", js=script, css=scripts.style("base", *styles))
+    """The Streamlit component of ``gan/browser/js/.../NAME_component.js``. Browsers fetch its script once. Streamlit sends
+    the script of a component with every message, which is done only where the folder of static files cannot be
+    written."""
+    script, css = scripts.bundle_script(f"{name}_component"), scripts.style("base", *styles)
+    lazy = st.components.v2.component(
+        f"gan_{name}", js=scripts.bundle_script("lazy_component"), css=css
+    )
+    whole = st.components.v2.component(f"gan_{name}_whole", js=script, css=css)
+
+    def mount(*, data: dict[str, Any], **options: Any) -> Any:
+        try:
+            file = static_files.publish_bytes(static_files.STATIC, script.encode(), ".js")
+        except CheckpointError:
+            return whole(data=data, **options)
+        return lazy(data={**data, "script": f"app/static/{file}"}, **options)
+
+    return mount
 
 
 _charts = component("charts", "charts")
